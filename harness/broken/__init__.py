@@ -1,0 +1,1 @@
+"""LANs that are wrong on purpose, one small difference each."""

@@ -1,0 +1,115 @@
+"""One pcapng per test: an interface per port, directions, comments, nanoseconds.
+
+No kept library writes all of that (several interfaces with descriptions, comments,
+directions, original lengths), so these few blocks are written here; the format is
+that of draft-ietf-opsawg-pcapng. Reading is left to Wireshark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness.lan import Record
+
+SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
+LINKTYPE_ETHERNET = 1
+COMMENT, FLAGS = 1, 2
+IF_NAME, IF_DESCRIPTION, IF_MAC, IF_TSRESOL = 2, 3, 6, 9
+USER_APPLICATION = 4
+NANOSECONDS = b"\x09"
+DIRECTIONS = {"received": 1, "sent": 2}
+LONGEST_NAME = 150
+"""Bytes in the longest file name; what is longer is cut and gets a hash."""
+
+
+def _options(given: Iterable[tuple[int, bytes]]) -> bytes:
+    out = b""
+    for code, value in given:
+        out += struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+    return out + bytes(4) if out else b""
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    size = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + size + body + size
+
+
+def _text(value: str) -> bytes:
+    """UTF-8, and short enough for an option."""
+    return value.encode("utf-8", "replace")[:65_000]
+
+
+def encode(
+    interfaces: Sequence[tuple[str, bytes]], records: Iterable[Record], comments: Iterable[str] = ()
+) -> bytes:
+    """A pcapng file: ``interfaces`` are (port name, address), ``comments`` the section's."""
+    about = [(COMMENT, _text(each)) for each in comments]
+    about.append((USER_APPLICATION, b"lguest-harness"))
+    header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    blocks = [_block(SECTION, header + _options(about))]
+    numbers = {}
+    for number, (name, mac) in enumerate(interfaces):
+        numbers[name] = number
+        described = [
+            (IF_NAME, _text(name)),
+            (IF_DESCRIPTION, mac.hex(":").encode()),
+            (IF_MAC, mac),
+            (IF_TSRESOL, NANOSECONDS),
+        ]
+        body = struct.pack("<HHI", LINKTYPE_ETHERNET, 0, 0)
+        blocks.append(_block(INTERFACE, body + _options(described)))
+    for record in records:
+        told = [(COMMENT, _text(each)) for each in record.comments]
+        told.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
+        body = struct.pack(
+            "<IIIII",
+            numbers[record.port],
+            record.time >> 32,
+            record.time & 0xFFFFFFFF,
+            len(record.frame),
+            record.original_length,
+        )
+        padding = bytes(-len(record.frame) % 4)
+        blocks.append(_block(PACKET, body + record.frame + padding + _options(told)))
+    return b"".join(blocks)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a capture in place whole: a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def path_of(node_id: str) -> Path:
+    """Where the capture of a test goes, below the directory of captures.
+
+    No two node ids share a file: a character that is not plain in a file name is
+    written as %XX for each of its bytes, and a name that is too long ends in a hash.
+    """
+    head, bracket, parameters = node_id.partition("[")
+    parts = [each for part in head.split("::") for each in part.split("/")]
+    parts[-1] += bracket + parameters
+    *folders, name = [_plain(part) for part in parts]
+    return Path(*folders, f"{name}.pcapng")
+
+
+def _plain(part: str) -> str:
+    raw = part.encode("utf-8", "surrogatepass")
+    if part in ("", ".", ".."):
+        return "%" + raw.hex()
+    plain = re.sub(rb"[^A-Za-z0-9_.,=+\[\]-]", lambda odd: b"%%%02X" % odd.group()[0], raw)
+    name = plain.decode("ascii")
+    if len(name) <= LONGEST_NAME:
+        return name
+    # "~" is never plain, so no shorter name looks like this one.
+    return f"{name[:LONGEST_NAME]}~{hashlib.sha256(raw).hexdigest()[:32]}"

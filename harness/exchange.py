@@ -1,0 +1,165 @@
+"""Send, settle, collect: what every port of a LAN received, compared exactly.
+
+A delivery equals a mapping only if each port that the mapping names received just
+those frames, in number, order, length and bytes, and every other port nothing, the
+sender included. An exchange that reached nobody is followed by a control broadcast:
+silence counts only from a LAN that has just been proved alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from harness import frames
+from harness.lan import Inconclusive, Lan, Layout, Port, Traits
+
+View = Literal["wire", "host"]
+
+CONTROL_STAMP = -1
+"""The stamp of control frames: no test's own."""
+
+
+class Delivery:
+    """Who received what in one exchange; frames are ``bytes``."""
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared, not looked up
+
+    def __init__(self, received: Mapping[Port, Sequence[bytes]]) -> None:
+        self.received = {port: tuple(arrived) for port, arrived in received.items()}
+
+    def __getitem__(self, port: Port) -> tuple[bytes, ...]:
+        return self.received[port]
+
+    def __eq__(self, expected: object) -> bool:
+        if not isinstance(expected, Mapping):
+            return NotImplemented
+        strangers = [port for port in expected if port not in self.received]
+        if strangers:
+            raise ValueError(f"not a port of this LAN: {strangers[0]!r}")
+        return all(
+            arrived == tuple(expected.get(port, ())) for port, arrived in self.received.items()
+        )
+
+    def __repr__(self) -> str:
+        told = [f"{port.name}: {len(got)}" for port, got in self.received.items() if got]
+        return f"<Delivery {', '.join(told) or 'nothing to nobody'}>"
+
+
+class Tester:
+    """A LAN as a test sees it.
+
+    ``view`` is the rule's: what reached the port (wire), or what a host's card would
+    pass up (host).
+    """
+
+    __test__ = False  # pytest would take it for a class of tests
+
+    def __init__(self, lan: Lan, view: View = "wire") -> None:
+        self.lan = lan
+        self.view = view
+        self._ports: list[Port] = []
+
+    @property
+    def traits(self) -> Traits:
+        """What the LAN can do."""
+        return self.lan.traits
+
+    def ports(self, count: int) -> Sequence[Port]:
+        """The first ``count`` ports of the LAN."""
+        found = self.lan.ports(count)
+        self._ports = list(found)
+        return found
+
+    def exchange(self, sender: Port, *sent: bytes, layout: Layout | None = None) -> Delivery:
+        """Send frames from one port, wait until all is quiet, and see who received what."""
+        return self.exchange_all([(sender, frame) for frame in sent], layout=layout)
+
+    def exchange_all(
+        self, sent: Iterable[tuple[Port, bytes]], *, layout: Layout | None = None
+    ) -> Delivery:
+        """The same with a sender for each frame, in the order given."""
+        sent = list(sent)
+        self._collect()
+        received: dict[Port, list[bytes]] = {port: [] for port in self._ports}
+        burst = self.traits.burst
+        for start in range(0, len(sent), burst):
+            for sender, frame in sent[start : start + burst]:
+                sender.send(frame, layout)
+            self.lan.settle()
+            for port, arrived in self._collect().items():
+                received[port] += arrived
+        if sent and not any(received.values()):
+            self.prove_alive(sent[0][0])
+        return Delivery(received)
+
+    def prove_alive(self, sender: Port) -> None:
+        """A broadcast that must come through; Inconclusive if nobody has it."""
+        others = [port for port in self._ports if port is not sender]
+        control = frames.ethernet(frames.BROADCAST, sender, stamp=CONTROL_STAMP)
+        sender.send(control)
+        self.lan.settle()
+        received = self._collect()
+        if not any(received[port] == [control] for port in others):
+            raise Inconclusive(
+                f"{self.lan.name}: nobody received anything, and a control broadcast from"
+                f" {sender.name} reached nobody either"
+            )
+
+    def _collect(self) -> dict[Port, list[bytes]]:
+        return {
+            port: [each.frame for each in port.arrivals() if self.view == "wire" or each.for_host]
+            for port in self._ports
+        }
+
+
+def explain(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
+    """Where a delivery and what was expected of it differ, in lines to read."""
+    lines = [f"{'port':<10}  {'expected':<34}  received"]
+    wrong = []
+    for port, got in delivery.received.items():
+        want = tuple(expected.get(port, ()))
+        mark = "" if got == want else "   <- differs"
+        lines.append(f"{port.name:<10}  {_sizes(want):<34}  {_sizes(got)}{mark}")
+        if got != want:
+            wrong.append((port, want, got))
+    for port, want, got in wrong:
+        for number in range(max(len(want), len(got))):
+            one = want[number] if number < len(want) else None
+            other = got[number] if number < len(got) else None
+            if one != other:
+                lines.append("")
+                lines += _frame_lines(f"{port.name}, frame {number + 1}", one, other)
+                break
+    return lines
+
+
+def _sizes(arrived: Sequence[bytes]) -> str:
+    if not arrived:
+        return "nothing"
+    sizes = [len(frame) for frame in arrived]
+    shown = ", ".join(map(str, sizes[:5])) + (", ..." if len(sizes) > 5 else "")
+    return f"{len(sizes)} frame{'s' * (len(sizes) > 1)} of {shown} bytes"
+
+
+def _frame_lines(title: str, want: bytes | None, got: bytes | None) -> list[str]:
+    lines = [f"{title}:"]
+    if want is not None and got is not None:
+        at = next(
+            (n for n, (a, b) in enumerate(zip(want, got, strict=False)) if a != b),
+            min(len(want), len(got)),
+        )
+        lines.append(f"  first difference at offset {at} (0x{at:04x})")
+        start = max(0, at - 4)
+        lines.append(f"  expected  {_window(want, start)}")
+        lines.append(f"  received  {_window(got, start)}")
+        lines.append(f"            {'   ' * (at - start) + '    ' * bool(start)}^^")
+    for word, frame in (("expected", want), ("received", got)):
+        told = "nothing" if frame is None else f"{len(frame)} bytes: {frames.describe(frame)}"
+        lines.append(f"  {word}  {told}")
+    return lines
+
+
+def _window(frame: bytes, start: int, size: int = 16) -> str:
+    more = "..." if len(frame) > start + size else "(end)"
+    return f"{'... ' * bool(start)}{frame[start : start + size].hex(' ')} {more}"

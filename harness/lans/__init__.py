@@ -1,0 +1,1 @@
+"""LANs under test, one file each, and what each is known to do otherwise."""

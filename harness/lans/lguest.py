@@ -1,0 +1,265 @@
+"""The simulated lguest LAN, as a LAN under test.
+
+A port is a Guest with one device in one slot. Settling is a barrier: interrupts run,
+in ascending order of Guest id, until none is pending; then nothing can be in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.lan import Arrival, FrameRefused, LanError, Layout, Record, Traits
+from harness.lguest.defects import AS_SHIPPED, REPAIRED, Defects
+from harness.lguest.driver import LARGEST_FRAME, NUM_SKBS, NetDevice
+from harness.lguest.events import (
+    ETH_ALEN,
+    Copied,
+    Dropped,
+    Event,
+    RawSend,
+    Received,
+    Refused,
+    Transmitted,
+)
+from harness.lguest.guest import Guest
+from harness.lguest.host import EPOCH_NS, Host
+from harness.lguest.launcher import Launcher, check_pages
+from harness.lguest.memory import DevicePages, LguestError
+
+TRAITS = Traits(
+    filters="sender",
+    learns=False,
+    ordered=True,
+    shortest=ETH_ALEN,
+    longest=LARGEST_FRAME,
+    oversized="cut",
+    burst=NUM_SKBS,
+    layouts=True,
+    counters=True,
+    settles="barrier",
+)
+
+LONGEST_CAPTURED = 262_144
+"""Bytes of a frame that Wireshark accepts."""
+
+
+class LguestPort:
+    """A Guest's device, plugged in."""
+
+    def __init__(self, lan: LguestLan, device: NetDevice) -> None:
+        self.device = device
+        self.name = name_of(device)
+        self.mac = device.address
+        self._lan = lan
+        self._seen = len(lan.host.events)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, slot {self.device.slot}>"
+
+    def send(self, frame: bytes, layout: Layout | None = None) -> None:
+        layout = layout or Layout()
+        try:
+            self.device.transmit(frame, layout.linear, layout.offset, layout.fragments)
+        except LguestError as error:
+            raise FrameRefused(str(error)) from None
+
+    def arrivals(self) -> list[Arrival]:
+        events = self._lan.host.events
+        news, self._seen = events[self._seen :], len(events)
+        device = self.device
+        return [
+            Arrival(each.time, each.frame, each.packet_type != "otherhost" or device.promiscuous)
+            for each in news
+            if isinstance(each, Received)
+            and each.guest == device.guest.id
+            and each.slot == device.slot
+        ]
+
+    def listen_to_all(self, on: bool) -> None:
+        self._flags(promiscuous=on)
+
+    def join_groups(self, count: int) -> None:
+        self._flags(groups=count)
+
+    def _flags(self, *, promiscuous: bool | None = None, groups: int | None = None) -> None:
+        device = self.device
+        device.set_flags(
+            promiscuous=device.promiscuous if promiscuous is None else promiscuous,
+            all_multicast=device.all_multicast,
+            multicast_count=device.multicast_count if groups is None else groups,
+        )
+
+    def close(self) -> None:
+        self.device.close()
+
+    def open(self) -> None:
+        if self.device.open() != 0:
+            raise LanError(f"{self.name} could not be opened: no memory")
+
+
+class LguestLan:
+    """A LAN of one to 2,730 Guests on one simulated Host."""
+
+    traits = TRAITS
+
+    def __init__(
+        self,
+        name: str,
+        defects: Defects,
+        *,
+        pages: int = 1,
+        start_ns: int = EPOCH_NS,
+        host_class: type[Host] = Host,
+    ) -> None:
+        check_pages(pages, speaks_of_defect=defects.mask_swallows_features)
+        self.name = name
+        self.host = host_class(defects, start_ns=start_ns, trace=True)
+        self.pages = DevicePages(pages)
+        self.devices: list[NetDevice] = []
+        self._ports: list[LguestPort] = []
+        self._launchers: dict[int, Launcher] = {}
+
+    def device(
+        self,
+        slot: int | None = None,
+        *,
+        guest_id: int | None = None,
+        nocsum: bool = True,
+        rx_offset: int = 16,
+    ) -> NetDevice:
+        """A new Guest with a device on this LAN, not yet open.
+
+        Without a ``slot`` it gets the lowest that no device has; its Guest id is the
+        slot plus 1 unless given.
+        """
+        taken = {device.slot for device in self.devices}
+        if slot is None:
+            slot = next(each for each in range(self.pages.slots + 1) if each not in taken)
+        launcher = Launcher(self.host, slot + 1 if guest_id is None else guest_id)
+        self._launchers[launcher.guest.id] = launcher
+        return self._join(launcher, slot, nocsum, rx_offset)
+
+    def second_device(self, guest: Guest, slot: int) -> NetDevice:
+        """One more device of a Guest that has one, on this LAN too, not yet open."""
+        return self._join(self._launchers[guest.id], slot, True, 16)
+
+    def launcher(self, guest: Guest) -> Launcher:
+        """The Launcher that started a Guest."""
+        return self._launchers[guest.id]
+
+    def _join(self, launcher: Launcher, slot: int, nocsum: bool, rx_offset: int) -> NetDevice:
+        device = launcher.join(self.pages, slot, nocsum=nocsum, rx_offset=rx_offset)
+        self.devices.append(device)
+        return device
+
+    def open_devices(self, count: int, *, rx_offset: int = 16) -> list[NetDevice]:
+        """So many new Guests, each with an open device."""
+        devices = [self.device(rx_offset=rx_offset) for _ in range(count)]
+        for device in devices:
+            if device.open() != 0:
+                raise LanError(f"{name_of(device)} could not be opened: no memory")
+        return devices
+
+    def received(self, device: NetDevice) -> list[bytes]:
+        """Every frame that a device handed up so far."""
+        return [
+            each.frame
+            for each in self.host.events
+            if isinstance(each, Received)
+            and (each.guest, each.slot) == (device.guest.id, device.slot)
+        ]
+
+    def ports(self, count: int) -> Sequence[LguestPort]:
+        while len(self._ports) < count:
+            (device,) = self.open_devices(1)
+            self._ports.append(LguestPort(self, device))
+        return self._ports[:count]
+
+    def settle(self) -> None:
+        guests = self.host.guests
+        while any(guest.pending and guest.dead is None for guest in guests.values()):
+            for guest in list(guests.values()):
+                if guest.pending and guest.dead is None:
+                    guest.interrupt()
+
+    def interfaces(self) -> list[tuple[str, bytes]]:
+        return [(name_of(device), device.address) for device in self.devices]
+
+    def records(self) -> list[Record]:
+        return records_of(self.host.events, self.devices)
+
+    def close(self) -> None:
+        self.host.close()
+
+
+def name_of(device: NetDevice) -> str:
+    """What a device's interface is called: its Guest, and its own name if not the first."""
+    base = f"guest{device.guest.id}"
+    return base if device.name == "eth0" else f"{base}.{device.name}"
+
+
+def lguest(start_ns: int = EPOCH_NS) -> LguestLan:
+    """Lguest as shipped in Linux 2.6.23."""
+    return LguestLan("lguest", AS_SHIPPED, start_ns=start_ns)
+
+
+def repaired(start_ns: int = EPOCH_NS) -> LguestLan:
+    """Lguest with its known defects mended."""
+    return LguestLan("lguest-repaired", REPAIRED, start_ns=start_ns)
+
+
+def records_of(events: Iterable[Event], devices: Iterable[NetDevice]) -> list[Record]:
+    """A capture's lines from what happened on the Host."""
+    names: dict[tuple[int, int], str] = {}
+    firsts: dict[int, int] = {}
+    at_slot: dict[int, str] = {}
+    for device in devices:
+        names[device.guest.id, device.slot] = at_slot[device.slot] = name_of(device)
+        firsts.setdefault(device.guest.id, device.slot)
+    found: list[Record] = []
+    sending: dict[int, int] = {}
+    whole: dict[tuple[int, int, int], int] = {}
+
+    def sent(event: Transmitted | RawSend | Refused, slot: int, comments: tuple[str, ...]) -> None:
+        sending[event.guest] = len(found)
+        frame = event.frame[:LONGEST_CAPTURED]
+        port = names[event.guest, slot]
+        found.append(Record(event.time, port, "sent", frame, len(event.frame), comments))
+
+    for event in events:
+        match event:
+            case Transmitted():
+                told: tuple[str, ...] = ()
+                if event.packed < event.sections:
+                    told = (f"Megapacket: {event.packed} of {event.sections} sections sent",)
+                sent(event, event.slot, told)
+            case RawSend():
+                if event.guest in firsts:
+                    sent(event, firsts[event.guest], (f"raw SEND_DMA to key {event.key:#x}",))
+            case Refused():
+                sent(event, event.slot, (f"refused: {event.reason}",))
+            case Copied():
+                to = at_slot.get(event.key // 4, f"slot {event.key // 4}")
+                length = event.moved
+                if event.sender is not None and event.sender in sending:
+                    index = sending[event.sender]
+                    length = len(found[index].frame)
+                    told = ()
+                    if event.reason:
+                        told = (f"to {to}: {event.reason}",)
+                    elif event.moved != length:
+                        told = (f"to {to}: {event.moved} of {length} bytes copied",)
+                    found[index] = found[index]._replace(comments=found[index].comments + told)
+                if event.receiver is not None and event.buffer is not None:
+                    whole[event.receiver, event.key // 4, event.buffer] = length
+            case Received() | Dropped():
+                size = len(event.frame)
+                length = max(size, whole.pop((event.guest, event.slot, event.buffer), size))
+                comments: tuple[str, ...] = ()
+                if isinstance(event, Dropped):
+                    comments = (event.reason,)
+                elif length > size:
+                    comments = (f"cut: {size} of {length} bytes arrived",)
+                port = names[event.guest, event.slot]
+                found.append(Record(event.time, port, "received", event.frame, length, comments))
+    return found

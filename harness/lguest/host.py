@@ -1,0 +1,346 @@
+"""The Host: bound buffers, SEND_DMA, the copy between Guests (``io.c``).
+
+The Host trusts nothing but bytes in Guest memory. It finds a receiver by key,
+a free buffer by its ``used_len``, both ends of the copy by their section lists;
+whoever hands it a bad list dies of it, and nobody else is hurt.
+
+There are no threads: a Guest's step runs to its end, except that ``interleave``
+is called at the points where another CPU could act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+
+from harness.lguest import dma
+from harness.lguest.defects import AS_SHIPPED, Defects
+from harness.lguest.dma import NO_LENGTH, USED_LEN
+from harness.lguest.driver import STEP_NS
+from harness.lguest.events import Copied, Event, Killed, Point
+from harness.lguest.guest import Guest
+from harness.lguest.memory import Binding, Chunk, Key, LguestError
+
+MAX_BOUND = 32
+"""LGUEST_MAX_DMA: arrays that one Guest may have bound (DMA-1)."""
+
+IRQS = 32
+"""LGUEST_IRQS (DMA-1)."""
+
+EPOCH_NS = 1_185_471_663_000_000_000
+"""2007-07-26 17:41:03 UTC, the date of the original's documentation."""
+
+
+class Host:
+    """One Host and the Guests on it.
+
+    ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
+    time begins, ``trace`` whether ``events`` tells every copy or only what Guests see.
+    """
+
+    guest_class = Guest
+
+    def __init__(
+        self,
+        defects: Defects = AS_SHIPPED,
+        *,
+        start_ns: int = EPOCH_NS,
+        trace: bool = False,
+        interleave: Callable[[Point, Guest], None] | None = None,
+    ) -> None:
+        self.defects = defects
+        self.now = start_ns
+        self.trace = trace
+        self.interleave = interleave
+        self.events: list[Event] = []
+        self.guests: dict[int, Guest] = {}
+        self._tables: dict[int, list[Binding | None]] = {}
+
+    # Guests
+
+    def boot(self, guest_id: int, pages: int) -> Guest:
+        """A new Guest with ``pages`` of normal memory and an id that nobody has."""
+        if guest_id in self.guests:
+            raise LguestError(f"there is a Guest {guest_id} already")
+        if not 0 <= guest_id <= 0xFFFF:
+            raise LguestError(f"Guest id {guest_id} does not fit in two bytes")
+        guest = self.guests[guest_id] = self.guest_class(self, guest_id, pages)
+        return guest
+
+    def kill(self, guest: Guest, reason: str) -> None:
+        """End a Guest for what it did; its buffers stay bound (DMA-9)."""
+        if guest.dead is None:
+            guest.dead = reason
+            self.events.append(Killed(self.now, guest.id, reason))
+
+    def release(self, guest: Guest) -> None:
+        """A Guest's Launcher exited: all its buffers are unbound, and it runs no more."""
+        for binding in self.bound_by(guest):
+            self._forget(binding)
+        del self.guests[guest.id]
+        if guest.dead is None:
+            guest.dead = "its Launcher exited"
+
+    def close(self) -> None:
+        """Every Launcher exits, and the Guests' memory is given back."""
+        for guest in list(self.guests.values()):
+            self.release(guest)
+            guest.memory.close()
+
+    def tick(self) -> int:
+        """Let one step's time pass; returns the new time in nanoseconds."""
+        self.now += STEP_NS
+        return self.now
+
+    # Hypercalls
+
+    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+        """BIND_DMA: register an array, or with interrupt 0 take one away (DMA-1)."""
+        count &= 0xFFFF
+        interrupt &= 0xFF
+        if interrupt >= IRQS:
+            return False
+        found = guest.memory.key(key)
+        if found is None:
+            self.kill(guest, f"bad dma key {key:#x}")
+            return False
+        if interrupt == 0:
+            return self._unbind(guest, found, array)
+        table = self._tables.setdefault(guest.id, [None] * MAX_BOUND)
+        if None not in table:
+            return False
+        memory = guest.memory
+        whole = array >= 0 and array + count * dma.SIZE <= memory.private_size
+        store = memory.private if whole else None
+        binding = Binding(guest, found, array, count, interrupt, store)
+        table[table.index(None)] = binding
+        # The newest binding of a key is found first, as in the original's hash chains.
+        found.bound.insert(0, binding)
+        return True
+
+    def bound_by(self, guest: Guest) -> list[Binding]:
+        """The arrays that a Guest has bound, in the order of its table."""
+        return [each for each in self._tables.get(guest.id, ()) if each is not None]
+
+    def _unbind(self, guest: Guest, key: Key, array: int) -> bool:
+        for binding in self.bound_by(guest):
+            if binding.key is key and binding.array == array:
+                self._forget(binding)
+                return True
+        return False
+
+    def _forget(self, binding: Binding) -> None:
+        table = self._tables[binding.guest.id]
+        table[table.index(binding)] = None
+        binding.key.bound.remove(binding)
+
+    def send_dma(self, guest: Guest, key: int, address: int) -> None:
+        """SEND_DMA: copy what the structure at ``address`` lists to whoever bound ``key``.
+
+        The result is in Guest memory: the structure's ``used_len`` (DMA-2).
+        """
+        found = guest.memory.keys.get(key) or guest.memory.key(key)
+        if found is None:
+            self.kill(guest, f"bad sending DMA key {key:#x}")
+        elif found.shared:
+            for retry in (False, True):
+                binding = self.bound_by_other(guest, found)
+                if binding is None:
+                    if self.trace:
+                        self._tell_nobody(guest, found)
+                elif self.transfer(guest, binding, address) and not retry:
+                    if self.interleave is not None:
+                        self.interleave(Point.RESTOCK, guest)
+                    continue
+                return
+        elif guest.launcher is not None:
+            guest.launcher(guest, key, address)
+
+    def bound_by_other(self, guest: Guest, key: Key) -> Binding | None:
+        """The newest array that another Guest has bound to a key (DMA-2, DLV-8)."""
+        for binding in key.bound:
+            if binding.guest is not guest:
+                return binding
+        return None
+
+    # The copy
+
+    def free_buffer(self, binding: Binding) -> int | None:
+        """Index of the first buffer from the cursor on whose ``used_len`` is 0 (DMA-2).
+
+        A buffer outside its owner's memory kills the owner; then, and when none is
+        free, the answer is None.
+        """
+        store = binding.store
+        if store is None:
+            return self._free_buffer_anywhere(binding)
+        cursor = binding.cursor
+        at = binding.array + cursor * dma.SIZE
+        if binding.count and store[at : at + 4] == NO_LENGTH:
+            return cursor
+        for index in chain(range(cursor + 1, binding.count), range(cursor)):
+            at = binding.array + index * dma.SIZE
+            if store[at : at + 4] == NO_LENGTH:
+                return index
+        return None
+
+    def _free_buffer_anywhere(self, binding: Binding) -> int | None:
+        """The same for an array that is not whole in normal memory."""
+        memory = binding.guest.memory
+        for index in chain(range(binding.cursor, binding.count), range(binding.cursor)):
+            at = binding.array + index * dma.SIZE
+            if not memory.inside(at, dma.SIZE):
+                self.kill(binding.guest, _BAD_ARRAY)
+                return None
+            if memory.read(at, 4) == NO_LENGTH:
+                return index
+        return None
+
+    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+        """Copy into a binding's next free buffer; true if it has none."""
+        receiver = binding.guest
+        giving = sender.memory
+        if 0 <= address <= giving.private_size - dma.SIZE:
+            listed = giving.private[address + 4 : address + dma.SIZE]
+        else:
+            listed = self._read_list(sender, address)
+        index = self.free_buffer(binding)
+        if index is None:
+            return self._no_buffer(sender, binding)
+        at = binding.array + index * dma.SIZE
+        taking = receiver.memory
+        if binding.store is not None:
+            room = binding.store[at + 4 : at + dma.SIZE]
+        else:
+            room = taking.read(at + 4, _LIST_BYTES)
+        into = taking.checked.get(room) or taking.sections(room)
+        source = giving.checked.get(listed) or giving.sections(listed)
+        moved = 0
+        reason = ""
+        # The receiver is judged first, and alone (DMA-4).
+        if isinstance(into, dma.Section):
+            self.kill(receiver, _bad_entry(into))
+            reason = "the receiver's section list is bad"
+        elif isinstance(source, dma.Section):
+            self.kill(sender, _bad_entry(source))
+            reason = "the sender's section list is bad"
+        else:
+            moved = self.copy(source, into)
+            if not moved and source:
+                reason = "the receive buffer has no room"
+        if self.interleave is not None:
+            self.interleave(Point.COPIED, sender)
+        if 0 <= address <= giving.private_size - dma.SIZE:
+            _put_length(giving.private, address, moved)
+        else:
+            self.write_used_len(sender, address, moved)
+        if not reason:
+            self.finish(binding, index, moved)
+            binding.cursor = (binding.cursor + 1) % binding.count
+            receiver.pending |= 1 << binding.interrupt
+        if self.trace:
+            self._tell(sender, binding, index, moved, reason)
+        return False
+
+    def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
+        """What comes of a search that found no free buffer; true if another try may help."""
+        full = binding.guest.dead != _BAD_ARRAY
+        if full:
+            self.interrupt(binding)
+        if self.trace:
+            reason = "no free buffer" if full else "the receiver's array is outside its memory"
+            self._tell(sender, binding, None, 0, reason)
+        return full
+
+    def _read_list(self, guest: Guest, address: int) -> bytes:
+        """A sender's list; what cannot be read kills it and counts as empty (DMA-6)."""
+        if guest.memory.inside(address, dma.SIZE):
+            return guest.memory.read(address + 4, _LIST_BYTES)
+        self.kill(guest, f"bad read address {address:#x} len {dma.SIZE}")
+        return bytes(_LIST_BYTES)
+
+    def write_used_len(self, guest: Guest, at: int, length: int) -> None:
+        """Put a length into a structure's ``used_len``, if that is in the Guest's memory."""
+        memory = guest.memory
+        if 0 <= at <= memory.private_size - 4:
+            _put_length(memory.private, at, length)
+        elif memory.inside(at, 4):
+            memory.write(at, USED_LEN.pack(length))
+
+    def copy(self, source: tuple[Chunk, ...], into: tuple[Chunk, ...]) -> int:
+        """Copy until either side is exhausted; returns the bytes moved (DMA-3, DEF-1)."""
+        forgets = self.defects.copy_forgets_source_offset
+        if len(source) == 1 and len(into) == 1:
+            giver, begin, length = source[0]
+            taker, place, room = into[0]
+            if room < length:
+                length = room
+            taker[place : place + length] = giver[begin : begin + length]
+            return length
+        total = taken = put = 0
+        from_at = into_at = 0
+        while from_at < len(source) and into_at < len(into):
+            giver, start, have = source[from_at]
+            taker, place, room = into[into_at]
+            length = min(have - taken, room - put)
+            begin = start if forgets else start + taken
+            taker[place + put : place + put + length] = giver[begin : begin + length]
+            total += length
+            taken += length
+            put += length
+            if taken == have:
+                from_at += 1
+                taken = 0
+            if put == room:
+                into_at += 1
+                put = 0
+        return total
+
+    def finish(self, binding: Binding, index: int, length: int) -> None:
+        """Write a buffer's ``used_len``, and remember when it was filled."""
+        at = binding.array + index * dma.SIZE
+        if binding.store is not None:
+            _put_length(binding.store, at, length)
+        else:
+            self.write_used_len(binding.guest, at, length)
+        if length:
+            binding.fills += 1
+            binding.filled[index] = binding.fills
+
+    def interrupt(self, binding: Binding) -> None:
+        """Raise the interrupt that an array was bound with."""
+        binding.guest.pending |= 1 << binding.interrupt
+
+    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+        """The number of the last fill of each buffer: how DEF-2 is mended.
+
+        The original has no such call. A Guest cannot tell the order by itself: empty
+        DMAs move the Host's cursor and leave no trace in its memory.
+        """
+        binding = self.binding(guest, key, array)
+        return {} if binding is None else binding.filled
+
+    def binding(self, guest: Guest, key: int, array: int | None = None) -> Binding | None:
+        """A Guest's newest binding of a key (of an array, if given)."""
+        found = guest.memory.key(key)
+        for each in found.bound if found is not None else ():
+            if each.guest is guest and (array is None or array == each.array):
+                return each
+        return None
+
+    def _tell(self, sender: Guest, into: Binding, index: int | None, moved: int, why: str) -> None:
+        key = into.key.offset
+        self.events.append(Copied(self.now, sender.id, key, into.guest.id, index, moved, why))
+
+    def _tell_nobody(self, sender: Guest, key: Key) -> None:
+        reason = "nobody has bound buffers to this slot"
+        self.events.append(Copied(self.now, sender.id, key.offset, None, None, 0, reason))
+
+
+_put_length = USED_LEN.pack_into
+_LIST_BYTES = dma.SIZE - 4
+_BAD_ARRAY = "bad address in registered DMA struct"
+
+
+def _bad_entry(section: dma.Section) -> str:
+    return f"bad DMA entry: {section.length}@{section.address:#x}"

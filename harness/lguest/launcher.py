@@ -1,0 +1,274 @@
+"""The Launcher: starts a Guest, finds it a slot, and plays the Host as a peer.
+
+On a shared network the Launchers agree by file locks: each takes the first slot
+whose byte it can lock (DEV-2). On a Host network there are two slots: the Guest
+has 1, the Launcher 0, with a TAP behind it (H).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+from pathlib import Path
+
+from harness.lguest import dma
+from harness.lguest.dma import PAGE_SIZE, USED_LEN
+from harness.lguest.driver import NOCSUM, NetDevice
+from harness.lguest.events import Copied, Warned
+from harness.lguest.guest import DESCRIPTOR, MAX_DEVICES, TYPE_NET, Guest
+from harness.lguest.host import Host
+from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, DevicePages, LguestError
+from harness.lguest.tap import Tap
+
+GUEST_PAGES = 399
+"""Pages of normal memory; the descriptor page is number 400."""
+
+RANDOMNESS = 0x8000
+"""LGUEST_DEVICE_F_RANDOMNESS, a feature bit."""
+
+HOST_SLOT, GUEST_SLOT = 0, 1
+"""Slots on a Host network (HST-1)."""
+
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def check_pages(pages: int, *, speaks_of_defect: bool = False) -> None:
+    """Refuse a LAN whose number of device pages cannot work (DEV-1, DEV-4, DEF-5)."""
+    if pages >= 8:
+        known = " (DEF-5)" if speaks_of_defect else ""
+        raise LguestError(
+            f"{pages} device pages: the mask that extracts the peer number would swallow"
+            f" feature bits{known}; use 1, 2 or 4 (DEV-4)"
+        )
+    if pages not in (1, 2, 4):
+        raise LguestError(f"{pages} device pages: must be 1, 2 or 4 (DEV-1)")
+
+
+class SharedFile:
+    """A shared network's file: the device pages, and a lock on one byte per taken slot.
+
+    The locks belong to this open file, so they vanish when it is closed or its process
+    ends, however it ends (DEV-2). Other processes, and other SharedFiles of this one,
+    see them.
+    """
+
+    def __init__(self, path: Path, pages: int = 1) -> None:
+        check_pages(pages)
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LguestError(f"{path}: {error.strerror}") from None
+        size = os.fstat(self._fd).st_size
+        if size not in (0, pages * PAGE_SIZE):
+            os.close(self._fd)
+            raise LguestError(f"{path}: {size} bytes, not the {pages * PAGE_SIZE} of {pages} pages")
+        os.ftruncate(self._fd, pages * PAGE_SIZE)
+        self._store = mmap.mmap(self._fd, pages * PAGE_SIZE)
+        self.pages = DevicePages(pages, store=self._store)
+
+    def take_slot(self) -> int:
+        """Lock the first free slot; LguestError when there is none."""
+        for slot in range(self.pages.slots):
+            try:
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK, slot))
+            except (BlockingIOError, PermissionError):
+                continue
+            return slot
+        raise LguestError(f"{self.path}: no free slot, all {self.pages.slots} are taken")
+
+    def free_slot(self, slot: int) -> None:
+        """Give a slot back."""
+        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _lock(fcntl.F_UNLCK, slot))
+
+    def close(self) -> None:
+        """Close the file, and with it give back every slot taken through it."""
+        self._store.close()
+        os.close(self._fd)
+
+
+def _lock(kind: int, byte: int) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
+
+
+class Launcher:
+    """The Host process that started one Guest."""
+
+    def __init__(self, host: Host, guest_id: int, pages: int = GUEST_PAGES) -> None:
+        self.host = host
+        self.guest = host.boot(guest_id, pages)
+        self.guest.launcher = self._answer
+        self._devices = 0
+        self._slots: list[tuple[DevicePages, int, SharedFile | None]] = []
+        self._networks: list[HostNetwork] = []
+
+    def join(
+        self,
+        network: DevicePages | SharedFile,
+        slot: int | None = None,
+        *,
+        nocsum: bool = True,
+        randomness: bool = False,
+        rx_offset: int = 16,
+    ) -> NetDevice:
+        """Offer the Guest a device on a shared network, and let it probe.
+
+        On a SharedFile without ``slot``, the first free one is locked; on plain device
+        pages the caller says which.
+        """
+        file = network if isinstance(network, SharedFile) else None
+        pages = file.pages if file is not None else network
+        assert isinstance(pages, DevicePages)
+        check_pages(pages.pages, speaks_of_defect=self.host.defects.mask_swallows_features)
+        if slot is None:
+            if file is None:
+                raise LguestError("device pages without a file have no locks: name the slot")
+            slot = file.take_slot()
+        if not 0 <= slot < pages.slots:
+            raise LguestError(f"slot {slot} is not among the {pages.slots} of {pages.pages} pages")
+        if not self.host.defects.leaves_ghosts:
+            pages.publish(slot, bytes(ADDRESS_BYTES))
+        self._slots.append((pages, slot, file))
+        return self._offer(pages, slot, nocsum, randomness, rx_offset)
+
+    def join_host(self, tap: Tap, *, nocsum: bool = True, rx_offset: int = 16) -> HostNetwork:
+        """Offer the Guest a device on a Host network, with this Launcher as slot 0 (HST-1)."""
+        pages = DevicePages(1, shared=False)
+        first = tap.address[0] | PROMISC_BIT
+        pages.publish(HOST_SLOT, bytes((first,)) + tap.address[1:])
+        device = self._offer(pages, GUEST_SLOT, nocsum, False, rx_offset)
+        network = HostNetwork(self.host, device, tap)
+        self._networks.append(network)
+        return network
+
+    def _offer(
+        self, pages: DevicePages, slot: int, nocsum: bool, randomness: bool, rx_offset: int
+    ) -> NetDevice:
+        if self._devices >= MAX_DEVICES:
+            raise LguestError(f"Guest {self.guest.id} has {MAX_DEVICES} devices already")
+        features = slot | (NOCSUM if nocsum else 0) | (RANDOMNESS if randomness else 0)
+        memory = self.guest.memory
+        page = memory.map(pages)
+        index = self._devices
+        self._devices += 1
+        memory.write(
+            memory.normal + index * DESCRIPTOR.size,
+            DESCRIPTOR.pack(TYPE_NET, features, 0, pages.pages, page // PAGE_SIZE),
+        )
+        return self.guest.probe(index, rx_offset)
+
+    def _answer(self, guest: Guest, key: int, address: int) -> None:
+        """SEND_DMA on a private key: to the device that watches it, if one does (HST-2)."""
+        for network in self._networks:
+            if key == network.device.peer_key(HOST_SLOT):
+                if not network.output(address):
+                    self.host.kill(guest, f"its Launcher ended: bad DMA at {address:#x}")
+                    self.exit()
+                return
+        text = f"Pending dma {address:#x}, key {key:#x}"
+        self.host.events.append(Warned(self.host.now, guest.id, text))
+
+    def exit(self) -> None:
+        """End: the buffers are unbound, the slots free. Repaired, the addresses are gone too."""
+        if self.guest.id not in self.host.guests:
+            return
+        self.host.release(self.guest)
+        for pages, slot, file in self._slots:
+            if not self.host.defects.leaves_ghosts:
+                pages.publish(slot, bytes(ADDRESS_BYTES))
+            if file is not None:
+                file.free_slot(slot)
+        self._slots.clear()
+
+
+class HostNetwork:
+    """The Launcher as peer 0 of a network with one Guest."""
+
+    def __init__(self, host: Host, device: NetDevice, tap: Tap) -> None:
+        self.host = host
+        self.device = device
+        self.tap = tap
+        self._guest_has_sent = False
+
+    def output(self, address: int) -> bool:
+        """Write what the Guest sent to the TAP in one call (HST-2); false on a bad section."""
+        guest = self.device.guest
+        data = self._gather(address)
+        if data is None:
+            return False
+        self._guest_has_sent = True
+        written = self.tap.write(data)
+        guest.memory.write(address, USED_LEN.pack(written & 0xFFFFFFFF))
+        if self.host.trace:
+            why = "" if written == len(data) else f"the TAP refused {len(data)} bytes"
+            moved = max(written, 0)
+            self.host.events.append(
+                Copied(self.host.now, guest.id, HOST_SLOT, None, None, moved, why)
+            )
+        return True
+
+    def _gather(self, address: int) -> bytes | None:
+        memory = self.device.guest.memory
+        if not memory.inside(address, dma.SIZE):
+            return None
+        parts = []
+        for section in dma.unpack(memory.read(address + 4, dma.SIZE - 4)):
+            if not memory.inside(*section):
+                return None
+            parts.append(memory.read(*section))
+        return b"".join(parts)
+
+    def input(self) -> bool:
+        """Move one frame from the TAP to the Guest (HST-3); false if none was there or fits.
+
+        A full ring: as shipped the last buffer is overwritten (DEF-3); repaired, the
+        frame stays in the TAP.
+        """
+        host, device = self.host, self.device
+        guest = device.guest
+        if not self.tap.waiting():
+            return False
+        host.tick()
+        binding = host.binding(guest, device.key)
+        if binding is None:
+            if self._guest_has_sent:
+                host.events.append(Warned(host.now, guest.id, "network: no dma buffer!"))
+            self.tap.read()
+            self._tell(None, 0, "the Guest has bound no buffers: read and thrown away")
+            return False
+        index = self._first_free(binding.array, binding.count)
+        if index is None:
+            if not host.defects.overwrites_full_ring:
+                return False
+            index = binding.count - 1
+        memory = guest.memory
+        at = binding.array + index * dma.SIZE
+        memory.write(at, USED_LEN.pack(binding.interrupt))
+        frame = self.tap.read()
+        done = 0
+        for section in dma.unpack(memory.read(at + 4, dma.SIZE - 4)):
+            if not memory.inside(*section):
+                host.kill(guest, f"its Launcher ended: invalid address {section.address:#x}")
+                return False
+            memory.write(section.address, frame[done : done + section.length])
+            done = min(len(frame), done + section.length)
+        host.finish(binding, index, done)
+        host.interrupt(binding)
+        self._tell(index, done, "" if done == len(frame) else "longer than the buffer")
+        return True
+
+    def _first_free(self, array: int, count: int) -> int | None:
+        """The first buffer from slot 0 with ``used_len`` 0: no cursor here (HST-3)."""
+        memory = self.device.guest.memory
+        for index in range(count):
+            if not any(memory.read(array + index * dma.SIZE, 4)):
+                return index
+        return None
+
+    def _tell(self, buffer: int | None, moved: int, why: str) -> None:
+        if self.host.trace:
+            guest = self.device.guest
+            key = 4 * self.device.slot
+            self.host.events.append(Copied(self.host.now, None, key, guest.id, buffer, moved, why))

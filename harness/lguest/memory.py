@@ -1,0 +1,268 @@
+"""A Guest's physical memory, and the device pages that Guests share.
+
+The bytes here are the truth: the Host finds everything it copies by them, and
+whatever is cached (a checked section list, the roster of a device page) is
+cached for exactly the bytes that are there.
+
+A Guest sees three regions, one above the other: its normal memory, one page of
+device descriptors, and the pages of each device that its Launcher mapped for it.
+All of them are demand-zero maps, so a LAN of 682 Guests stays small.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.lguest import dma
+from harness.lguest.dma import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from harness.lguest.guest import Guest
+
+ADDRESS_BYTES = 6
+"""Bytes in one published address (``struct lguest_net``)."""
+
+PROMISC_BIT = 0x01
+"""In the first published byte: "send me everything" (PUB-3, D:570)."""
+
+ADDRESS_SPACE = 1 << 32
+"""A 32-bit Guest: addresses are taken modulo this."""
+
+
+class LguestError(Exception):
+    """A thing that the simulated machine refuses to do, said in one line."""
+
+
+class Chunk(NamedTuple):
+    """A checked section: ``length`` bytes at ``offset`` of ``store``."""
+
+    store: mmap.mmap
+    offset: int
+    length: int
+
+
+class Key:
+    """What a hypercall's key names; one object for each place, so identity is equality.
+
+    ``space`` is the device pages for a shared mapping, wherever each Guest sees
+    them (the futex trick), and the Guest's own memory for a private one. ``bound``
+    is the Host's: the arrays bound to this key, the newest first.
+    """
+
+    __slots__ = ("bound", "offset", "shared", "space")
+
+    def __init__(self, space: DevicePages | GuestMemory, offset: int) -> None:
+        self.space = space
+        self.offset = offset
+        self.shared = isinstance(space, DevicePages)
+        self.bound: list[Binding] = []
+
+
+@dataclass(slots=True, eq=False)
+class Binding:
+    """A bound array of ``count`` DMA structures (DMA-1).
+
+    ``store`` is the normal memory that the array lies in, None if it does not lie
+    there whole. ``cursor`` is where the search for a free buffer starts, always less
+    than ``count``. ``filled`` gives each filled buffer the number of its fill: the Host's
+    side of mending DEF-2.
+    """
+
+    guest: Guest
+    key: Key
+    array: int
+    count: int
+    interrupt: int
+    store: mmap.mmap | None
+    cursor: int = 0
+    fills: int = 0
+    filled: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is on a device page, read off its bytes once (D:570).
+
+    ``used`` and ``promiscuous`` are slots in ascending order; ``owners`` maps an
+    address, its promiscuous bit cleared, to the slots that publish it.
+    """
+
+    page: bytes
+    used: tuple[int, ...]
+    promiscuous: tuple[int, ...]
+    owners: dict[bytes, tuple[int, ...]]
+
+
+def read_roster(page: bytes) -> Roster:
+    """The roster of a device page with these bytes."""
+    used = []
+    promiscuous = []
+    owners: dict[bytes, tuple[int, ...]] = {}
+    for slot in range(len(page) // ADDRESS_BYTES):
+        first = page[slot * ADDRESS_BYTES]
+        if not first:
+            continue
+        used.append(slot)
+        if first & PROMISC_BIT:
+            promiscuous.append(slot)
+        rest = page[slot * ADDRESS_BYTES + 1 : slot * ADDRESS_BYTES + ADDRESS_BYTES]
+        address = bytes((first & ~PROMISC_BIT,)) + rest
+        owners[address] = (*owners.get(address, ()), slot)
+    return Roster(page, tuple(used), tuple(promiscuous), owners)
+
+
+class DevicePages:
+    """The page (or two, or four) on which peers publish their addresses.
+
+    ``store`` is the mapping, anonymous unless one of a file is given; ``exposed``
+    tells that some Guest has listed a section here, so that a copy may write it. On a
+    ``shared`` one, keys are the same for every Guest that maps it; on a private
+    one they reach the Guest's Launcher (HST-2).
+    """
+
+    def __init__(self, pages: int, *, shared: bool = True, store: mmap.mmap | None = None) -> None:
+        self.pages = pages
+        self.shared = shared
+        self.size = pages * PAGE_SIZE
+        self.slots = self.size // ADDRESS_BYTES
+        self.store = mmap.mmap(-1, self.size) if store is None else store
+        self.exposed = False
+        self._keys: dict[int, Key] = {}
+        self._roster = read_roster(self.store[:])
+
+    def key(self, offset: int) -> Key:
+        """The key at an offset: the same for every Guest."""
+        return self._keys.setdefault(offset, Key(self, offset))
+
+    def published(self, slot: int) -> bytes:
+        """The six bytes of a slot."""
+        return self.store[slot * ADDRESS_BYTES : (slot + 1) * ADDRESS_BYTES]
+
+    def publish(self, slot: int, address: bytes) -> None:
+        """Write the six bytes of a slot, whatever they are."""
+        self.store[slot * ADDRESS_BYTES : (slot + 1) * ADDRESS_BYTES] = address
+
+    def roster(self) -> Roster:
+        """Who is on the page as it is now."""
+        page = self.store[:]
+        if page != self._roster.page:
+            self._roster = read_roster(page)
+        return self._roster
+
+
+class GuestMemory:
+    """What one Guest can address: normal memory, descriptors, device pages.
+
+    ``pages`` counts normal memory; the descriptor page lies right above it, and
+    each mapped device above that, in the order of mapping.
+    """
+
+    def __init__(self, pages: int) -> None:
+        self.normal = pages * PAGE_SIZE
+        self.private_size = self.normal + PAGE_SIZE
+        self.private = mmap.mmap(-1, self.private_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.limit = self.private_size
+        self._regions: list[tuple[int, DevicePages]] = []
+        self.keys: dict[int, Key] = {}
+        self.checked: dict[bytes, tuple[Chunk, ...] | dma.Section] = {}
+
+    def map(self, device: DevicePages) -> int:
+        """Map device pages above all that is there; returns their address."""
+        base = self.limit
+        self._regions.append((base, device))
+        self.limit += device.size
+        self.checked.clear()
+        self.keys.clear()
+        return base
+
+    def device_at(self, address: int) -> DevicePages | None:
+        """The device pages that begin at this address, if any do."""
+        return next((device for base, device in self._regions if base == address), None)
+
+    def inside(self, address: int, length: int) -> bool:
+        """Whether the range lies in this memory and does not wrap round (DMA-4)."""
+        return address >= 0 and address + length <= self.limit
+
+    def _locate(self, address: int) -> tuple[mmap.mmap, int, int]:
+        """The store behind an address, the offset in it, and where its region ends."""
+        if address < self.private_size:
+            return self.private, address, self.private_size
+        for base, device in self._regions:
+            if base <= address < base + device.size:
+                return device.store, address - base, base + device.size
+        raise LguestError(f"address {address:#x} is outside the Guest's memory")
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes at an address, across regions if need be."""
+        if address >= 0 and address + length <= self.private_size:
+            return self.private[address : address + length]
+        parts = []
+        while length > 0:
+            store, offset, end = self._locate(address)
+            size = min(length, end - address)
+            parts.append(store[offset : offset + size])
+            address += size
+            length -= size
+        return b"".join(parts)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put bytes at an address, across regions if need be."""
+        length = len(data)
+        if address >= 0 and address + length <= self.private_size:
+            self.private[address : address + length] = data
+            return
+        done = 0
+        while done < length:
+            store, offset, end = self._locate(address + done)
+            size = min(length - done, end - address - done)
+            store[offset : offset + size] = data[done : done + size]
+            done += size
+
+    def key(self, address: int) -> Key | None:
+        """What a hypercall's key at this address names; None for a bad one (DMA-7)."""
+        found = self.keys.get(address)
+        if found is None and not address & 3 and self.inside(address, 4):
+            found = self.keys[address] = self._key(address)
+        return found
+
+    def _key(self, address: int) -> Key:
+        for base, device in self._regions:
+            if base <= address < base + device.size and device.shared:
+                return device.key(address - base)
+        return Key(self, address)
+
+    def sections(self, listed: bytes) -> tuple[Chunk, ...] | dma.Section:
+        """Check a section list as it lies in memory (96 bytes, behind ``used_len``).
+
+        Returns where its bytes are, or the first section that is bad (DMA-4).
+        """
+        known = self.checked.get(listed)
+        if known is None:
+            if len(self.checked) >= 4096:
+                self.checked.clear()
+            known = self.checked[listed] = self._check(listed)
+        return known
+
+    def _check(self, listed: bytes) -> tuple[Chunk, ...] | dma.Section:
+        chunks = []
+        for section in dma.unpack(listed):
+            address, length = section
+            if not self.inside(address, length) or address % PAGE_SIZE + length > PAGE_SIZE:
+                return section
+            store, offset, _ = self._locate(address)
+            if store is not self.private:
+                self._expose(store)
+            chunks.append(Chunk(store, offset, length))
+        return tuple(chunks)
+
+    def _expose(self, store: mmap.mmap) -> None:
+        for _, device in self._regions:
+            if device.store is store:
+                device.exposed = True
+
+    def close(self) -> None:
+        """Give the memory back. Device pages belong to whoever made them."""
+        self.checked.clear()
+        self.private.close()

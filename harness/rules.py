@@ -1,0 +1,232 @@
+"""The rules of a LAN: what the suite checks, one line each, with its source.
+
+Ids are permanent: a rule is never renumbered, and an id never used again. ``source``
+names the original's own section marks (D:570) or files; ``scope`` says whether the
+rule holds for any LAN or describes lguest's inside; ``view`` whether it is about what
+reached the port (wire) or what a host's card would pass up (host).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Scope = Literal["any", "lguest"]
+View = Literal["wire", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule."""
+
+    id: str
+    text: str
+    source: str
+    scope: Scope = "lguest"
+    view: View = "wire"
+
+
+_TABLE = (
+    # A. Publishing an address
+    Rule("PUB-1", "A slot is unused if and only if its first byte is 0.", "D:570 unused_peer"),
+    Rule("PUB-2", "Opening puts 02:00, the Guest id, 00:00 into the own slot alone.", "D:550"),
+    Rule("PUB-3", "The lowest bit of the first published byte asks for every frame.", "D:570"),
+    Rule(
+        "PUB-4",
+        "The bit is set exactly while promiscuous, all-multicast or a member of a group; it is"
+        " worked out anew at opening, and never on a closed device.",
+        "D:570 set_multicast",
+    ),
+    Rule("PUB-5", "Closing zeroes the slot's six bytes, then unbinds the buffers.", "D:550"),
+    Rule(
+        "PUB-6",
+        "A Guest that dies leaves its address; the slot's next owner overwrites it.",
+        "D:550",
+    ),
+    # B. Who receives
+    Rule(
+        "DLV-1",
+        "A match compares all six bytes, the peer's promiscuous bit cleared.",
+        "D:570 mac_eq",
+        "any",
+        "host",
+    ),
+    Rule(
+        "DLV-2",
+        "A unicast reaches every peer that publishes that address, once each.",
+        "D:570",
+        "any",
+        "host",
+    ),
+    Rule(
+        "DLV-3", "A group destination reaches every other used slot, joined or not.", "D:570", "any"
+    ),
+    Rule(
+        "DLV-4",
+        "A promiscuous peer receives every frame of every other peer, once.",
+        "D:570 promisc",
+        "any",
+        "host",
+    ),
+    Rule("DLV-5", "A frame never comes back to its sender.", "D:570", "any"),
+    Rule("DLV-6", "An unused slot never receives.", "D:570 unused_peer", "any"),
+    Rule(
+        "DLV-7",
+        "An address that nobody publishes reaches nobody else; the send succeeds.",
+        "D:570",
+        "any",
+        "host",
+    ),
+    Rule(
+        "DLV-8",
+        "Another device of the sending Guest does not receive: a failed transfer.",
+        "io.c send_dma",
+    ),
+    Rule(
+        "DLV-9",
+        "The bytes that arrive are the bytes that were sent, header included.",
+        "D:570, io.c copy_data",
+        "any",
+    ),
+    Rule("DLV-10", "The destination is the first six linear bytes, whatever the length.", "D:570"),
+    Rule(
+        "DLV-11",
+        "Frames of one sender to one receiver arrive in sending order.",
+        "expected of any LAN",
+        "any",
+    ),
+    # C. Packing a frame into sections
+    Rule(
+        "SEC-1",
+        "The linear part is cut at pages, then comes one section per fragment.",
+        "D:570 skb_to_dma",
+    ),
+    Rule(
+        "SEC-2", "Fewer than 16 sections end in a zero length; 16 need no end.", "D:570 skb_to_dma"
+    ),
+    Rule(
+        "SEC-3",
+        'From the 17th section on fragments are left out: "Woah dude!  Megapacket!".',
+        "D:570 skb_to_dma",
+    ),
+    Rule("SEC-4", "A linear part of more than 16 sections is refused.", "D:570 skb_to_dma"),
+    Rule(
+        "SEC-5",
+        "A receive buffer is 1,514 bytes in one section, or two across a page.",
+        "D:560 fill_slot",
+    ),
+    # D. The Host's copy
+    Rule(
+        "DMA-1",
+        "BIND_DMA registers an array; it fails for interrupt 32 or a 33rd array.",
+        "io.c bind_dma",
+    ),
+    Rule("DMA-2", "SEND_DMA fills the first free buffer from the cursor on.", "io.c dma_transfer"),
+    Rule(
+        "DMA-3",
+        "The copy ends when either side is exhausted; 0 bytes is a failure.",
+        "io.c copy_data",
+    ),
+    Rule(
+        "DMA-4", "A bad section list kills its owner and hurts nobody else.", "io.c check_dma_list"
+    ),
+    Rule("DMA-5", "No free buffer: an interrupt, and one more try.", "io.c send_dma"),
+    Rule(
+        "DMA-6", "An empty SEND_DMA succeeds, moves the cursor and interrupts.", "io.c dma_transfer"
+    ),
+    Rule("DMA-7", "A bad key kills the Guest that named it.", "io.c get_futex_key"),
+    Rule(
+        "DMA-8", "The Host copies frames too short for a header; only the receiver checks.", "io.c"
+    ),
+    Rule(
+        "DMA-9",
+        "A killed Guest runs no more; its buffers stay bound till its Launcher ends.",
+        "io.c release_all_dma",
+    ),
+    Rule("DMA-10", "No Guest reaches another's memory beyond bound buffers and used_len.", "io.c"),
+    # E. Receiving
+    Rule(
+        "RCV-1",
+        "Filled buffers are taken in slot order, replaced, and only then judged.",
+        "D:560 lguestnet_rcv",
+    ),
+    Rule(
+        "RCV-2",
+        "A fresh buffer's list is written before its used_len becomes 0.",
+        "D:560 fill_slot",
+    ),
+    Rule("RCV-3", "Protocol and packet type are read from the header.", "D:560 eth_type_trans"),
+    Rule(
+        "RCV-4", "With NOCSUM frames need no checksum; scatter-gather only with it.", "D:510, D:560"
+    ),
+    Rule(
+        "RCV-5",
+        "A refill that fails is logged; the frame is handed up all the same.",
+        "D:560 fill_slot",
+    ),
+    Rule(
+        "LEN-1",
+        "Lengths of 14 to 1,514 are handed up; others are dropped in silence.",
+        "D:560",
+        "any",
+    ),
+    Rule("LEN-2", "A header alone, 14 bytes, is handed up.", "D:560", "any"),
+    Rule(
+        "LEN-3",
+        "A frame longer than the buffer arrives cut to 1,514 bytes.",
+        "D:560, io.c copy_data",
+    ),
+    # F. Counters
+    Rule(
+        "CNT-1",
+        "A whole transfer adds 1 to tx_packets and its length to tx_bytes, each.",
+        "D:570 transfer_packet",
+    ),
+    Rule("CNT-2", "A frame that nobody wanted counts nothing.", "D:570"),
+    Rule(
+        "CNT-3",
+        "Any other transfer adds 1 to tx_carrier_errors and nothing else.",
+        "D:570 transfer_packet",
+    ),
+    Rule("CNT-4", "A frame handed up adds 1 to rx_packets, its payload to rx_bytes.", "D:560"),
+    # G. Opening, closing, devices
+    Rule(
+        "LIF-1", "Opening publishes, fills eight buffers, binds; failing frees them: -12.", "D:550"
+    ),
+    Rule("LIF-2", "Frames sent between publishing and binding fail for that peer.", "D:550"),
+    Rule("LIF-3", "Transmit always reports success.", "D:570"),
+    Rule("DEV-1", "The peer number is features & (mapped size - 1).", "D:510"),
+    Rule(
+        "DEV-2",
+        "A Launcher takes the first slot whose byte it can lock.",
+        "lguest.c setup_net_file",
+    ),
+    Rule("DEV-3", "A device sets ACKNOWLEDGE, then DRIVER, then DRIVER_OK.", "lguest_bus.c"),
+    Rule("DEV-4", "Eight or more device pages are refused.", "D:510"),
+    # H. The Host network
+    Rule(
+        "HST-1",
+        "The Guest is slot 1, the Launcher slot 0 and promiscuous.",
+        "lguest.c setup_tun_net",
+    ),
+    Rule(
+        "HST-2",
+        "SEND_DMA on a private key goes to the Launcher, which writes the TAP.",
+        "lguest.c handle_tun_output",
+    ),
+    Rule(
+        "HST-3",
+        "A frame from the TAP fills the first free buffer from slot 0.",
+        "lguest.c handle_tun_input",
+    ),
+    Rule(
+        "HST-4",
+        "With all buffers full a frame from the TAP waits, and none is lost.",
+        "io.c get_dma_buffer",
+    ),
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})
+"""Every rule by its id, in the order of the specification."""

@@ -1,0 +1,1 @@
+"""The conformance suite: a file per part of the specification."""

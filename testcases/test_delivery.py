@@ -1,0 +1,599 @@
+"""B. Who receives a frame (D:570), and who must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.exchange import Tester
+from harness.frames import (
+    GROUPS,
+    LONGEST,
+    each_bit_flipped,
+    ethernet,
+    fragmented,
+    payload,
+    real_frames,
+)
+from harness.lan import FrameRefused, Layout
+from harness.lans.lguest import LguestLan
+from harness.marks import rule
+
+NOBODY = bytes.fromhex("02001234abcd")
+REAL = (
+    "arp",
+    "ipv4-udp",
+    "ipv6-udp",
+    "ipv6-neighbor-solicitation",
+    "vlan",
+    "vlan-in-vlan",
+    "llc-stp",
+    "llc-snap",
+    "raw-802.3",
+)
+
+
+# DLV-1: all six bytes
+
+
+@rule("DLV-1")
+def test_an_address_one_bit_off_matches_nobody(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    for bit, near_miss in each_bit_flipped(owner.mac):
+        if near_miss in {port.mac for port in lan.ports(3)}:
+            continue
+        frame = ethernet(near_miss, sender, stamp=bit)
+        assert lan.exchange(sender, frame) == {}, f"bit {bit} of the address is not compared"
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-1")
+@pytest.mark.parametrize("byte", range(6))
+def test_each_byte_of_the_address_tells_two_peers_apart(lguest: LguestLan, byte: int) -> None:
+    sender, one, other = lguest.open_devices(3)
+    address = bytearray(bytes.fromhex("020000000000"))
+    address[byte] ^= 0x40
+    lguest.pages.publish(other.slot, bytes(address))
+    lguest.pages.publish(one.slot, bytes.fromhex("020000000000"))
+    frame = ethernet(bytes(address), sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(other) == [frame]
+    assert lguest.received(one) == []
+    assert lguest.received(sender) == []
+
+
+@rule("DLV-1")
+def test_a_peer_that_asks_for_everything_still_matches_its_own_address(lan: Tester) -> None:
+    sender, listener, bystander = lan.ports(3)
+    listener.listen_to_all(True)
+    frame = ethernet(listener, sender)
+    assert lan.exchange(sender, frame) == {listener: [frame]}
+    frame = ethernet(bystander, sender)
+    assert lan.exchange(sender, frame) == {bystander: [frame], listener: [frame]}
+
+
+# DLV-2: unicast
+
+
+@rule("DLV-2")
+def test_unicast_reaches_its_owner_alone(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(to=owner, by=sender)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-2")
+@pytest.mark.parametrize("size", [14, 15, 59, 60, 61, 64, 1513, LONGEST])
+def test_unicast_of_any_length_reaches_its_owner_alone(lan: Tester, size: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, size=size)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-2")
+def test_every_peer_reaches_every_other(lan: Tester) -> None:
+    ports = lan.ports(4)
+    for number, sender in enumerate(ports):
+        for owner in ports:
+            if owner is not sender:
+                frame = ethernet(owner, sender, stamp=number)
+                assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-2")
+def test_two_conversations_at_once_do_not_mix(lan: Tester) -> None:
+    one, two, three, four = lan.ports(4)
+    there, back = ethernet(two, one, stamp=1), ethernet(one, two, stamp=2)
+    aside = ethernet(four, three, stamp=3)
+    delivery = lan.exchange_all([(one, there), (three, aside), (two, back)])
+    assert delivery == {two: [there], one: [back], four: [aside]}
+
+
+@rule("DLV-2")
+def test_two_slots_with_one_address_both_receive(lguest: LguestLan) -> None:
+    sender, one, two, bystander = lguest.open_devices(4)
+    lguest.pages.publish(two.slot, one.address)
+    frame = ethernet(one.address, sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(one) == [frame]
+    assert lguest.received(two) == [frame]
+    assert lguest.received(bystander) == []
+    assert lguest.received(sender) == []
+    assert sender.counters.tx_packets == 2
+
+
+@rule("DLV-2")
+def test_first_and_last_slot_of_the_page(lguest: LguestLan) -> None:
+    first, last = lguest.device(slot=0), lguest.device(slot=lguest.pages.slots - 1)
+    middle = lguest.device(slot=300)
+    for device in (first, last, middle):
+        assert device.open() == 0
+    there = ethernet(last.address, first.address, stamp=1)
+    back = ethernet(first.address, last.address, stamp=2)
+    assert first.transmit(there) == 0
+    assert last.transmit(back) == 0
+    lguest.settle()
+    assert lguest.received(last) == [there]
+    assert lguest.received(first) == [back]
+    assert lguest.received(middle) == []
+
+
+# DLV-3: groups
+
+
+@rule("DLV-3")
+@pytest.mark.parametrize("group", GROUPS)
+def test_group_frame_reaches_everybody_but_its_sender(lan: Tester, group: str) -> None:
+    sender, *others = lan.ports(4)
+    frame = ethernet(GROUPS[group], sender)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("DLV-3")
+def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Tester) -> None:
+    sender, member, stranger = lan.ports(3)
+    member.join_groups(1)
+    frame = ethernet(GROUPS["ipv4-multicast"], sender)
+    assert lan.exchange(sender, frame) == {member: [frame], stranger: [frame]}
+
+
+@rule("DLV-3")
+@pytest.mark.parametrize("first", [0x01, 0x03, 0x09, 0x33, 0x81, 0xFF])
+def test_the_lowest_bit_alone_makes_a_group(lan: Tester, first: int) -> None:
+    sender, *others = lan.ports(3)
+    group = bytes((first,)) + bytes.fromhex("22334455aa")
+    frame = ethernet(group, sender, stamp=first)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+    single = bytes((first & 0xFE,)) + group[1:]
+    assert lan.exchange(sender, ethernet(single, sender, stamp=first)) == {}
+
+
+@rule("DLV-3")
+@pytest.mark.parametrize("count", [2, 3, 8, 24])
+def test_broadcast_on_a_lan_of_any_size(lan: Tester, count: int) -> None:
+    ports = lan.ports(count)
+    for sender in (ports[0], ports[-1]):
+        frame = ethernet(GROUPS["broadcast"], sender)
+        assert lan.exchange(sender, frame) == {
+            port: [frame] for port in ports if port is not sender
+        }
+
+
+@rule("DLV-3")
+def test_broadcast_fills_a_whole_page_of_slots(lguest: LguestLan) -> None:
+    devices = lguest.open_devices(lguest.pages.slots)
+    sender = devices[341]
+    frame = ethernet(GROUPS["broadcast"], sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(sender) == []
+    for device in devices:
+        if device is not sender:
+            assert device.counters.rx_packets == 1
+    assert sender.counters.tx_packets == 681
+    assert lguest.received(devices[0]) == lguest.received(devices[-1]) == [frame]
+
+
+# DLV-4: promiscuous peers
+
+
+@rule("DLV-4")
+def test_promiscuous_peer_sees_unicast_between_others_once(lan: Tester) -> None:
+    sender, owner, listener, _ = lan.ports(4)
+    listener.listen_to_all(True)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame], listener: [frame]}
+
+
+@rule("DLV-4")
+def test_promiscuous_peer_sees_a_group_frame_once(lan: Tester) -> None:
+    sender, other, listener = lan.ports(3)
+    listener.listen_to_all(True)
+    frame = ethernet(GROUPS["broadcast"], sender)
+    assert lan.exchange(sender, frame) == {other: [frame], listener: [frame]}
+
+
+@rule("DLV-4")
+def test_promiscuous_peer_sees_what_nobody_else_wants(lan: Tester) -> None:
+    sender, listener, _ = lan.ports(3)
+    listener.listen_to_all(True)
+    frame = ethernet(NOBODY, sender)
+    assert lan.exchange(sender, frame) == {listener: [frame]}
+
+
+@rule("DLV-4")
+def test_a_peer_that_stops_listening_sees_only_its_own(lan: Tester) -> None:
+    sender, owner, listener = lan.ports(3)
+    frame = ethernet(owner, sender)
+    for on, expected in (
+        (True, {owner: [frame], listener: [frame]}),
+        (False, {owner: [frame]}),
+        (True, {owner: [frame], listener: [frame]}),
+    ):
+        listener.listen_to_all(on)
+        assert lan.exchange(sender, frame) == expected
+
+
+@rule("DLV-4")
+def test_promiscuous_peers_see_each_other(lan: Tester) -> None:
+    sender, owner, one, two = lan.ports(4)
+    one.listen_to_all(True)
+    two.listen_to_all(True)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame], one: [frame], two: [frame]}
+    frame = ethernet(owner, one)
+    assert lan.exchange(one, frame) == {owner: [frame], two: [frame]}
+
+
+# DLV-5: never the sender
+
+
+@rule("DLV-5")
+@pytest.mark.parametrize("promiscuous", [False, True])
+def test_a_frame_to_ones_own_address_goes_nowhere(lan: Tester, promiscuous: bool) -> None:
+    sender, other, _ = lan.ports(3)
+    sender.listen_to_all(promiscuous)
+    frame = ethernet(sender, sender)
+    assert lan.exchange(sender, frame) == {}
+    answer = ethernet(sender, other)
+    assert lan.exchange(other, answer) == {sender: [answer]}
+
+
+@rule("DLV-5")
+@pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "local-group"])
+@pytest.mark.parametrize("promiscuous", [False, True])
+def test_a_group_frame_does_not_come_back(lan: Tester, group: str, promiscuous: bool) -> None:
+    sender, *others = lan.ports(3)
+    sender.listen_to_all(promiscuous)
+    sender.join_groups(1)
+    frame = ethernet(GROUPS[group], sender)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("DLV-5")
+def test_a_promiscuous_sender_does_not_hear_itself(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    sender.listen_to_all(True)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+# DLV-6: never an unused slot
+
+
+@rule("DLV-6")
+def test_a_peer_that_left_receives_nothing(lan: Tester) -> None:
+    sender, stays, leaves = lan.ports(3)
+    leaves.close()
+    frame = ethernet(leaves, sender)
+    assert lan.exchange(sender, frame) == {}
+    frame = ethernet(GROUPS["broadcast"], sender)
+    assert lan.exchange(sender, frame) == {stays: [frame]}
+    leaves.open()
+    frame = ethernet(leaves, sender, stamp=1)
+    assert lan.exchange(sender, frame) == {leaves: [frame]}
+
+
+@rule("DLV-6")
+def test_a_promiscuous_peer_that_left_receives_nothing(lan: Tester) -> None:
+    sender, owner, leaves = lan.ports(3)
+    leaves.listen_to_all(True)
+    leaves.close()
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+    leaves.open()
+    assert lan.exchange(sender, frame) == {owner: [frame], leaves: [frame]}
+
+
+@rule("DLV-6")
+@pytest.mark.parametrize("destination", ["broadcast", "own", "nobody"])
+def test_buffers_bound_to_an_unused_slot_stay_empty(lguest: LguestLan, destination: str) -> None:
+    sender, other, hidden = lguest.open_devices(3)
+    lguest.pages.publish(hidden.slot, b"\0" + hidden.address[1:])
+    to = {"broadcast": GROUPS["broadcast"], "own": hidden.address, "nobody": bytes(6)}
+    frame = ethernet(to[destination], sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(hidden) == []
+    assert lguest.received(other) == ([frame] if destination == "broadcast" else [])
+    lguest.pages.publish(hidden.slot, hidden.address)
+    control = ethernet(hidden.address, sender.address, stamp=1)
+    sender.transmit(control)
+    lguest.settle()
+    assert lguest.received(hidden) == [control]
+
+
+# DLV-7: nobody's address
+
+
+@rule("DLV-7")
+@pytest.mark.parametrize("destination", ["020000000000", "02001234abcd", "000000000000", "fe" * 6])
+def test_an_address_that_nobody_has_reaches_nobody(lan: Tester, destination: str) -> None:
+    sender, *_ = lan.ports(3)
+    assert lan.exchange(sender, ethernet(bytes.fromhex(destination), sender)) == {}
+
+
+@rule("DLV-7")
+def test_a_send_to_nobody_succeeds_and_counts_nothing(lguest: LguestLan) -> None:
+    sender, other = lguest.open_devices(2)
+    before = replace(sender.counters), replace(other.counters)
+    assert sender.transmit(ethernet(NOBODY, sender.address)) == 0
+    lguest.settle()
+    assert (sender.counters, other.counters) == before
+    assert lguest.received(other) == lguest.received(sender) == []
+    control = ethernet(other.address, sender.address)
+    sender.transmit(control)
+    lguest.settle()
+    assert lguest.received(other) == [control]
+
+
+# DLV-8: another device of the same Guest
+
+
+@rule("DLV-8")
+@pytest.mark.parametrize("destination", ["broadcast", "own"])
+def test_another_device_of_the_sender_does_not_receive(lguest: LguestLan, destination: str) -> None:
+    sender, other = lguest.open_devices(2)
+    second = lguest.second_device(sender.guest, slot=7)
+    assert second.open() == 0
+    lguest.pages.publish(second.slot, bytes.fromhex("02000000ee00"))
+    to = GROUPS["broadcast"] if destination == "broadcast" else bytes.fromhex("02000000ee00")
+    frame = ethernet(to, sender.address)
+    assert sender.transmit(frame) == 0
+    lguest.settle()
+    assert lguest.received(second) == []
+    assert lguest.received(other) == ([frame] if destination == "broadcast" else [])
+    assert sender.counters.tx_carrier_errors == 1
+    assert sender.counters.tx_packets == (1 if destination == "broadcast" else 0)
+    control = ethernet(bytes.fromhex("02000000ee00"), other.address, stamp=1)
+    other.transmit(control)
+    lguest.settle()
+    assert lguest.received(second) == [control]
+
+
+# DLV-9: the bytes
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize("kind", REAL)
+def test_real_frames_arrive_as_they_were_sent(lan: Tester, kind: str) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = real_frames(owner, sender)[kind]
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize("kind", REAL)
+def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Tester, kind: str) -> None:
+    sender, *others = lan.ports(3)
+    frame = real_frames(GROUPS["broadcast"], sender)[kind]
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize("source", ["020000000099", "02ffffffffff", "0a0000000001", "000000000001"])
+def test_a_foreign_source_address_is_not_rewritten(lan: Tester, source: str) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, bytes.fromhex(source))
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-9")
+def test_the_owners_own_address_as_source_is_not_checked(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for source in (owner.address, bytes(6), GROUPS["broadcast"]):
+        frame = ethernet(owner.address, source)
+        sender.transmit(frame)
+        lguest.settle()
+        assert lguest.received(owner)[-1] == frame
+    assert owner.counters.rx_packets == 3
+    assert lguest.received(sender) == []
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize("fill", [0x00, 0xFF, 0xAA])
+def test_uniform_bytes_and_zeroes_arrive_whole(lan: Tester, fill: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, size=14) + bytes((fill,)) * 1500
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("DLV-9")
+def test_a_short_frame_after_a_long_one_brings_nothing_of_it(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    for turn in range(20):
+        long = ethernet(owner, sender, size=LONGEST, stamp=2 * turn)
+        short = ethernet(owner, sender, size=60, stamp=2 * turn + 1)
+        assert lan.exchange(sender, long) == {owner: [long]}
+        assert lan.exchange(sender, short) == {owner: [short]}
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(offset=4000),
+        Layout(offset=4095),
+        fragmented(1000, 14, 1),
+        fragmented(1000, 100, 3),
+        fragmented(1000, 14, 15),
+        fragmented(1000, 985, 15),
+        Layout(14, 4090, ((986, 3110),)),
+    ],
+    ids=lambda layout: f"{layout.linear}@{layout.offset}+{len(layout.fragments)}",
+)
+def test_bytes_do_not_depend_on_where_they_lay(lguest: LguestLan, layout: Layout) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    frame = ethernet(owner.address, sender.address, size=1000)
+    sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    assert lguest.received(bystander) == lguest.received(sender) == []
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize(
+    ("rx_offset", "size"), [(2582, 1514), (2583, 1513), (4036, 60), (4082, 14), (3000, 1096)]
+)
+def test_a_frame_up_to_a_page_boundary_of_the_receive_buffer_arrives_whole(
+    lguest: LguestLan, rx_offset: int, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2, rx_offset=rx_offset)
+    frame = ethernet(owner.address, sender.address, size=size)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    assert lguest.received(sender) == []
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize(
+    ("rx_offset", "size"), [(2583, 1514), (4037, 60), (4083, 14), (4095, 1514), (3000, 1097)]
+)
+def test_a_frame_across_a_page_of_the_receive_buffer_arrives_whole(
+    lguest: LguestLan, rx_offset: int, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2, rx_offset=rx_offset)
+    frame = ethernet(owner.address, sender.address, size=size)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+
+
+# DLV-10: the destination of a runt
+
+
+@rule("DLV-10", "LEN-1")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_runt_is_sent_counted_and_dropped(lguest: LguestLan, size: int) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    assert sender.transmit(ethernet(owner.address, sender.address, size=size)) == 0
+    assert owner.guest.pending
+    assert not bystander.guest.pending
+    lguest.settle()
+    assert sender.counters.tx_packets == 1
+    assert sender.counters.tx_bytes == size
+    assert sender.counters.tx_carrier_errors == 0
+    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
+    assert lguest.received(owner) == lguest.received(bystander) == []
+    control = ethernet(owner.address, sender.address)
+    sender.transmit(control)
+    lguest.settle()
+    assert lguest.received(owner) == [control]
+
+
+@rule("DLV-10")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_group_runt_is_offered_to_everybody(lguest: LguestLan, size: int) -> None:
+    sender, *others = lguest.open_devices(4)
+    sender.transmit(ethernet(GROUPS["broadcast"], sender.address, size=size))
+    assert all(device.guest.pending for device in others)
+    assert not sender.guest.pending
+    assert sender.counters.tx_packets == 3
+    lguest.settle()
+    assert all(lguest.received(device) == [] for device in others)
+
+
+@rule("DLV-10")
+@pytest.mark.parametrize("linear", [6, 7, 13, 14])
+def test_six_linear_bytes_are_enough_to_find_the_receiver(lguest: LguestLan, linear: int) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    frame = ethernet(owner.address, sender.address, size=100)
+    sender.transmit(frame, linear, 0, [(100 - linear, 20)])
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    assert lguest.received(bystander) == []
+
+
+@rule("DLV-10")
+@pytest.mark.parametrize("linear", range(6))
+def test_fewer_than_six_linear_bytes_are_refused(lguest: LguestLan, linear: int) -> None:
+    sender, owner = lguest.ports(2)
+    frame = ethernet(owner, sender, size=100)
+    with pytest.raises(FrameRefused, match=f"linear part of {linear} bytes is too short"):
+        sender.send(frame, Layout(linear, 0, ((100 - linear, 0),)))
+    with pytest.raises(FrameRefused, match=f"linear part of {linear} bytes is too short"):
+        sender.send(frame[:linear])
+    lguest.settle()
+    assert owner.arrivals() == []
+    assert sender.device.counters.tx_packets == sender.device.counters.tx_carrier_errors == 0
+    sender.send(frame)
+    lguest.settle()
+    assert [each.frame for each in owner.arrivals()] == [frame]
+
+
+# DLV-11: order
+
+
+@rule("DLV-11")
+def test_frames_arrive_in_sending_order(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    sent = [ethernet(owner, sender, stamp=n) for n in range(8)]
+    assert lan.exchange(sender, *sent) == {owner: sent}
+
+
+@rule("DLV-11")
+def test_batches_that_wrap_round_the_ring_keep_their_order(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    for turn, count in enumerate((5, 8, 3, 7, 6, 8, 1, 8)):
+        sent = [ethernet(owner, sender, stamp=10 * turn + n) for n in range(count)]
+        assert lan.exchange(sender, *sent) == {owner: sent}
+
+
+@rule("DLV-11")
+def test_broadcasts_and_unicasts_keep_their_order(lan: Tester) -> None:
+    sender, owner, other = lan.ports(3)
+    own, broadcast, group = owner.mac, GROUPS["broadcast"], GROUPS["ipv6-multicast"]
+    kinds = (own, broadcast, own, own, group, own)
+    sent = [ethernet(to, sender, stamp=n) for n, to in enumerate(kinds)]
+    groups = [frame for frame in sent if frame[0] & 1]
+    assert lan.exchange(sender, *sent) == {owner: sent, other: groups}
+
+
+@rule("DLV-11")
+def test_long_and_short_frames_keep_their_order(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    sizes = (1514, 60, 1000, 14, 1514, 61, 60, 1513)
+    sent = [ethernet(owner, sender, size=size, stamp=n) for n, size in enumerate(sizes)]
+    assert lan.exchange(sender, *sent) == {owner: sent}
+
+
+@rule("DLV-11")
+def test_two_senders_each_keep_their_own_order(lan: Tester) -> None:
+    one, two, owner = lan.ports(3)
+    sent = [(sender, ethernet(owner, sender, stamp=n)) for n in range(4) for sender in (one, two)]
+    got = lan.exchange_all(sent)
+    for sender in (one, two):
+        mine = tuple(frame for by, frame in sent if by is sender)
+        assert tuple(frame for frame in got[owner] if frame in mine) == mine
+    assert got[one] == got[two] == ()
+    assert len(got[owner]) == len(sent)
+
+
+def test_payload_streams_are_all_different() -> None:
+    streams = {payload(16, stamp) for stamp in range(1000)}
+    assert len(streams) == 1000

@@ -1,0 +1,186 @@
+"""LEN. Which lengths a receiver believes (D:560)."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.exchange import Tester
+from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, pages_of, payload
+from harness.lan import Layout
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NetDevice
+from harness.lguest.events import Dropped
+from harness.marks import rule
+
+
+def send_raw(sender: NetDevice, to: NetDevice, data: bytes) -> int:
+    """One SEND_DMA of these bytes past the driver: what ``used_len`` became."""
+    memory = sender.guest.memory
+    at = 100 * dma.PAGE_SIZE
+    memory.write(at, data)
+    structure = 99 * dma.PAGE_SIZE
+    memory.write(structure + 4, dma.pack(dma.linear_sections(at, len(data))))
+    return sender.guest.send_dma(sender.peer_key(to.slot), structure)
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", [14, 15, 16, 59, 60, 61, 1000, 1513, LONGEST])
+def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Tester, size: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, size=size)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    if size < lan.traits.shortest:
+        pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
+    assert lan.exchange(sender, ethernet(owner, sender, size=size)) == {}
+    frame = ethernet(owner, sender, stamp=1)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_group_runt_is_dropped_by_everybody(lan: Tester, size: int) -> None:
+    sender, *others = lan.ports(3)
+    if size < lan.traits.shortest:
+        pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
+    assert lan.exchange(sender, ethernet(GROUPS["broadcast"], sender, size=size)) == {}
+    frame = ethernet(GROUPS["broadcast"], sender, stamp=1)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", range(1, 14))
+def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, size: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    for turn in range(20):
+        data = payload(size, turn)
+        assert send_raw(sender, owner, data) == size
+        assert owner.guest.interrupt()
+        dropped = [each for each in lguest.host.events if isinstance(each, Dropped)]
+        assert [each.frame for each in dropped][turn:] == [data]
+    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
+    assert sender.counters.tx_packets == 0
+    assert lguest.received(owner) == []
+    frames = [ethernet(owner.address, sender.address, stamp=n) for n in range(8)]
+    for frame in frames:
+        sender.transmit(frame)
+    assert sender.counters.tx_packets == 8
+    lguest.settle()
+    assert sorted(lguest.received(owner)) == sorted(frames)
+
+
+@rule("LEN-1")
+def test_runts_among_whole_frames_take_none_of_them_along(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frames = []
+    for n, size in enumerate((60, 13, 14, 1, 1514, 6, 60, 12)):
+        data = ethernet(owner.address, sender.address, size=size, stamp=n)
+        assert send_raw(sender, owner, data) == size
+        frames.append(data)
+    lguest.settle()
+    assert lguest.received(owner) == [frame for frame in frames if len(frame) >= 14]
+    assert owner.counters.rx_packets == 4
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", [1515, 1516, 3000, 4096])
+def test_more_than_the_buffer_said_it_holds_is_dropped(lguest: LguestLan, size: int) -> None:
+    """The Host never does that to a driver's own buffer; a longer list in its ring does."""
+    sender, owner = lguest.open_devices(2)
+    memory = owner.guest.memory
+    scratch = 100 * dma.PAGE_SIZE
+    memory.write(owner.ring + 4, dma.pack([(scratch, size)]))
+    frame = ethernet(owner.address, sender.address, size=size)
+    sender.transmit(frame)
+    assert memory.read(scratch, size) == frame
+    lguest.settle()
+    assert lguest.received(owner) == []
+    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
+    after = ethernet(owner.address, sender.address, size=LONGEST, stamp=1)
+    sender.transmit(after)
+    lguest.settle()
+    assert lguest.received(owner) == [after]
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("used_len", [13, 1515, 0x10000, 0x80000000, 0xFFFFFFFF])
+def test_an_unbelievable_used_len_is_dropped(lguest: LguestLan, used_len: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    owner.guest.memory.write(owner.ring, used_len.to_bytes(4, "little"))
+    assert owner.receive()
+    assert lguest.received(owner) == []
+    assert owner.counters.rx_packets == 0
+    assert owner.guest.memory.read(owner.ring, 4) == bytes(4)
+    frame = ethernet(owner.address, sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+
+
+@rule("LEN-2")
+def test_a_header_alone_is_handed_up(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, size=14)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+    frame = ethernet(GROUPS["broadcast"], sender, size=14)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in lan.ports(3)[1:]}
+
+
+@rule("LEN-2")
+def test_a_header_alone_counts_no_bytes(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    sender.transmit(ethernet(owner.address, sender.address, size=14))
+    lguest.settle()
+    assert (owner.counters.rx_packets, owner.counters.rx_bytes) == (1, 0)
+    assert (sender.counters.tx_packets, sender.counters.tx_bytes) == (1, 14)
+
+
+@rule("LEN-3")
+@pytest.mark.parametrize("size", [1515, 1516, 1518, 2048, 4096, 9014, 65534, LARGEST])
+@pytest.mark.parametrize("shape", ["linear", "fragmented"])
+def test_an_oversized_frame_arrives_cut_and_is_handed_up(
+    lguest: LguestLan, size: int, shape: str
+) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    frame = ethernet(owner.address, sender.address, size=size)
+    layout = Layout() if shape == "linear" else pages_of(size, 14)
+    assert sender.transmit(frame, layout.linear, layout.offset, layout.fragments) == 0
+    lguest.settle()
+    assert lguest.received(owner) == [frame[:LONGEST]]
+    assert lguest.received(bystander) == lguest.received(sender) == []
+    assert owner.counters.rx_packets == 1
+    assert owner.counters.rx_bytes == LONGEST - 14
+    assert (sender.counters.tx_packets, sender.counters.tx_bytes) == (0, 0)
+    assert sender.counters.tx_carrier_errors == 1
+
+
+@rule("LEN-3")
+def test_an_oversized_broadcast_is_cut_for_everybody(lguest: LguestLan) -> None:
+    sender, *others = lguest.open_devices(4)
+    frame = ethernet(GROUPS["broadcast"], sender.address, size=4000)
+    sender.transmit(frame)
+    lguest.settle()
+    for device in others:
+        assert lguest.received(device) == [frame[:LONGEST]]
+    assert lguest.received(sender) == []
+    assert sender.counters.tx_carrier_errors == 3
+    assert sender.counters.tx_packets == 0
+
+
+@rule("LEN-3")
+def test_a_frame_after_an_oversized_one_is_whole(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    large = ethernet(owner.address, sender.address, size=9014, stamp=1)
+    small = ethernet(owner.address, sender.address, size=60, stamp=2)
+    sender.transmit(large)
+    sender.transmit(small)
+    lguest.settle()
+    assert lguest.received(owner) == [large[:LONGEST], small]
+    assert sender.counters.tx_packets == 1
+    assert sender.counters.tx_carrier_errors == 1
