@@ -80,14 +80,16 @@ def encode(
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put a capture in place whole: a reader sees the old one or the new one."""
+    """Write a capture over the one that may be there.
+
+    It is not truncated first, nor replaced by another file: either would make some file
+    systems wait for the disk, for longer than a test takes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.truncate()
 
 
 def path_of(node_id: str) -> Path:

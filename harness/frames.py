@@ -77,8 +77,8 @@ def ethernet(
 
     ``kind`` is the EtherType, or the length field of an 802.3 frame.
     """
-    header = Ether(dst=address(to).hex(":"), src=address(by).hex(":"), type=kind)
-    return bytes(header / Raw(payload(max(0, size - HEADER), stamp)))[:size]
+    header = bytes(Ether(dst=address(to).hex(":"), src=address(by).hex(":"), type=kind))
+    return (header + payload(max(0, size - HEADER), stamp))[:size]
 
 
 def real_frames(to: HasAddress | bytes, by: HasAddress | bytes, stamp: int = 0) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ in ascending order of Guest id, until none is pending; then nothing can be in fl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from harness.lan import Arrival, FrameRefused, LanError, Layout, Record, Traits
 from harness.lguest.defects import AS_SHIPPED, REPAIRED, Defects
@@ -23,8 +24,9 @@ from harness.lguest.events import (
 )
 from harness.lguest.guest import Guest
 from harness.lguest.host import EPOCH_NS, Host
-from harness.lguest.launcher import Launcher, check_pages
+from harness.lguest.launcher import HostNetwork, Launcher, SharedFile, check_pages
 from harness.lguest.memory import DevicePages, LguestError
+from harness.lguest.tap import Tap
 
 TRAITS = Traits(
     filters="sender",
@@ -97,6 +99,23 @@ class LguestPort:
             raise LanError(f"{self.name} could not be opened: no memory")
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a simulated LAN is made of; a LAN that is wrong on purpose changes one."""
+
+    host: type[Host] = Host
+    guest: type[Guest] = Guest
+    device: type[NetDevice] = NetDevice
+    pages: type[DevicePages] = DevicePages
+    launcher: type[Launcher] = Launcher
+    network: type[HostNetwork] = HostNetwork
+    file: type[SharedFile] = SharedFile
+
+
+PARTS = Parts()
+"""What lguest itself is made of."""
+
+
 class LguestLan:
     """A LAN of one to 2,730 Guests on one simulated Host."""
 
@@ -109,14 +128,19 @@ class LguestLan:
         *,
         pages: int = 1,
         start_ns: int = EPOCH_NS,
-        host_class: type[Host] = Host,
+        parts: Parts = PARTS,
     ) -> None:
         check_pages(pages, speaks_of_defect=defects.mask_swallows_features)
         self.name = name
-        self.host = host_class(defects, start_ns=start_ns, trace=True)
-        self.pages = DevicePages(pages)
+        self.parts = parts
+        self.host = parts.host(defects, start_ns=start_ns, trace=True)
+        self.host.guest_class = parts.guest
+        self.host.device_class = parts.device
+        self.pages = parts.pages(pages)
         self.devices: list[NetDevice] = []
         self._ports: list[LguestPort] = []
+        self._taken: set[int] = set()
+        self._next_slot = 0
         self._launchers: dict[int, Launcher] = {}
 
     def device(
@@ -132,12 +156,25 @@ class LguestLan:
         Without a ``slot`` it gets the lowest that no device has; its Guest id is the
         slot plus 1 unless given.
         """
-        taken = {device.slot for device in self.devices}
         if slot is None:
-            slot = next(each for each in range(self.pages.slots + 1) if each not in taken)
-        launcher = Launcher(self.host, slot + 1 if guest_id is None else guest_id)
-        self._launchers[launcher.guest.id] = launcher
+            while self._next_slot in self._taken:
+                self._next_slot += 1
+            slot = self._next_slot
+        launcher = self.launch(slot + 1 if guest_id is None else guest_id)
         return self._join(launcher, slot, nocsum, rx_offset)
+
+    def launch(self, guest_id: int) -> Launcher:
+        """A Launcher with a new Guest that has no device yet."""
+        launcher = self.parts.launcher(self.host, guest_id)
+        launcher.network_class = self.parts.network
+        self._launchers[guest_id] = launcher
+        return launcher
+
+    def host_network(self, guest_id: int, tap: Tap) -> HostNetwork:
+        """A new Guest on a network with its Launcher alone; the device is not yet open."""
+        network = self.launch(guest_id).join_host(tap)
+        self.devices.append(network.device)
+        return network
 
     def second_device(self, guest: Guest, slot: int) -> NetDevice:
         """One more device of a Guest that has one, on this LAN too, not yet open."""
@@ -150,6 +187,7 @@ class LguestLan:
     def _join(self, launcher: Launcher, slot: int, nocsum: bool, rx_offset: int) -> NetDevice:
         device = launcher.join(self.pages, slot, nocsum=nocsum, rx_offset=rx_offset)
         self.devices.append(device)
+        self._taken.add(slot)
         return device
 
     def open_devices(self, count: int, *, rx_offset: int = 16) -> list[NetDevice]:

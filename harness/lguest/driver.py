@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from harness.lguest import dma
@@ -55,6 +56,7 @@ MOST_REMEMBERED = 4096
 """Destinations whose receivers a device remembers."""
 
 _USED = struct.Struct("<" + "I96x" * NUM_SKBS)
+_SLOTS = range(NUM_SKBS)
 _NONE_USED = (0,) * NUM_SKBS
 _RING_BYTES = NUM_SKBS * dma.SIZE
 _new_tuple = tuple.__new__  # a NamedTuple's own __new__ takes twice as long
@@ -112,7 +114,8 @@ class NetDevice:
         first = guest.reserve(size * (NUM_SKBS + 1)) + rx_offset
         self._spare = [first + i * size * PAGE_SIZE for i in reversed(range(NUM_SKBS + 1))]
         self._buffers: list[int | None] = [None] * NUM_SKBS
-        self._page = b""
+        self._version = -1
+        self._roster = self.pages.roster()
         self._wanted: dict[bytes, tuple[int, ...]] = {}
         self._lists: dict[int, bytes] = {}
         self._offers: dict[int, bytes] = {}
@@ -243,10 +246,9 @@ class NetDevice:
             listed, sections = self._prepare(frame, linear, offset, fragments)
         if host.trace:
             self._tell_transmitted(frame, sections)
-        page = self.pages.store[:]
-        if page != self._page:
-            self._page = page
-            self._wanted.clear()
+        pages = self.pages
+        if pages.exposed or pages.version != self._version:
+            self._look_again()
         destination = frame[:ETH_ALEN]
         wanted = self._wanted.get(destination)
         if wanted is None:
@@ -259,14 +261,22 @@ class NetDevice:
             self.transfer(listed, length, slot)
             if guest.dead is not None:
                 break
-            if host.interleave is not None or self.pages.exposed:
+            if host.interleave is not None or pages.exposed:
                 self._transmit_rest(frame, listed, sections, slot)
                 break
         return 0
 
+    def _look_again(self) -> None:
+        """Forget who wanted what, if the page is another than it was."""
+        self._version = self.pages.version
+        roster = self.pages.roster()
+        if roster is not self._roster:
+            self._roster = roster
+            self._wanted.clear()
+
     def _who_wants(self, destination: bytes) -> tuple[int, ...]:
         """``wanted_by``, remembered until the page changes."""
-        wanted = self.wanted_by(destination, self.pages.roster())
+        wanted = self.wanted_by(destination, self._roster)
         if len(self._wanted) < MOST_REMEMBERED:
             self._wanted[destination] = wanted
         return wanted
@@ -391,12 +401,8 @@ class NetDevice:
         at = self.sending
         store[at : at + dma.SIZE] = NO_LENGTH + listed
         guest.host.send_dma(guest, self.page + 4 * slot, at)
-        self.count_sent(length, _get_length(store, at)[0])
-
-    def count_sent(self, length: int, used_len: int) -> None:
-        """A whole frame is a packet, anything else a carrier error (CNT-1, CNT-3)."""
         counters = self.counters
-        if used_len == length:
+        if _get_length(store, at)[0] == length:
             counters.tx_packets += 1
             counters.tx_bytes += length
         else:
@@ -445,9 +451,8 @@ class NetDevice:
             return self._receive_closed(used)
         if host.defects.drains_from_slot_zero:
             if host.interleave is None:
-                for slot, length in enumerate(used):
-                    if length:
-                        self._take(slot, length)
+                for slot in compress(_SLOTS, used):
+                    self._take(slot, used[slot])
                 return True
             for slot in range(NUM_SKBS):
                 length = _USED.unpack_from(store, self.ring)[slot]
@@ -456,14 +461,14 @@ class NetDevice:
             return True
         order = host.fill_order(self.guest, self.key, self.ring)
         if host.interleave is None:
-            full = [slot for slot, length in enumerate(used) if length]
+            full = list(compress(_SLOTS, used))
             if len(full) > 1:
                 full.sort(key=lambda slot: order.get(slot, 0))
             for slot in full:
                 self._take(slot, used[slot])
             return True
         while any(used):
-            full = [slot for slot, length in enumerate(used) if length]
+            full = list(compress(_SLOTS, used))
             first = min(full, key=lambda slot: order.get(slot, 0))
             self._take(first, used[first])
             used = _USED.unpack_from(store, self.ring)

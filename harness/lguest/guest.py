@@ -14,7 +14,7 @@ from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.driver import SEND_PAGES, STEP_NS, NetDevice
 from harness.lguest.events import Message, RawSend
-from harness.lguest.memory import GuestMemory, LguestError
+from harness.lguest.memory import BadList, GuestMemory, Key, LguestError
 
 if TYPE_CHECKING:
     from harness.lguest.host import Host
@@ -33,12 +33,10 @@ ACKNOWLEDGE, DRIVER, DRIVER_OK, REMOVED, REMOVED_ACK, FAILED = 1, 2, 4, 8, 16, 1
 class Guest:
     """One virtual machine.
 
-    ``pending`` has a bit per interrupt raised and not yet taken, ``dead`` the reason
-    why the Host killed it, ``memory_left`` how many more allocations succeed (None:
-    all of them).
+    ``pending`` has a bit per interrupt raised and not yet taken; ``dead`` is the reason
+    why the Host killed it, or None; ``memory_left`` how many more allocations succeed, or
+    None for all of them; ``routes`` what the shared keys that it used name.
     """
-
-    device_class = NetDevice
 
     def __init__(self, host: Host, guest_id: int, pages: int) -> None:
         self.host = host
@@ -49,6 +47,7 @@ class Guest:
         self.memory_left: int | None = None
         self.launcher: Callable[[Guest, int, int], None] | None = None
         self.devices: list[NetDevice] = []
+        self.routes: dict[int, Key] = {}
         self._next_page = 0
         self.send_area = self.reserve(SEND_PAGES)
 
@@ -77,7 +76,7 @@ class Guest:
         for bit in (ACKNOWLEDGE, DRIVER, DRIVER_OK):
             status |= bit
             self.memory.write(at, DESCRIPTOR.pack(kind, features, status, pages, pfn))
-        device = self.device_class(self, index, features, pfn * PAGE_SIZE, pages, rx_offset)
+        device = self.host.device_class(self, index, features, pfn * PAGE_SIZE, pages, rx_offset)
         self.devices.append(device)
         return device
 
@@ -141,7 +140,8 @@ class Guest:
         """The bytes that a structure lists; none where its list is bad."""
         if not self.memory.inside(address, dma.SIZE):
             return b""
-        found = self.memory.sections(self.memory.read(address + 4, dma.SIZE - 4))
-        if isinstance(found, dma.Section):
+        try:
+            found = self.memory.sections(self.memory.read(address + 4, dma.SIZE - 4))
+        except BadList:
             return b""
         return b"".join(store[start : start + length] for store, start, length in found)

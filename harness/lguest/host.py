@@ -16,10 +16,10 @@ from itertools import chain
 from harness.lguest import dma
 from harness.lguest.defects import AS_SHIPPED, Defects
 from harness.lguest.dma import NO_LENGTH, USED_LEN
-from harness.lguest.driver import STEP_NS
+from harness.lguest.driver import STEP_NS, NetDevice
 from harness.lguest.events import Copied, Event, Killed, Point
 from harness.lguest.guest import Guest
-from harness.lguest.memory import Binding, Chunk, Key, LguestError
+from harness.lguest.memory import BadList, Binding, Chunk, Key, LguestError
 
 MAX_BOUND = 32
 """LGUEST_MAX_DMA: arrays that one Guest may have bound (DMA-1)."""
@@ -36,9 +36,11 @@ class Host:
 
     ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
     time begins, ``trace`` whether ``events`` tells every copy or only what Guests see.
+    ``guest_class`` and ``device_class`` are what Guests and their devices are made of.
     """
 
     guest_class = Guest
+    device_class = NetDevice
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class Host:
         memory = guest.memory
         whole = array >= 0 and array + count * dma.SIZE <= memory.private_size
         store = memory.private if whole else None
-        binding = Binding(guest, found, array, count, interrupt, store)
+        binding = Binding(guest, found, array, count, 1 << interrupt, store)
         table[table.index(None)] = binding
         # The newest binding of a key is found first, as in the original's hash chains.
         found.bound.insert(0, binding)
@@ -139,29 +141,34 @@ class Host:
 
         The result is in Guest memory: the structure's ``used_len`` (DMA-2).
         """
-        found = guest.memory.keys.get(key) or guest.memory.key(key)
-        if found is None:
-            self.kill(guest, f"bad sending DMA key {key:#x}")
-        elif found.shared:
-            for retry in (False, True):
-                binding = self.bound_by_other(guest, found)
-                if binding is None:
-                    if self.trace:
-                        self._tell_nobody(guest, found)
-                elif self.transfer(guest, binding, address) and not retry:
-                    if self.interleave is not None:
-                        self.interleave(Point.RESTOCK, guest)
-                    continue
+        route = guest.routes.get(key)
+        if route is None:
+            found = guest.memory.key(key)
+            if found is None:
+                self.kill(guest, f"bad sending DMA key {key:#x}")
                 return
-        elif guest.launcher is not None:
-            guest.launcher(guest, key, address)
+            if not found.shared:
+                if guest.launcher is not None:
+                    guest.launcher(guest, key, address)
+                return
+            route = guest.routes[key] = found
+        if self.try_send(guest, route, address):
+            if self.interleave is not None:
+                self.interleave(Point.RESTOCK, guest)
+            self.try_send(guest, route, address)
 
-    def bound_by_other(self, guest: Guest, key: Key) -> Binding | None:
-        """The newest array that another Guest has bound to a key (DMA-2, DLV-8)."""
+    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+        """One try at SEND_DMA; true if the receiver had no free buffer (DMA-5).
+
+        The receiver is the newest array that another Guest has bound (DMA-2, DLV-8).
+        """
         for binding in key.bound:
             if binding.guest is not guest:
-                return binding
-        return None
+                return self.transfer(guest, binding, address)
+        if self.trace:
+            reason = "nobody has bound buffers to this slot"
+            self.events.append(Copied(self.now, guest.id, key.offset, None, None, 0, reason))
+        return False
 
     # The copy
 
@@ -213,21 +220,19 @@ class Host:
             room = binding.store[at + 4 : at + dma.SIZE]
         else:
             room = taking.read(at + 4, _LIST_BYTES)
-        into = taking.checked.get(room) or taking.sections(room)
-        source = giving.checked.get(listed) or giving.sections(listed)
         moved = 0
         reason = ""
-        # The receiver is judged first, and alone (DMA-4).
-        if isinstance(into, dma.Section):
-            self.kill(receiver, _bad_entry(into))
-            reason = "the receiver's section list is bad"
-        elif isinstance(source, dma.Section):
-            self.kill(sender, _bad_entry(source))
-            reason = "the sender's section list is bad"
-        else:
+        judged = receiver  # first, and alone (DMA-4)
+        try:
+            into = taking.checked.get(room) or taking.sections(room)
+            judged = sender
+            source = giving.checked.get(listed) or giving.sections(listed)
             moved = self.copy(source, into)
             if not moved and source:
                 reason = "the receive buffer has no room"
+        except BadList as bad:
+            self.kill(judged, str(bad))
+            reason = f"the {'sender' if judged is sender else 'receiver'}'s section list is bad"
         if self.interleave is not None:
             self.interleave(Point.COPIED, sender)
         if 0 <= address <= giving.private_size - dma.SIZE:
@@ -235,9 +240,14 @@ class Host:
         else:
             self.write_used_len(sender, address, moved)
         if not reason:
-            self.finish(binding, index, moved)
+            if binding.store is not None:
+                _put_length(binding.store, at, moved)
+            else:
+                self.write_used_len(receiver, at, moved)
+            if moved and not self.defects.drains_from_slot_zero:
+                binding.note_fill(index)
             binding.cursor = (binding.cursor + 1) % binding.count
-            receiver.pending |= 1 << binding.interrupt
+            receiver.pending |= binding.interrupt_bit
         if self.trace:
             self._tell(sender, binding, index, moved, reason)
         return False
@@ -296,20 +306,9 @@ class Host:
                 put = 0
         return total
 
-    def finish(self, binding: Binding, index: int, length: int) -> None:
-        """Write a buffer's ``used_len``, and remember when it was filled."""
-        at = binding.array + index * dma.SIZE
-        if binding.store is not None:
-            _put_length(binding.store, at, length)
-        else:
-            self.write_used_len(binding.guest, at, length)
-        if length:
-            binding.fills += 1
-            binding.filled[index] = binding.fills
-
     def interrupt(self, binding: Binding) -> None:
         """Raise the interrupt that an array was bound with."""
-        binding.guest.pending |= 1 << binding.interrupt
+        binding.guest.pending |= binding.interrupt_bit
 
     def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
         """The number of the last fill of each buffer: how DEF-2 is mended.
@@ -332,15 +331,7 @@ class Host:
         key = into.key.offset
         self.events.append(Copied(self.now, sender.id, key, into.guest.id, index, moved, why))
 
-    def _tell_nobody(self, sender: Guest, key: Key) -> None:
-        reason = "nobody has bound buffers to this slot"
-        self.events.append(Copied(self.now, sender.id, key.offset, None, None, 0, reason))
-
 
 _put_length = USED_LEN.pack_into
 _LIST_BYTES = dma.SIZE - 4
 _BAD_ARRAY = "bad address in registered DMA struct"
-
-
-def _bad_entry(section: dma.Section) -> str:
-    return f"bad DMA entry: {section.length}@{section.address:#x}"

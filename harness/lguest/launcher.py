@@ -94,7 +94,12 @@ def _lock(kind: int, byte: int) -> bytes:
 
 
 class Launcher:
-    """The Host process that started one Guest."""
+    """The Host process that started one Guest.
+
+    ``network_class`` is what it makes of a Host network.
+    """
+
+    network_class: type[HostNetwork]
 
     def __init__(self, host: Host, guest_id: int, pages: int = GUEST_PAGES) -> None:
         self.host = host
@@ -139,7 +144,7 @@ class Launcher:
         first = tap.address[0] | PROMISC_BIT
         pages.publish(HOST_SLOT, bytes((first,)) + tap.address[1:])
         device = self._offer(pages, GUEST_SLOT, nocsum, False, rx_offset)
-        network = HostNetwork(self.host, device, tap)
+        network = self.network_class(self.host, device, tap)
         self._networks.append(network)
         return network
 
@@ -245,7 +250,7 @@ class HostNetwork:
             index = binding.count - 1
         memory = guest.memory
         at = binding.array + index * dma.SIZE
-        memory.write(at, USED_LEN.pack(binding.interrupt))
+        memory.write(at, USED_LEN.pack(binding.interrupt_bit.bit_length() - 1))
         frame = self.tap.read()
         done = 0
         for section in dma.unpack(memory.read(at + 4, dma.SIZE - 4)):
@@ -254,7 +259,8 @@ class HostNetwork:
                 return False
             memory.write(section.address, frame[done : done + section.length])
             done = min(len(frame), done + section.length)
-        host.finish(binding, index, done)
+        host.write_used_len(guest, at, done)
+        binding.note_fill(index)
         host.interrupt(binding)
         self._tell(index, done, "" if done == len(frame) else "longer than the buffer")
         return True
@@ -272,3 +278,6 @@ class HostNetwork:
             guest = self.device.guest
             key = 4 * self.device.slot
             self.host.events.append(Copied(self.host.now, None, key, guest.id, buffer, moved, why))
+
+
+Launcher.network_class = HostNetwork

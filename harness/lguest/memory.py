@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.lguest import dma
@@ -33,6 +34,13 @@ ADDRESS_SPACE = 1 << 32
 
 class LguestError(Exception):
     """A thing that the simulated machine refuses to do, said in one line."""
+
+
+class BadList(Exception):
+    """A section list that the Host will not copy by (DMA-4); says which section is bad."""
+
+    def __init__(self, section: dma.Section) -> None:
+        super().__init__(f"bad DMA entry: {section.length}@{section.address:#x}")
 
 
 class Chunk(NamedTuple):
@@ -74,11 +82,16 @@ class Binding:
     key: Key
     array: int
     count: int
-    interrupt: int
+    interrupt_bit: int
     store: mmap.mmap | None
     cursor: int = 0
     fills: int = 0
     filled: dict[int, int] = field(default_factory=dict)
+
+    def note_fill(self, index: int) -> None:
+        """Number one more fill, of this buffer."""
+        self.fills += 1
+        self.filled[index] = self.fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +110,26 @@ class Roster:
 
 def read_roster(page: bytes) -> Roster:
     """The roster of a device page with these bytes."""
-    used = []
+    slots = len(page) // ADDRESS_BYTES
+    used = tuple(compress(range(slots), page[::ADDRESS_BYTES]))
     promiscuous = []
     owners: dict[bytes, tuple[int, ...]] = {}
-    for slot in range(len(page) // ADDRESS_BYTES):
+    for slot in used:
         first = page[slot * ADDRESS_BYTES]
-        if not first:
-            continue
-        used.append(slot)
         if first & PROMISC_BIT:
             promiscuous.append(slot)
         rest = page[slot * ADDRESS_BYTES + 1 : slot * ADDRESS_BYTES + ADDRESS_BYTES]
         address = bytes((first & ~PROMISC_BIT,)) + rest
         owners[address] = (*owners.get(address, ()), slot)
-    return Roster(page, tuple(used), tuple(promiscuous), owners)
+    return Roster(page, used, tuple(promiscuous), owners)
 
 
 class DevicePages:
     """The page (or two, or four) on which peers publish their addresses.
 
-    ``store`` is the mapping, anonymous unless one of a file is given; ``exposed``
-    tells that some Guest has listed a section here, so that a copy may write it. On a
+    ``store`` is the mapping, anonymous unless one of a file is given. It is written
+    through ``write`` alone, so that ``version`` counts its changes; where others may
+    write it too, another process or a copy by the Host, it is ``exposed``. On a
     ``shared`` one, keys are the same for every Guest that maps it; on a private
     one they reach the Guest's Launcher (HST-2).
     """
@@ -128,7 +140,8 @@ class DevicePages:
         self.size = pages * PAGE_SIZE
         self.slots = self.size // ADDRESS_BYTES
         self.store = mmap.mmap(-1, self.size) if store is None else store
-        self.exposed = False
+        self.exposed = store is not None
+        self.version = 0
         self._keys: dict[int, Key] = {}
         self._roster = read_roster(self.store[:])
 
@@ -142,7 +155,14 @@ class DevicePages:
 
     def publish(self, slot: int, address: bytes) -> None:
         """Write the six bytes of a slot, whatever they are."""
-        self.store[slot * ADDRESS_BYTES : (slot + 1) * ADDRESS_BYTES] = address
+        if len(address) != ADDRESS_BYTES:
+            raise LguestError(f"an address has six bytes, not {len(address)}")
+        self.write(slot * ADDRESS_BYTES, address)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put bytes anywhere on the pages."""
+        self.store[offset : offset + len(data)] = data
+        self.version += 1
 
     def roster(self) -> Roster:
         """Who is on the page as it is now."""
@@ -166,7 +186,7 @@ class GuestMemory:
         self.limit = self.private_size
         self._regions: list[tuple[int, DevicePages]] = []
         self.keys: dict[int, Key] = {}
-        self.checked: dict[bytes, tuple[Chunk, ...] | dma.Section] = {}
+        self.checked: dict[bytes, tuple[Chunk, ...]] = {}
 
     def map(self, device: DevicePages) -> int:
         """Map device pages above all that is there; returns their address."""
@@ -216,9 +236,13 @@ class GuestMemory:
         done = 0
         while done < length:
             store, offset, end = self._locate(address + done)
-            size = min(length - done, end - address - done)
-            store[offset : offset + size] = data[done : done + size]
-            done += size
+            part = data[done : done + end - address - done]
+            device = self._device_of(store)
+            if device is None:
+                store[offset : offset + len(part)] = part
+            else:
+                device.write(offset, part)
+            done += len(part)
 
     def key(self, address: int) -> Key | None:
         """What a hypercall's key at this address names; None for a bad one (DMA-7)."""
@@ -233,10 +257,10 @@ class GuestMemory:
                 return device.key(address - base)
         return Key(self, address)
 
-    def sections(self, listed: bytes) -> tuple[Chunk, ...] | dma.Section:
+    def sections(self, listed: bytes) -> tuple[Chunk, ...]:
         """Check a section list as it lies in memory (96 bytes, behind ``used_len``).
 
-        Returns where its bytes are, or the first section that is bad (DMA-4).
+        Returns where its bytes are; BadList names the first section that is bad (DMA-4).
         """
         known = self.checked.get(listed)
         if known is None:
@@ -245,22 +269,21 @@ class GuestMemory:
             known = self.checked[listed] = self._check(listed)
         return known
 
-    def _check(self, listed: bytes) -> tuple[Chunk, ...] | dma.Section:
+    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
         chunks = []
         for section in dma.unpack(listed):
             address, length = section
             if not self.inside(address, length) or address % PAGE_SIZE + length > PAGE_SIZE:
-                return section
+                raise BadList(section)
             store, offset, _ = self._locate(address)
-            if store is not self.private:
-                self._expose(store)
+            device = self._device_of(store)
+            if device is not None:
+                device.exposed = True
             chunks.append(Chunk(store, offset, length))
         return tuple(chunks)
 
-    def _expose(self, store: mmap.mmap) -> None:
-        for _, device in self._regions:
-            if device.store is store:
-                device.exposed = True
+    def _device_of(self, store: mmap.mmap) -> DevicePages | None:
+        return next((device for _, device in self._regions if device.store is store), None)
 
     def close(self) -> None:
         """Give the memory back. Device pages belong to whoever made them."""

@@ -1,0 +1,1 @@
+"""How fast it is, measured side by side with a Linux bridge in the same run."""

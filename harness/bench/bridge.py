@@ -1,0 +1,84 @@
+"""A Linux bridge between two TAPs in a network namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyroute2 import NetNS, netns
+
+from harness import frames
+from harness.bench.rates import FRAMES, Round
+from harness.lguest.tap import KernelTap
+
+PATIENCE_S = 5.0
+"""How long a bridge may take to come up before the bench gives up."""
+
+
+@contextlib.contextmanager
+def bridge_between_taps() -> Iterator[tuple[KernelTap, KernelTap]]:
+    """Two TAPs on one bridge that forwards and has learned both addresses."""
+    name = f"lguest-bench-{os.getpid()}"
+    netns.create(name)
+    taps: list[KernelTap] = []
+    try:
+        netns.pushns(name)
+        try:
+            for sysctl in ("all", "default"):
+                Path(f"/proc/sys/net/ipv6/conf/{sysctl}/disable_ipv6").write_text("1")
+            taps += [KernelTap("tap0"), KernelTap("tap1")]
+        finally:
+            netns.popns()
+        with NetNS(name) as links:
+            links.link("add", ifname="br0", kind="bridge", br_mcast_snooping=0)
+            bridge = links.link_lookup(ifname="br0")[0]
+            for tap in taps:
+                index = links.link_lookup(ifname=tap.name)[0]
+                links.link("set", index=index, master=bridge, state="up")
+            links.link("set", index=bridge, state="up")
+        _wait_until_it_forwards(*taps)
+        yield taps[0], taps[1]
+    finally:
+        for tap in taps:
+            tap.close()
+        netns.remove(name)
+
+
+def peer_address(number: int) -> bytes:
+    """An address for a peer behind a TAP."""
+    return b"\x02\x00\x00\x00\xbe" + bytes((number,))
+
+
+def _wait_until_it_forwards(one: KernelTap, other: KernelTap) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    for number, (here, there) in enumerate(((one, other), (other, one))):
+        hello = frames.ethernet(frames.BROADCAST, peer_address(number))
+        while time.monotonic() < deadline:
+            here.write(hello)
+            if select.select([there], [], [], 0.05)[0]:
+                break
+        else:
+            raise TimeoutError("the bridge does not forward")
+        while there.waiting():
+            there.read()
+
+
+def bridge_round(one: KernelTap, other: KernelTap, size: int) -> Round:
+    """Unicasts of ``size`` bytes from one TAP to the other."""
+    frame = frames.ethernet(peer_address(1), peer_address(0), size=size)
+    into, out_of = one.fileno(), other.fileno()
+
+    def run() -> float:
+        start = time.perf_counter()
+        for _ in range(FRAMES):
+            os.write(into, frame)
+            got = os.read(out_of, 2048)
+        spent = time.perf_counter() - start
+        assert got == frame
+        return FRAMES / spent
+
+    return run

@@ -1,0 +1,79 @@
+"""What is measured in processes of their own: memory, import time, the suite's speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+
+MEMORY = """
+import resource
+from harness import frames
+from harness.lans.lguest import lguest
+lan = lguest()
+devices = lan.open_devices(lan.pages.slots)
+for _ in range(8):
+    devices[0].transmit(frames.ethernet(frames.BROADCAST, devices[0].address, size=1514))
+lan.settle()
+assert devices[-1].counters.rx_packets == 8
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+IMPORT = """
+import time
+start = time.perf_counter()
+import harness, harness.exchange, harness.frames, harness.lans.registry
+print(time.perf_counter() - start)
+"""
+
+SUITE = """
+import json, sys, time, pytest
+class Stopwatch:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session):
+        start = time.perf_counter()
+        result = yield
+        self.spent = time.perf_counter() - start
+        self.tests = session.testscollected
+        return result
+watch = Stopwatch()
+code = pytest.main(sys.argv[1:], plugins=[watch])
+print()
+print(json.dumps([int(code), watch.tests / watch.spent]))
+"""
+
+
+def _python(program: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def memory_682_peers() -> float:
+    """Peak bytes of a process with a full page of Guests, all rings filled once."""
+    return float(_python(MEMORY))
+
+
+def import_time() -> float:
+    """Seconds to import what a test needs, Scapy included: the best of five."""
+    return min(float(_python(IMPORT)) for _ in range(5))
+
+
+def cases_per_second(testcases: str, *, captured: bool) -> float:
+    """Cases of the conformance suite per second on one core, start-up left out.
+
+    The best of four runs into one directory, as in daily use: the first creates the
+    captures, the others replace them.
+    """
+    rates = []
+    with tempfile.TemporaryDirectory() as reports:
+        arguments = [testcases, "-q", "-p", "no:cacheprovider", "--lan", "lguest-repaired"]
+        arguments += [f"--ignore={testcases}/harness", "--reports", reports]
+        arguments += [] if captured else ["--no-captures"]
+        for _ in range(4):
+            said = _python(SUITE, *arguments)
+            code, rate = json.loads(said.splitlines()[-1])
+            if code != 0:
+                raise RuntimeError(f"the suite failed:\n{said}")
+            rates.append(float(rate))
+    return max(rates)

@@ -1,0 +1,175 @@
+"""Holes that others fell into: each would pass there, and must fail here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.exchange import Delivery, Tester, explain
+from harness.frames import BROADCAST, ethernet
+from harness.lan import Arrival, Inconclusive, Lan, Layout, Record, Traits
+from harness.lans.lguest import TRAITS
+
+
+class FakePort:
+    """A port that hands what it is sent to its others."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"port{number}"
+        self.mac = bytes((2, 0, 0, 0, 0, number))
+        self.coming: list[bytes] = []
+        self.others: list[FakePort] = []
+
+    def send(self, frame: bytes, layout: Layout | None = None) -> None:
+        del layout
+        for port in self.others:
+            port.coming.append(frame)
+
+    def arrivals(self) -> list[Arrival]:
+        news, self.coming = self.coming, []
+        return [Arrival(0, frame, frame[:6] in (self.mac, BROADCAST)) for frame in news]
+
+    def listen_to_all(self, on: bool) -> None: ...
+    def join_groups(self, count: int) -> None: ...
+    def close(self) -> None: ...
+    def open(self) -> None: ...
+
+
+class FakeLan:
+    """A hub: every frame reaches every other port."""
+
+    name = "fake"
+    traits: Traits = TRAITS
+
+    def __init__(self) -> None:
+        self.all = [FakePort(n) for n in range(3)]
+        for port in self.all:
+            port.others = [other for other in self.all if other is not port]
+
+    def ports(self, count: int) -> Sequence[FakePort]:
+        return self.all[:count]
+
+    def settle(self) -> None: ...
+
+    def interfaces(self) -> list[tuple[str, bytes]]:
+        return []
+
+    def records(self) -> list[Record]:
+        return []
+
+    def close(self) -> None: ...
+
+
+def hub() -> tuple[FakeLan, Tester, list[FakePort]]:
+    lan: Lan = FakeLan()
+    assert isinstance(lan, FakeLan)
+    tester = Tester(lan)
+    tester.ports(3)
+    return lan, tester, lan.all
+
+
+def test_looking_at_one_port_is_not_enough() -> None:
+    _, tester, (sender, owner, other) = hub()
+    frame = ethernet(owner, sender)
+    delivery = tester.exchange(sender, frame)
+    assert delivery[owner] == (frame,)
+    assert delivery != {owner: [frame]}
+    assert delivery == {owner: [frame], other: [frame]}
+
+
+def test_the_host_view_leaves_out_what_a_card_would_not_pass_up() -> None:
+    lan, _, (sender, owner, _) = hub()
+    tester = Tester(lan, "host")
+    tester.ports(3)
+    frame = ethernet(owner, sender)
+    assert tester.exchange(sender, frame) == {owner: [frame]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame[:-1],
+        lambda frame: frame + b"\0",
+        lambda frame: frame[:60],
+        lambda frame: frame[:59] + bytes((frame[59] ^ 1,)) + frame[60:],
+    ],
+    ids=["a byte short", "padded", "cut to 60", "a bit changed"],
+)
+def test_length_padding_and_payload_all_count(change: object) -> None:
+    assert callable(change)
+    port = FakePort(1)
+    frame = ethernet(port, port, size=2044)
+    assert Delivery({port: [frame]}) == {port: [frame]}
+    assert Delivery({port: [change(frame)]}) != {port: [frame]}
+    assert Delivery({port: [frame]}) != {port: [change(frame)]}
+
+
+def test_duplicates_strays_and_missing_frames_all_count() -> None:
+    port, other = FakePort(1), FakePort(2)
+    one, two = ethernet(port, other, stamp=1), ethernet(port, other, stamp=2)
+    assert Delivery({port: [one, two], other: []}) == {port: [one, two]}
+    for wrong in ([one], [one, one], [two, one], [one, two, two], [one, two, one], []):
+        assert Delivery({port: wrong, other: []}) != {port: [one, two]}
+    assert Delivery({port: [one, two], other: [one]}) != {port: [one, two]}
+    assert Delivery({port: [one], other: []}) != {}
+
+
+def test_a_delivery_is_never_equal_to_what_is_not_a_mapping() -> None:
+    port = FakePort(1)
+    for other in (0, None, [], [port], "", True):
+        assert Delivery({port: []}) != other
+
+
+def test_a_port_of_another_lan_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not a port of this LAN"):
+        _ = Delivery({FakePort(1): []}) == {FakePort(2): []}
+
+
+def test_silence_from_a_dead_lan_is_no_verdict() -> None:
+    lan, tester, (sender, *_) = hub()
+    for port in lan.all:
+        port.others = []
+    with pytest.raises(Inconclusive, match="control broadcast from port0 reached nobody"):
+        tester.exchange(sender, ethernet(bytes(6), sender))
+
+
+def test_silence_from_a_lan_that_is_alive_is_proved_by_a_control() -> None:
+    _, tester, (sender, *_) = hub()
+    tester.view = "host"
+    assert tester.exchange(sender, ethernet(bytes(6), sender)) == {}
+
+
+def test_a_control_that_arrives_changed_proves_nothing() -> None:
+    lan, tester, (sender, *others) = hub()
+
+    def mangle(frame: bytes, layout: Layout | None = None) -> None:
+        del layout
+        if frame[:6] == BROADCAST:
+            others[0].coming.append(frame[:-1])
+
+    lan.all[0].send = mangle  # type: ignore[method-assign]
+    with pytest.raises(Inconclusive):
+        tester.exchange(sender, ethernet(bytes(6), sender))
+
+
+def test_what_lay_at_a_port_before_is_not_part_of_the_exchange() -> None:
+    _, tester, (sender, owner, other) = hub()
+    owner.coming.append(b"stale")
+    frame = ethernet(owner, sender)
+    assert tester.exchange(sender, frame) == {owner: [frame], other: [frame]}
+
+
+def test_a_difference_is_explained_to_the_byte() -> None:
+    port, other = FakePort(1), FakePort(2)
+    want = ethernet(port, other)
+    got = want[:30] + bytes((want[30] ^ 0xFF,)) + want[31:]
+    lines = explain(Delivery({port: [got], other: []}), {port: [want]})
+    text = "\n".join(lines)
+    words = [" ".join(line.split()) for line in lines]
+    assert "port1 1 frame of 60 bytes 1 frame of 60 bytes <- differs" in words
+    assert "port2 nothing nothing" in words
+    assert "first difference at offset 30 (0x001e)" in text
+    marker = next(line for line in lines if line.strip() == "^^")
+    shown = next(line for line in lines if line.startswith("  received"))
+    assert shown[marker.index("^") : marker.index("^") + 2] == f"{got[30]:02x}"

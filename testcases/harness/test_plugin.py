@@ -1,0 +1,154 @@
+"""The pytest plugin: options, marks, deviations, and how a failure reads."""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.pytester import Pytester
+
+from harness import deviations
+from harness.lan import LanError
+
+UNICAST = """
+from harness.exchange import Tester
+from harness.frames import ethernet
+from harness.marks import rule
+
+@rule({rule!r})
+def test_unicast(lan: Tester) -> None:
+    sender, owner, bystander = lan.ports(3)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {expected}
+"""
+
+
+def suite(pytester: Pytester, rule: str = "DLV-2", expected: str = "{owner: [frame]}") -> None:
+    pytester.makepyfile(test_suite=UNICAST.format(rule=rule, expected=expected))
+
+
+def test_an_unknown_rule_is_an_error_at_collection(pytester: Pytester) -> None:
+    suite(pytester, rule="DLV-99")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*test_suite.py::test_unicast: unknown rule 'DLV-99'*"])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_an_unknown_lan_is_refused_in_one_line(pytester: Pytester) -> None:
+    suite(pytester)
+    result = pytester.runpytest_subprocess("--lan", "ethernet")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --lan: unknown LAN 'ethernet': choose from lguest, *"])
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_each_test_runs_once_per_lan(pytester: Pytester) -> None:
+    suite(pytester)
+    lans = ["--lan", "lguest", "--lan", "lguest-repaired", "--lan", "lguest"]
+    result = pytester.runpytest_subprocess("-v", *lans)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_unicast?lguest? *", "*test_unicast?lguest-repaired? *"])
+
+
+def test_a_failure_explains_itself(pytester: Pytester) -> None:
+    suite(pytester, expected="{bystander: [frame[:20] + b'?' + frame[21:]], owner: [frame[:-1]]}")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *assert what guest2, guest3 received (more below)",
+            "E *== what the rule asks for",
+            "DLV-2: A unicast reaches every peer that publishes that address, once each.*D:570*",
+            "capture: reports/captures/test_suite.py/test_unicast?lguest?.pcapng",
+            "*port        expected                            received",
+            "*guest1      nothing                             nothing",
+            "*guest2      1 frame of 59 bytes                 1 frame of 60 bytes   <- differs",
+            "*guest3      1 frame of 60 bytes                 nothing   <- differs",
+            "*guest2, frame 1:",
+            "*first difference at offset 59 (0x003b)",
+            "*expected  59 bytes: *02:00:01:00:00:00 > 02:00:02:00:00:00*",
+            "*received  60 bytes: *02:00:01:00:00:00 > 02:00:02:00:00:00*",
+            "*guest3, frame 1:",
+            "*received  nothing",
+        ]
+    )
+
+
+DEVIANT = """
+[[deviation]]
+rule = "DLV-2"
+reason = "it likes nobody"
+evidence = "none"
+tests = ["test_suite.py::{test}"]
+"""
+
+
+def deviating(pytester: Pytester, *, test: str = "test_unicast") -> None:
+    """The LAN lguest has this deviations file, in the run that pytester makes."""
+    folder = pytester.mkdir("deviations")
+    (folder / "lguest.toml").write_text(DEVIANT.format(test=test))
+    pytester.makeconftest(
+        f"""
+        from pathlib import Path
+        from harness import deviations
+        original = deviations.of
+        deviations.of = lambda lan: original(lan, Path({str(folder)!r}))
+        """
+    )
+
+
+def test_a_known_deviation_is_an_expected_failure(pytester: Pytester) -> None:
+    suite(pytester, expected="{bystander: [frame]}")
+    deviating(pytester)
+    result = pytester.runpytest_subprocess("-rx")
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines(["XFAIL *deviation of lguest from DLV-2: it likes nobody*"])
+
+
+def test_a_deviation_that_does_not_show_is_a_failure(pytester: Pytester) -> None:
+    suite(pytester)
+    deviating(pytester)
+    pytester.runpytest_subprocess().assert_outcomes(failed=1)
+
+
+def test_an_error_is_not_taken_for_a_deviation(pytester: Pytester) -> None:
+    suite(pytester, expected="{}[1]")
+    deviating(pytester)
+    pytester.runpytest_subprocess().assert_outcomes(failed=1)
+
+
+def test_a_deviation_without_its_test_is_an_error(pytester: Pytester) -> None:
+    suite(pytester)
+    deviating(pytester, test="test_gone")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*deviations of lguest: DLV-2 names test_suite.py::test_gone*"])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[[deviation]", "not a deviations file"),
+        ("x = 1", "not a deviations file"),
+        ("[[deviation]]\nrule = 'DLV-2'", "not a deviations file"),
+        ("[[deviation]]\nrule='DLV-99'\nreason=''\nevidence=''", "unknown rule 'DLV-99'"),
+    ],
+)
+def test_a_bad_deviations_file_is_named(pytester: Pytester, content: str, complaint: str) -> None:
+    (pytester.path / "some.toml").write_text(content)
+    with pytest.raises(LanError, match=complaint) as error:
+        deviations.of("some", pytester.path)
+    assert str(pytester.path / "some.toml") in str(error.value)
+
+
+def test_the_number_of_captures_is_told_at_the_end(pytester: Pytester) -> None:
+    suite(pytester)
+    for workers in ([], ["-n", "2"]):
+        result = pytester.runpytest_subprocess(*workers)
+        result.stdout.fnmatch_lines(["1 captures in reports/captures"])
+
+
+def test_no_captures_changes_no_verdict(pytester: Pytester) -> None:
+    suite(pytester, expected="{}")
+    result = pytester.runpytest_subprocess("--no-captures")
+    result.assert_outcomes(failed=1)
+    assert not (pytester.path / "reports").exists()
