@@ -234,7 +234,7 @@ def pytest_runtest_makereport(
             if report.failed:
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
-                told += item.stash.get(_EXPLAINED, [])
+                told += item.stash.get(_EXPLAINED, list[str]())
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     return report
 

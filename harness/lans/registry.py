@@ -13,6 +13,9 @@ LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
 )
 """Name to what makes the LAN; the maker's docstring says what it is."""
 
+BROKEN_PREFIX = "broken:"
+"""Before the name of a LAN that is wrong on purpose."""
+
 
 def make(name: str) -> Lan:
     """A new LAN of that name; LanError for a name that nobody has."""
@@ -21,9 +24,15 @@ def make(name: str) -> Lan:
 
 def maker(name: str) -> Callable[[], Lan]:
     """What makes the LAN of that name; LanError for a name that nobody has."""
-    if name not in LANS:
-        raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}")
-    return LANS[name]
+    if name.startswith(BROKEN_PREFIX):
+        from harness.broken.catalogue import BROKEN
+
+        found = BROKEN.get(name.removeprefix(BROKEN_PREFIX))
+        if found is not None:
+            return found.make
+    elif name in LANS:
+        return LANS[name]
+    raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}, broken:NAME")
 
 
 def describe(name: str) -> str:
