@@ -176,7 +176,9 @@ def lan(request: pytest.FixtureRequest, lan_under_test: Lan) -> Tester:
     from harness.exchange import Tester
 
     rules = _rules(request.node)
-    return Tester(lan_under_test, rules[0].view if rules else "wire")
+    # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
+    by_card = lan_under_test.traits.filters != "sender"
+    return Tester(lan_under_test, rules[0].view if rules and by_card else "wire")
 
 
 @pytest.fixture
@@ -234,7 +236,7 @@ def pytest_runtest_makereport(
             if report.failed:
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
-                told += item.stash.get(_EXPLAINED, list[str]())
+                told += item.stash.get(_EXPLAINED, None) or []
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     return report
 
