@@ -236,7 +236,8 @@ def pytest_runtest_makereport(
             if report.failed:
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
-                told += item.stash.get(_EXPLAINED, None) or []
+                if _EXPLAINED in item.stash:
+                    told += item.stash[_EXPLAINED]
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     return report
 
