@@ -55,20 +55,55 @@ def play(files: tuple[Path, ...]) -> None:
 @main.command()
 def lans() -> None:
     """List the LANs that `--lan` can name."""
+    from harness.broken.catalogue import BROKEN
     from harness.lans import registry
 
     for name in registry.LANS:
-        click.echo(f"{name:<20}  {registry.describe(name)}")
+        click.echo(f"{name:<44}  {registry.describe(name)}")
+    for name, broken in BROKEN.items():
+        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
 
 
 @main.command()
-def rules() -> None:
-    """List the rules, and the tests of each."""
-    from harness.catalogue import tests_of_rules
+@click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
+@click.option("--workers", default=2, show_default=True, help="Processes that run them.")
+def rules(coverage: bool, workers: int) -> None:
+    """List the rules, and the tests of each.
+
+    With --coverage also the LANs that are wrong on purpose, each run through the tests of
+    its rule. Exit code 1 if a rule has no test, or no broken LAN that its tests catch, or
+    a broken LAN is not caught.
+    """
+    from harness.broken.catalogue import BROKEN
+    from harness.catalogue import SuiteError, catches, tests_of_rules
     from harness.rules import RULES
 
-    found = tests_of_rules()
+    try:
+        tests = tests_of_rules()
+        caught = catches(workers) if coverage else {}
+    except SuiteError as error:
+        click.echo(f"the suite cannot be run:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    holes = []
     for rule in RULES.values():
         click.echo(f"{rule.id:<7} {rule.text}  [{rule.source}; {rule.scope}, {rule.view}]")
-        for test in found.get(rule.id, ()):
+        for test in tests.get(rule.id, ()):
             click.echo(f"          {test}")
+        if not tests.get(rule.id):
+            holes.append(f"{rule.id} has no test")
+        breakers = [each for each in BROKEN.values() if each.rule == rule.id] if coverage else []
+        for broken in breakers:
+            catch = caught[broken.name]
+            by = len(catch.caught_by)
+            click.echo(f"          broken:{broken.name} ({broken.what}): caught by {by}")
+            if not catch.caught_by:
+                holes.append(f"broken:{broken.name} is not caught by a test of {rule.id}")
+            holes += [f"broken:{broken.name} disturbs {test}" for test in catch.disturbed]
+        if coverage and not breakers:
+            holes.append(f"{rule.id} has no broken LAN")
+    if coverage:
+        for hole in holes:
+            click.echo(hole, err=True)
+        counted = f"{len(RULES)} rules, {sum(map(len, tests.values()))} tests, {len(caught)}"
+        click.echo(f"{counted} broken LANs, {len(holes)} holes")
+        sys.exit(EXIT_DISAGREES if holes else 0)

@@ -21,6 +21,7 @@ _CALL = pytest.StashKey[pytest.TestReport]()
 _CURRENT = pytest.StashKey[pytest.Item]()
 _EXPLAINED = pytest.StashKey[list[str]]()
 _PATH = pytest.StashKey[Path]()
+_COVERED = "covered "
 _WRITTEN = "capture"
 
 
@@ -31,12 +32,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         metavar="NAME",
         help="LAN under test (lguest if not given; several: each test once per LAN);"
-        " `lguest-harness lans` lists them",
+        " `lguest-harness lans` lists them; broken:* names all that are wrong on purpose",
+    )
+    group.addoption(
+        "--own-rule",
+        action="store_true",
+        help="on a LAN that is wrong on purpose, run only the tests of the rule that it breaks",
     )
     group.addoption(
         "--reports",
         metavar="DIR",
         help="where captures go (default: reports/ in the root directory)",
+    )
+    group.addoption(
+        "--search-lan",
+        metavar="NAME",
+        default="lguest-repaired",
+        help="the simulated LAN that searches walk (default: %(default)s)",
+    )
+    group.addoption(
+        "--campaign",
+        metavar="N",
+        type=int,
+        default=8,
+        help="seeds of random programs to try (default: %(default)s)",
     )
     group.addoption(
         "--no-captures", action="store_true", help="write no captures (verdicts are the same)"
@@ -55,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _lans(config: pytest.Config) -> list[str]:
-    return list(dict.fromkeys(config.getoption("lan") or ["lguest"]))
+    return registry.expand(config.getoption("lan") or ["lguest"])
 
 
 def _reports(config: pytest.Config) -> Path:
@@ -93,6 +112,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
             continue
         foreign = not _simulated(name)
+        own_rule = registry.broken_rule(name) if config.getoption("own_rule") else None
+        if own_rule is not None and own_rule not in rule_ids(item):
+            left_out.append(item)
+            continue
         if foreign and ("lguest" in _fixtures(item) or _scope(item) == "lguest"):
             left_out.append(item)
             continue
@@ -237,7 +260,8 @@ def pytest_runtest_makereport(
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
                 if _EXPLAINED in item.stash:
-                    told += item.stash[_EXPLAINED]
+                    explained: list[str] = item.stash[_EXPLAINED]
+                    told.extend(explained)
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     return report
 
@@ -267,13 +291,26 @@ def pytest_assertrepr_compare(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    captures = {
-        value
+    told = [
+        each
         for reports in terminalreporter.stats.values()
         for report in reports
-        for key, value in getattr(report, "user_properties", ())
-        if key == _WRITTEN
-    }
-    if captures:
+        if getattr(report, "when", None) == "teardown" or not getattr(report, "passed", False)
+        for each in getattr(report, "user_properties", ())
+    ]
+    captures = {value for key, value in told if key == _WRITTEN}
+    if captures and not config.getoption("no_captures"):
         where = _shown(_reports(config) / "captures", config)
         terminalreporter.write_line(f"{len(captures)} captures in {where}")
+    covered: dict[str, int] = {}
+    for key, value in told:
+        if key.startswith(_COVERED):
+            what = key.removeprefix(_COVERED)
+            covered[what] = covered.get(what, 0) + value
+    asked = covered.pop("programs asked", None)
+    if asked is not None:
+        tried = covered.pop("programs")
+        covered = {f"of {asked:,} random programs": tried, **covered}
+    if covered:
+        sums = ", ".join(f"{count:,} {what}" for what, count in covered.items())
+        terminalreporter.write_line(f"searches covered {sums}")

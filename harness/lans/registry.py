@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from harness.broken.catalogue import BROKEN
 from harness.lan import Lan, LanError
 from harness.lans import lguest
 
@@ -25,14 +26,27 @@ def make(name: str) -> Lan:
 def maker(name: str) -> Callable[[], Lan]:
     """What makes the LAN of that name; LanError for a name that nobody has."""
     if name.startswith(BROKEN_PREFIX):
-        from harness.broken.catalogue import BROKEN
-
         found = BROKEN.get(name.removeprefix(BROKEN_PREFIX))
         if found is not None:
             return found.make
     elif name in LANS:
         return LANS[name]
     raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}, broken:NAME")
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """The names, each once, with ``broken:*`` as all that it stands for."""
+    found: list[str] = []
+    for name in names:
+        found += [BROKEN_PREFIX + each for each in BROKEN] if name == "broken:*" else [name]
+    return list(dict.fromkeys(found))
+
+
+def broken_rule(name: str) -> str | None:
+    """The rule that a LAN breaks on purpose; None for one that does not."""
+    if not name.startswith(BROKEN_PREFIX):
+        return None
+    return BROKEN[name.removeprefix(BROKEN_PREFIX)].rule
 
 
 def describe(name: str) -> str:

@@ -24,7 +24,7 @@ class Point(enum.Enum):
     FILLED = "open: buffers filled, not bound yet (LIF-2)"
     ADDRESSED = "transmit: a peer was chosen, SEND_DMA not yet made"
     RESTOCK = "SEND_DMA: no free buffer, the Host let go of its lock once (DMA-5)"
-    COPIED = "SEND_DMA: bytes copied, neither used_len written"
+    COPIED = "SEND_DMA: bytes copied, neither used_len written; no hypercall can run now"
     TAKEN = "interrupt: a filled buffer was seen, not yet refilled"
     LISTED = "refill: the first of list and used_len is written, the second not yet (RCV-2)"
     UNPUBLISHED = "close: the slot is zero, the buffers still bound (PUB-5)"

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 Tshark = Callable[..., list[dict[str, list[str]]]]
 
 

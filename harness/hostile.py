@@ -1,0 +1,254 @@
+"""Hostile Guests: random hypercalls, against a shadow of all memory.
+
+Guests without a driver write what they like into their own memory, also while the Host is
+in the middle of a transfer, and make any hypercall. Two things must hold: nothing comes
+out of the Host but the death of the offender, and no byte changes but in bound buffers
+and ``used_len`` fields, and those a Guest wrote itself. Which those are is worked out here
+from the bytes in memory, by a reading of its own.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from harness.lans.lguest import LguestLan
+from harness.lguest.events import Killed, Point
+from harness.lguest.guest import Guest
+
+GUESTS = 3
+PAGES = 48
+PAGE = 4096
+DMA_SIZE = 100
+CALLS_IN_A_WORLD = 60
+ARRAYS = tuple(range(0x2000, 0x2000 + 40 * 0x400, 0x400))
+_DMA = struct.Struct("<I16I16H")
+
+Make = Callable[[], LguestLan]
+
+
+class Breach(AssertionError):
+    """A hypercall did what no hypercall may; tells the seed and the call."""
+
+
+@dataclass(slots=True)
+class World:
+    """Guests, the shadow of their memories, and which bytes may differ from it."""
+
+    lan: LguestLan
+    guests: list[Guest]
+    shadows: list[bytearray]
+    page: bytearray
+    bound: list[tuple[int, int, int, int]] = field(default_factory=list)
+    allowed: list[list[tuple[int, int]]] = field(default_factory=list)
+    allowed_page: list[tuple[int, int]] = field(default_factory=list)
+    calls: int = 0
+
+    def write(self, number: int, address: int, data: bytes) -> None:
+        """A Guest writes its own memory; the shadow follows."""
+        self.guests[number].memory.write(address, data)
+        self.shadows[number][address : address + len(data)] = data
+
+    def allow(self, number: int, address: int, length: int) -> None:
+        """These bytes of a Guest's memory may change from here on."""
+        private = PAGES * PAGE + PAGE
+        if address < private:
+            self.allowed[number].append((address, min(address + length, private)))
+        if address + length > private:
+            self.allowed_page.append((max(address - private, 0), address + length - private))
+
+
+def attack(make: Make, seed: int, calls: int) -> tuple[int, int]:
+    """So many hypercalls from one seed: calls made, and Guests that died of theirs."""
+    rng = random.Random(seed)
+    made = deaths = 0
+    while made < calls:
+        world = _new_world(make)
+        watch_each = rng.random() < 0.1
+        try:
+            while world.calls < CALLS_IN_A_WORLD:
+                alive = [n for n, guest in enumerate(world.guests) if guest.dead is None]
+                if not alive:
+                    break
+                try:
+                    _act(rng, world, rng.choice(alive))
+                except Breach:
+                    raise
+                except Exception as error:
+                    raise Breach(f"seed {seed}, call {made + world.calls}: {error!r}") from error
+                if watch_each:
+                    _compare(world, seed, made)
+            _compare(world, seed, made)
+            deaths += sum(isinstance(each, Killed) for each in world.lan.host.events)
+            made += world.calls
+        finally:
+            world.lan.close()
+    return made, deaths
+
+
+def _new_world(make: Make) -> World:
+    lan = make()
+    lan.host.trace = False
+    guests = []
+    for number in range(GUESTS):
+        guest = lan.host.boot(number, PAGES)
+        guest.memory.map(lan.pages)
+        guests.append(guest)
+    shadows = [bytearray(guest.memory.private[:]) for guest in guests]
+    world = World(lan, guests, shadows, bytearray(lan.pages.store[:]))
+    world.allowed = [[] for _ in guests]
+    return world
+
+
+# What a hostile Guest thinks of
+
+
+def _address(rng: random.Random) -> int:
+    limit = PAGES * PAGE + PAGE
+    page = rng.randrange(1, PAGES + 1) * PAGE
+    return rng.choice(
+        (
+            rng.choice(ARRAYS),
+            rng.choice(ARRAYS) + rng.randrange(0x400),
+            page,
+            page + rng.randrange(PAGE),
+            page - rng.randrange(1, 101),
+            limit + rng.randrange(PAGE),
+            limit + PAGE - rng.randrange(101),
+            limit - rng.randrange(101),
+            rng.randrange(0, 1 << 32),
+            (1 << 32) - rng.randrange(1, 200),
+            0,
+        )
+    )
+
+
+def _section(rng: random.Random, sane: bool) -> tuple[int, int]:
+    if sane:
+        start = rng.randrange(PAGE)
+        page = rng.randrange(14, PAGES + 2) * PAGE
+        return page + start, min(rng.choice((1, 6, 13, 14, 60, 1514, PAGE)), PAGE - start)
+    return _address(rng), rng.choice((0, 1, 60, 1514, PAGE - 1, PAGE, PAGE + 1, 0xFFFF))
+
+
+def _structure(rng: random.Random, sane: bool) -> bytes:
+    used = 0 if sane else rng.choice((0, 0, 0, 1, 60, 0xFFFFFFFF))
+    count = rng.choice((0, 1, 1, 2, 3, 16)) if sane else rng.randrange(17)
+    sections = [_section(rng, sane) for _ in range(count)]
+    if not sane and sections:
+        sections = sections * (16 // len(sections))  # overlapping, and the list full
+    sections += [(0, 0)] * (16 - len(sections))
+    return _DMA.pack(used, *(a for a, _ in sections), *(n for _, n in sections))
+
+
+def _key(rng: random.Random) -> int:
+    base = PAGES * PAGE + PAGE
+    if rng.random() < 0.85:
+        return base + 4 * rng.randrange(GUESTS + 1)
+    return rng.choice((base + rng.randrange(PAGE), 4 * rng.randrange(PAGES * 1024), _address(rng)))
+
+
+def _act(rng: random.Random, world: World, number: int) -> None:
+    """One hypercall of one Guest, and what it writes before."""
+    what = rng.random()
+    if what < 0.3:
+        _bind(rng, world, number)
+    elif what < 0.31:
+        for _ in range(34):
+            _bind(rng, world, number)
+    else:
+        _send(rng, world, number)
+
+
+def _bind(rng: random.Random, world: World, number: int) -> None:
+    guest = world.guests[number]
+    array = rng.choice(ARRAYS) if rng.random() < 0.9 else _address(rng)
+    count = rng.choice((0, 1, 2, 4, 8, 8, 8, 10))
+    interrupt = rng.choice((0, 1, 1, 1, 2, 31, 32, 255, 256))
+    inside = array + count * DMA_SIZE <= PAGES * PAGE
+    if inside and interrupt:
+        for index in range(count):
+            world.write(number, array + index * DMA_SIZE, _structure(rng, rng.random() < 0.95))
+    key = _key(rng)
+    world.calls += 1
+    held = sum(each[0] == number for each in world.bound)
+    if guest.dead is None and guest.bind_dma(key, array, count, interrupt):
+        if interrupt & 0xFF:
+            if held >= 32:
+                raise Breach(f"Guest {number} bound a 33rd array")
+            if interrupt & 0xFF >= 32:
+                raise Breach(f"interrupt {interrupt & 0xFF} was bound")
+            world.bound.append((number, key - PAGES * PAGE - PAGE, array, count))
+        else:
+            gone = (number, key - PAGES * PAGE - PAGE, array)
+            world.bound.remove(next(each for each in world.bound if each[:3] == gone))
+
+
+def _send(rng: random.Random, world: World, number: int) -> None:
+    guest = world.guests[number]
+    at = 0x1000 + rng.randrange(0x800) if rng.random() < 0.97 else _address(rng)
+    if at + DMA_SIZE <= PAGES * PAGE:
+        world.write(number, at, _structure(rng, rng.random() < 0.9))
+    key = _key(rng)
+    for owner, start, length in _may_change(world, number, key - PAGES * PAGE - PAGE):
+        world.allow(owner, start, length)
+    if guest.memory.inside(at, 4):
+        world.allow(number, at, 4)
+
+    def meddle(point: Point, _: Guest) -> None:
+        if point in (Point.COPIED, Point.RESTOCK) and rng.random() < 0.3:
+            other = rng.randrange(GUESTS)
+            target = rng.choice(ARRAYS) + DMA_SIZE * rng.randrange(8)
+            world.write(other, target, _structure(rng, rng.random() < 0.8))
+
+    world.lan.host.interleave = meddle if rng.random() < 0.1 else None
+    world.calls += 1
+    guest.send_dma(key, at)
+    if world.lan.host.interleave is not None:
+        # What was listed after the meddling may have been used by the second try.
+        for owner, start, length in _may_change(world, number, key - PAGES * PAGE - PAGE):
+            world.allow(owner, start, length)
+        world.lan.host.interleave = None
+
+
+def _may_change(world: World, sender: int, key: int) -> Iterator[tuple[int, int, int]]:
+    """(Guest, address, length) that a SEND_DMA to this key may write: buffers and lengths."""
+    for owner, bound_to, array, count in world.bound:
+        if owner == sender or bound_to != key or not 0 <= key < PAGE:
+            continue
+        memory = world.guests[owner].memory
+        for index in range(count):
+            at = array + index * DMA_SIZE
+            if not memory.inside(at, DMA_SIZE):
+                break
+            yield owner, at, 4
+            numbers = _DMA.unpack(memory.read(at, DMA_SIZE))
+            for address, length in zip(numbers[1:17], numbers[17:], strict=True):
+                if not length:
+                    break
+                if memory.inside(address, length):
+                    yield owner, address, length
+
+
+def _compare(world: World, seed: int, made: int) -> None:
+    """Bring the shadow up to date where bytes may differ; elsewhere they must not."""
+    where = f"seed {seed}, before call {made + world.calls}"
+    for number, guest in enumerate(world.guests):
+        _catch_up(world.shadows[number], guest.memory.private, world.allowed[number])
+        if guest.memory.private[:] != world.shadows[number]:
+            raise Breach(f"{where}: memory of Guest {number} changed outside its buffers")
+    _catch_up(world.page, world.lan.pages.store, world.allowed_page)
+    if world.lan.pages.store[:] != world.page:
+        raise Breach(f"{where}: the device page changed outside bound buffers")
+
+
+def _catch_up(shadow: bytearray, memory: object, ranges: list[tuple[int, int]]) -> None:
+    view = memoryview(memory)  # type: ignore[arg-type]
+    try:
+        for start, end in ranges:
+            shadow[start:end] = view[start:end]
+    finally:
+        view.release()
+    ranges.clear()

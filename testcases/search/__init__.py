@@ -1,0 +1,1 @@
+"""Searches: exhaustive, random, hostile, and through every interleaving."""
