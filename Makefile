@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 LANS := --lan lguest --lan lguest-repaired
 
-.PHONY: help venv conformance test bench clean
+.PHONY: help venv conformance test bench mutants clean
 help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; captures in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
 	@echo "make bench         measure, and write reports/bench.json"
+	@echo "make mutants       change the simulated LAN in every small way, and see who notices"
 	@echo "make venv          only make .venv"
 
 venv: .venv/.made
@@ -21,17 +22,29 @@ venv: .venv/.made
 	@touch $@
 
 conformance: venv
-	$(BIN)/pytest testcases --ignore=testcases/harness -n auto
+	$(BIN)/pytest testcases --ignore=testcases/harness --ignore=testcases/search -n auto
 
 test: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lguest-harness play fixtures/recorded/*.jsonl
+	$(BIN)/lguest-harness rules --coverage
 	$(BIN)/pytest testcases -n auto $(LANS)
 
 bench: venv
 	$(BIN)/python -m harness.bench
 
+# The project itself is not installed there, so that its mutated copy is what is imported.
+mutants: .venv-mutants/.made
+	.venv-mutants/bin/mutmut run --max-children 2
+	.venv-mutants/bin/mutmut results
+
+.venv-mutants/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check \
+	  mutmut pytest pytest-xdist scapy click hypothesis pyroute2
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache reports/captures reports/bench.json
+	rm -rf .venv .venv-mutants mutants .mypy_cache .pytest_cache .ruff_cache reports/captures reports/bench.json

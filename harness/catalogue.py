@@ -14,8 +14,8 @@ from harness.broken.catalogue import BROKEN
 from harness.lans.registry import BROKEN_PREFIX
 from harness.pytest_plugin import rule_ids
 
-SEARCHES = "search"
-"""The folder of tests that walk a LAN of their own: no part of the suite."""
+OTHER_TESTS = ("harness", "search", "lans")
+"""Folders of tests that are no part of the suite: they make LANs of their own."""
 
 
 VERDICTS = (
@@ -81,7 +81,7 @@ class _Catcher:
 def _pytest(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
     said = io.StringIO()
     with resources.as_file(resources.files("testcases")) as folder:
-        ignored = [f"--ignore={folder / each}" for each in ("harness", SEARCHES)]
+        ignored = [f"--ignore={folder / each}" for each in OTHER_TESTS]
         command = [str(folder), "-p", "no:cacheprovider", "-q", *ignored, *arguments]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = pytest.main(command, plugins=[plugin])

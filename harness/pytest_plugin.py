@@ -105,11 +105,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     known = {name: deviations.of(name) for name in _lans(config)}
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         name = _lan_of(item)
         if name is None:
-            kept.append(item)
+            (left_out if config.getoption("own_rule") else kept).append(item)
             continue
         foreign = not _simulated(name)
         own_rule = registry.broken_rule(name) if config.getoption("own_rule") else None
@@ -253,7 +254,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[_CALL] = report
-        if _lan_of(item) is not None:
+        if _lan_of(item) is not None and not item.config.getoption("no_captures"):
             where = _shown(_capture_path(item), item.config)
             report.user_properties.append((_WRITTEN, where))
             if report.failed:
@@ -295,11 +296,11 @@ def pytest_terminal_summary(
         each
         for reports in terminalreporter.stats.values()
         for report in reports
-        if getattr(report, "when", None) == "teardown" or not getattr(report, "passed", False)
+        if getattr(report, "when", None) == "call"
         for each in getattr(report, "user_properties", ())
     ]
     captures = {value for key, value in told if key == _WRITTEN}
-    if captures and not config.getoption("no_captures"):
+    if captures:
         where = _shown(_reports(config) / "captures", config)
         terminalreporter.write_line(f"{len(captures)} captures in {where}")
     covered: dict[str, int] = {}

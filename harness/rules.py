@@ -163,7 +163,7 @@ _TABLE = (
     ),
     Rule(
         "RCV-5",
-        "A refill that fails is logged; the frame is handed up all the same.",
+        "A refill that fails is logged; as shipped, the frame is handed up all the same.",
         "D:560 fill_slot",
     ),
     Rule(

@@ -19,6 +19,7 @@ from harness.frames import (
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
 from harness.marks import rule
+from testcases.test_receive_length import send_raw
 
 NOBODY = bytes.fromhex("02001234abcd")
 REAL = (
@@ -198,6 +199,21 @@ def test_broadcast_fills_a_whole_page_of_slots(lguest: LguestLan) -> None:
     assert lguest.received(devices[0]) == lguest.received(devices[-1]) == [frame]
 
 
+@rule("DLV-3")
+@pytest.mark.parametrize("pages", [2, 4])
+def test_broadcast_reaches_the_slots_of_every_page(lguest: LguestLan, pages: int) -> None:
+    lan = LguestLan(lguest.name, lguest.host.defects, pages=pages, parts=lguest.parts)
+    sender, *others = (lan.device(slot) for slot in (0, 681, 682, 683, lan.pages.slots - 1))
+    for device in (sender, *others):
+        assert device.open() == 0
+    frame = ethernet(GROUPS["broadcast"], sender.address)
+    sender.transmit(frame)
+    lan.settle()
+    assert [lan.received(device) for device in others] == [[frame]] * 4
+    assert lan.received(sender) == []
+    lan.close()
+
+
 # DLV-4: promiscuous peers
 
 
@@ -215,6 +231,14 @@ def test_promiscuous_peer_sees_a_group_frame_once(lan: Tester) -> None:
     listener.listen_to_all(True)
     frame = ethernet(GROUPS["broadcast"], sender)
     assert lan.exchange(sender, frame) == {other: [frame], listener: [frame]}
+
+
+@rule("DLV-4")
+def test_promiscuous_peer_sees_a_frame_to_itself_once(lan: Tester) -> None:
+    sender, listener, _ = lan.ports(3)
+    listener.listen_to_all(True)
+    frame = ethernet(listener, sender)
+    assert lan.exchange(sender, frame) == {listener: [frame]}
 
 
 @rule("DLV-4")
@@ -282,6 +306,26 @@ def test_a_promiscuous_sender_does_not_hear_itself(lan: Tester) -> None:
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
+@rule("DLV-5")
+@pytest.mark.parametrize("promiscuous", [False, True])
+@pytest.mark.parametrize("destination", ["broadcast", "own", "other"])
+def test_no_transfer_to_ones_own_slot_is_tried(
+    lguest: LguestLan, destination: str, promiscuous: bool
+) -> None:
+    sender, one, other = lguest.open_devices(3)
+    sender.set_flags(promiscuous=promiscuous)
+    to = {"broadcast": GROUPS["broadcast"], "own": sender.address, "other": one.address}
+    frame = ethernet(to[destination], sender.address)
+    sender.transmit(frame)
+    reached = {"broadcast": 2, "own": 0, "other": 1}[destination]
+    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (reached, 0)
+    assert not sender.guest.pending
+    control = ethernet(GROUPS["broadcast"], other.address)
+    other.transmit(control)
+    lguest.settle()
+    assert lguest.received(sender) == [control]
+
+
 # DLV-6: never an unused slot
 
 
@@ -325,6 +369,22 @@ def test_buffers_bound_to_an_unused_slot_stay_empty(lguest: LguestLan, destinati
     sender.transmit(control)
     lguest.settle()
     assert lguest.received(hidden) == [control]
+
+
+@rule("DLV-6")
+@pytest.mark.parametrize("left", [False, True])
+def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -> None:
+    first, gap, last = (lguest.device(slot) for slot in (3, 5, 9))
+    for device in (first, gap, last) if left else (first, last):
+        assert device.open() == 0
+    if left:
+        gap.close()
+    for destination in (GROUPS["broadcast"], gap.address, bytes(6)):
+        assert first.transmit(ethernet(destination, first.address)) == 0
+    assert (first.counters.tx_packets, first.counters.tx_carrier_errors) == (1, 0)
+    lguest.settle()
+    assert len(lguest.received(last)) == 1
+    assert lguest.received(gap) == []
 
 
 # DLV-7: nobody's address
@@ -412,6 +472,14 @@ def test_the_owners_own_address_as_source_is_not_checked(lguest: LguestLan) -> N
         assert lguest.received(owner)[-1] == frame
     assert owner.counters.rx_packets == 3
     assert lguest.received(sender) == []
+
+
+@rule("DLV-9")
+@pytest.mark.parametrize("said", [0, 1, 38, 46, 1500])
+def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Tester, said: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, size=60, kind=said)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 @rule("DLV-9")
@@ -580,6 +648,22 @@ def test_long_and_short_frames_keep_their_order(lan: Tester) -> None:
     sizes = (1514, 60, 1000, 14, 1514, 61, 60, 1513)
     sent = [ethernet(owner, sender, size=size, stamp=n) for n, size in enumerate(sizes)]
     assert lan.exchange(sender, *sent) == {owner: sent}
+
+
+@rule("DLV-11")
+@pytest.mark.parametrize("empty", [1, 3, 4])
+def test_empty_dmas_that_carry_the_cursor_round_change_nothing_of_the_order(
+    lguest: LguestLan, empty: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    sent = [ethernet(owner.address, sender.address, stamp=n) for n in range(6)]
+    sender.transmit(sent[0])
+    for frame in sent[1:]:
+        for _ in range(empty):
+            assert send_raw(sender, owner, b"") == 0
+        sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == sent
 
 
 @rule("DLV-11")

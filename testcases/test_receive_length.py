@@ -10,7 +10,7 @@ from harness.lan import Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NetDevice
-from harness.lguest.events import Dropped
+from harness.lguest.events import Dropped, Fault, Killed, Message
 from harness.marks import rule
 
 
@@ -38,9 +38,9 @@ def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> No
     sender, owner, _ = lan.ports(3)
     if size < lan.traits.shortest:
         pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
-    assert lan.exchange(sender, ethernet(owner, sender, size=size)) == {}
+    runt = ethernet(owner, sender, size=size)
     frame = ethernet(owner, sender, stamp=1)
-    assert lan.exchange(sender, frame) == {owner: [frame]}
+    assert lan.exchange(sender, runt, frame) == {owner: [frame]}
 
 
 @rule("LEN-1")
@@ -49,9 +49,9 @@ def test_a_group_runt_is_dropped_by_everybody(lan: Tester, size: int) -> None:
     sender, *others = lan.ports(3)
     if size < lan.traits.shortest:
         pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
-    assert lan.exchange(sender, ethernet(GROUPS["broadcast"], sender, size=size)) == {}
+    runt = ethernet(GROUPS["broadcast"], sender, size=size)
     frame = ethernet(GROUPS["broadcast"], sender, stamp=1)
-    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+    assert lan.exchange(sender, runt, frame) == {port: [frame] for port in others}
 
 
 @rule("LEN-1")
@@ -73,6 +73,19 @@ def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, si
     assert sender.counters.tx_packets == 8
     lguest.settle()
     assert sorted(lguest.received(owner)) == sorted(frames)
+
+
+@rule("LEN-1")
+@pytest.mark.parametrize("size", [1, 6, 13])
+def test_a_runt_is_dropped_in_silence(lguest: LguestLan, size: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    send_raw(sender, owner, payload(size))
+    lguest.settle()
+    assert not any(isinstance(each, Message | Fault | Killed) for each in lguest.host.events)
+    control = ethernet(owner.address, sender.address)
+    sender.transmit(control)
+    lguest.settle()
+    assert lguest.received(owner) == [control]
 
 
 @rule("LEN-1")

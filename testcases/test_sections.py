@@ -16,11 +16,11 @@ from harness.lguest.guest import Guest
 from harness.marks import rule
 
 
-def sent_lists(
+def sent_list(
     lguest: LguestLan, sender: NetDevice, frame: bytes, layout: Layout
-) -> list[list[tuple[int, int]]]:
-    """(offset in a page, length) of each section of each list that the Host was given."""
-    found = []
+) -> list[tuple[int, int]]:
+    """(offset in a page, length) of each section of the one list that the Host was given."""
+    found: list[list[tuple[int, int]]] = []
 
     def look(point: Point, guest: Guest) -> None:
         if point is Point.COPIED and guest is sender.guest:
@@ -33,7 +33,8 @@ def sent_lists(
         sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     finally:
         lguest.host.interleave = None
-    return found
+    assert len(found) == 1
+    return found[0]
 
 
 def messages(lguest: LguestLan) -> list[tuple[int, str]]:
@@ -66,7 +67,7 @@ def test_the_linear_part_is_cut_at_page_boundaries(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
-    assert sent_lists(lguest, sender, frame, Layout(offset=offset)) == [expected]
+    assert sent_list(lguest, sender, frame, Layout(offset=offset)) == expected
     lguest.settle()
     assert lguest.received(owner) == [frame[:LONGEST]]
     assert lguest.received(sender) == []
@@ -81,7 +82,18 @@ def test_fragments_follow_in_order_one_section_each(lguest: LguestLan, offset: i
     frame = ethernet(owner.address, sender.address, size=14 + sum(size for size, _ in sizes))
     linear = [(0, 14)] if offset == 0 else [(4090, 6), (0, 8)]
     fragments = [(start, size) for size, start in sizes]
-    assert sent_lists(lguest, sender, frame, layout) == [linear + fragments]
+    assert sent_list(lguest, sender, frame, layout) == linear + fragments
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+
+
+@rule("SEC-1")
+def test_fragments_that_touch_are_sections_of_their_own(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address, size=14 + 10 + 20 + 30)
+    layout = Layout(14, PAGE - 14, ((10, PAGE - 10), (20, 0), (30, 20)))
+    expected = [(PAGE - 14, 14), (PAGE - 10, 10), (0, 20), (20, 30)]
+    assert sent_list(lguest, sender, frame, layout) == expected
     lguest.settle()
     assert lguest.received(owner) == [frame]
 
@@ -92,7 +104,7 @@ def test_fragments_follow_in_order_one_section_each(lguest: LguestLan, offset: i
 def test_no_section_crosses_a_page(lguest: LguestLan, offset: int, length: int) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
-    (listed,) = sent_lists(lguest, sender, frame, Layout(offset=offset))
+    listed = sent_list(lguest, sender, frame, Layout(offset=offset))
     assert all(start + size <= PAGE for start, size in listed)
     assert sum(size for _, size in listed) == length
     assert owner.guest.dead is None
@@ -149,7 +161,7 @@ def test_a_list_ends_in_a_zero_length_unless_it_is_full(lguest: LguestLan, count
 def test_sixteen_linear_sections_are_all_sent(lguest: LguestLan, length: int) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
-    (listed,) = sent_lists(lguest, sender, frame, Layout())
+    listed = sent_list(lguest, sender, frame, Layout())
     assert len(listed) == 16
     assert sum(size for _, size in listed) == length
     assert messages(lguest) == []
@@ -198,7 +210,7 @@ def test_sections_of_the_linear_part_count_too(
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=linear + 10 * fragments)
     layout = fragmented(len(frame), linear, fragments, offset)
-    (listed,) = sent_lists(lguest, sender, frame, layout)
+    listed = sent_list(lguest, sender, frame, layout)
     before = len(dma.linear_sections(offset, linear))
     assert len(listed) == min(16, before + fragments)
     assert sum(size for _, size in listed) == linear + 10 * min(fragments, 16 - before)
@@ -258,7 +270,7 @@ def test_oversized_frames_in_whole_page_fragments(lguest: LguestLan, length: int
 def test_sixteen_linear_sections_fit(lguest: LguestLan, offset: int, length: int) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
-    (listed,) = sent_lists(lguest, sender, frame, Layout(offset=offset))
+    listed = sent_list(lguest, sender, frame, Layout(offset=offset))
     assert len(listed) == 16
     lguest.settle()
     assert lguest.received(owner) == [frame[:LONGEST]]

@@ -38,6 +38,16 @@ def measure() -> Figures:
     with resources.as_file(resources.files("testcases")) as folder:
         found["cases"] = (children.cases_per_second(str(folder), captured=False), "cases/s")
         found["cases_captured"] = (children.cases_per_second(str(folder), captured=True), "cases/s")
+        suite = [str(folder), f"--ignore={folder}/harness", f"--ignore={folder}/search"]
+        for workers in (1, 2):
+            seconds = children.pytest_seconds(*suite, "-n", str(workers))
+            found[f"suite_{workers}_workers"] = (seconds, "s")
+        walk = f"{folder}/search/test_exhaustive.py"
+        alone, together = (children.pytest_seconds(walk, "-n", str(n)) for n in (1, 2))
+        found["exhaustive_speedup_2_workers"] = (alone / together, "times")
+    found["exhaustive_transitions"] = (children.transitions_per_second(), "transitions/s")
+    found["random_program_steps"] = (children.program_steps_per_second(), "steps/s")
+    found["broken_lans"] = (children.broken_lans_per_second(), "LANs/s")
     found["memory_682_peers"] = (children.memory_682_peers(), "bytes")
     found["import_time"] = (children.import_time(), "s")
     return found

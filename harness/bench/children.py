@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+
+from harness import catalogue
 
 MEMORY = """
 import resource
@@ -77,3 +80,52 @@ def cases_per_second(testcases: str, *, captured: bool) -> float:
                 raise RuntimeError(f"the suite failed:\n{said}")
             rates.append(float(rate))
     return max(rates)
+
+
+SEARCH = """
+import sys, time
+from harness import exhaustive
+from harness.lans.lguest import repaired
+start = time.perf_counter()
+coverage = exhaustive.Coverage()
+for states in (("open", "open", "promiscuous"), ("open", "closed", "open")):
+    exhaustive.walk_stimuli(repaired, states, coverage)
+exhaustive.walk_sequences(repaired, "open", ("interrupt", 0, ""), coverage)
+print(coverage.transitions / (time.perf_counter() - start))
+"""
+
+PROGRAMS = """
+import time
+from harness.lans.lguest import repaired
+from harness.machine import try_programs
+start = time.perf_counter()
+steps = sum(try_programs(repaired, seed).steps for seed in range(3))
+print(steps / (time.perf_counter() - start))
+"""
+
+
+def transitions_per_second() -> float:
+    """Steps of the exhaustive walk, made and compared, on one core: the best of three."""
+    return max(float(_python(SEARCH)) for _ in range(3))
+
+
+def program_steps_per_second() -> float:
+    """Steps of random programs, drawn, made and compared, on one core."""
+    return float(_python(PROGRAMS))
+
+
+def pytest_seconds(*arguments: str) -> float:
+    """Wall time of a pytest run that must pass, start-up included."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"pytest failed:\n{done.stdout}")
+    return time.perf_counter() - start
+
+
+def broken_lans_per_second() -> float:
+    """LANs that are wrong on purpose, run through the tests of their rule, with two workers."""
+    start = time.perf_counter()
+    caught = catalogue.catches(2)
+    return len(caught) / (time.perf_counter() - start)

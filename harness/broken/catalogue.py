@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harness.broken import delivery
+from harness.broken import (
+    copying,
+    counters,
+    delivery,
+    host_network,
+    lifecycle,
+    publishing,
+    receiving,
+    sections,
+)
 from harness.broken.base import Broken
 
+_MODULES = (
+    publishing,
+    delivery,
+    sections,
+    copying,
+    receiving,
+    counters,
+    lifecycle,
+    host_network,
+)
+
 BROKEN: Mapping[str, Broken] = MappingProxyType(
-    {each.name: each for module in (delivery,) for each in module.BROKEN}
+    {each.name: each for module in _MODULES for each in module.BROKEN}
 )
 """Name to LAN, in the order of the specification's parts."""

@@ -259,6 +259,8 @@ def records_of(events: Iterable[Event], devices: Iterable[NetDevice]) -> list[Re
     whole: dict[tuple[int, int, int], int] = {}
 
     def sent(event: Transmitted | RawSend | Refused, slot: int, comments: tuple[str, ...]) -> None:
+        if (event.guest, slot) not in names:
+            return  # a device that is not on this LAN
         sending[event.guest] = len(found)
         frame = event.frame[:LONGEST_CAPTURED]
         port = names[event.guest, slot]
@@ -298,6 +300,9 @@ def records_of(events: Iterable[Event], devices: Iterable[NetDevice]) -> list[Re
                     comments = (event.reason,)
                 elif length > size:
                     comments = (f"cut: {size} of {length} bytes arrived",)
-                port = names[event.guest, event.slot]
-                found.append(Record(event.time, port, "received", event.frame, length, comments))
+                port = names.get((event.guest, event.slot), "")
+                if port:
+                    found.append(
+                        Record(event.time, port, "received", event.frame, length, comments)
+                    )
     return found

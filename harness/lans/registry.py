@@ -9,8 +9,60 @@ from harness.broken.catalogue import BROKEN
 from harness.lan import Lan, LanError
 from harness.lans import lguest
 
+
+def _bridge() -> Lan:
+    """A Linux bridge; ports are veth ends with AF_PACKET, in a namespace of their own."""
+    from harness.lans import bridge
+
+    return bridge.bridge()
+
+
+def _bridge_tap() -> Lan:
+    """A Linux bridge; ports are TAPs, as a machine monitor uses it."""
+    from harness.lans import bridge
+
+    return bridge.bridge_tap()
+
+
+def _macvlan() -> Lan:
+    """Linux macvlan in bridge mode; ports are macvlan devices with AF_PACKET."""
+    from harness.lans import bridge
+
+    return bridge.macvlan()
+
+
+def _vde() -> Lan:
+    """vde_switch, learning, on private Unix sockets."""
+    from harness.lans import vde
+
+    return vde.vde()
+
+
+def _vde_hub() -> Lan:
+    """vde_switch as a hub (-x), on private Unix sockets."""
+    from harness.lans import vde
+
+    return vde.vde_hub()
+
+
+def _qemu_hub() -> Lan:
+    """QEMU's hub with stream netdevs on private Unix sockets, without a machine."""
+    from harness.lans import qemu
+
+    return qemu.qemu_hub()
+
+
 LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
-    {"lguest": lguest.lguest, "lguest-repaired": lguest.repaired}
+    {
+        "lguest": lguest.lguest,
+        "lguest-repaired": lguest.repaired,
+        "bridge": _bridge,
+        "bridge-tap": _bridge_tap,
+        "macvlan": _macvlan,
+        "vde": _vde,
+        "vde-hub": _vde_hub,
+        "qemu-hub": _qemu_hub,
+    }
 )
 """Name to what makes the LAN; the maker's docstring says what it is."""
 

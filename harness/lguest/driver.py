@@ -467,11 +467,14 @@ class NetDevice:
             for slot in full:
                 self._take(slot, used[slot])
             return True
-        while any(used):
+        # Others may fill more meanwhile: what a ring holds is taken, the rest interrupts again.
+        for _ in _SLOTS:
+            used = _USED.unpack_from(store, self.ring)
             full = list(compress(_SLOTS, used))
+            if not full:
+                break
             first = min(full, key=lambda slot: order.get(slot, 0))
             self._take(first, used[first])
-            used = _USED.unpack_from(store, self.ring)
         return True
 
     def _receive_closed(self, used: tuple[int, ...]) -> bool:

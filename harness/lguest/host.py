@@ -19,7 +19,7 @@ from harness.lguest.dma import NO_LENGTH, USED_LEN
 from harness.lguest.driver import STEP_NS, NetDevice
 from harness.lguest.events import Copied, Event, Killed, Point
 from harness.lguest.guest import Guest
-from harness.lguest.memory import BadList, Binding, Chunk, Key, LguestError
+from harness.lguest.memory import BadArray, BadList, Binding, Chunk, DevicePages, Key, LguestError
 
 MAX_BOUND = 32
 """LGUEST_MAX_DMA: arrays that one Guest may have bound (DMA-1)."""
@@ -56,6 +56,7 @@ class Host:
         self.interleave = interleave
         self.events: list[Event] = []
         self.guests: dict[int, Guest] = {}
+        self._keys: dict[object, dict[int, Key]] = {}
         self._tables: dict[int, list[Binding | None]] = {}
 
     # Guests
@@ -68,6 +69,11 @@ class Host:
             raise LguestError(f"Guest id {guest_id} does not fit in two bytes")
         guest = self.guests[guest_id] = self.guest_class(self, guest_id, pages)
         return guest
+
+    def recognise(self, pages: DevicePages) -> None:
+        """Device pages of one file have the same keys, however often it is mapped."""
+        if pages.identity is not None:
+            pages.keys = self._keys.setdefault(pages.identity, pages.keys)
 
     def kill(self, guest: Guest, reason: str) -> None:
         """End a Guest for what it did; its buffers stay bound (DMA-9)."""
@@ -175,8 +181,8 @@ class Host:
     def free_buffer(self, binding: Binding) -> int | None:
         """Index of the first buffer from the cursor on whose ``used_len`` is 0 (DMA-2).
 
-        A buffer outside its owner's memory kills the owner; then, and when none is
-        free, the answer is None.
+        None when none is free; BadArray when the search came to a buffer that is outside
+        its owner's memory.
         """
         store = binding.store
         if store is None:
@@ -197,8 +203,7 @@ class Host:
         for index in chain(range(binding.cursor, binding.count), range(binding.cursor)):
             at = binding.array + index * dma.SIZE
             if not memory.inside(at, dma.SIZE):
-                self.kill(binding.guest, _BAD_ARRAY)
-                return None
+                raise BadArray
             if memory.read(at, 4) == NO_LENGTH:
                 return index
         return None
@@ -211,7 +216,14 @@ class Host:
             listed = giving.private[address + 4 : address + dma.SIZE]
         else:
             listed = self._read_list(sender, address)
-        index = self.free_buffer(binding)
+        try:
+            index = self.free_buffer(binding)
+        except BadArray:
+            self.kill(receiver, "bad address in registered DMA struct")
+            if self.trace:
+                why = "the receiver's array is outside its memory"
+                self._tell(sender, binding, None, 0, why)
+            return False
         if index is None:
             return self._no_buffer(sender, binding)
         at = binding.array + index * dma.SIZE
@@ -232,7 +244,11 @@ class Host:
                 reason = "the receive buffer has no room"
         except BadList as bad:
             self.kill(judged, str(bad))
-            reason = f"the {'sender' if judged is sender else 'receiver'}'s section list is bad"
+            # What an empty list gives is success all the same (DMA-6): the original asks
+            # whether the copy failed only where there was something to copy.
+            if dma.unpack(listed):
+                who = "sender" if judged is sender else "receiver"
+                reason = f"the {who}'s section list is bad"
         if self.interleave is not None:
             self.interleave(Point.COPIED, sender)
         if 0 <= address <= giving.private_size - dma.SIZE:
@@ -253,14 +269,11 @@ class Host:
         return False
 
     def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
-        """What comes of a search that found no free buffer; true if another try may help."""
-        full = binding.guest.dead != _BAD_ARRAY
-        if full:
-            self.interrupt(binding)
+        """A full ring: the receiver is interrupted, and another try may help (DMA-5)."""
+        self.interrupt(binding)
         if self.trace:
-            reason = "no free buffer" if full else "the receiver's array is outside its memory"
-            self._tell(sender, binding, None, 0, reason)
-        return full
+            self._tell(sender, binding, None, 0, "no free buffer")
+        return True
 
     def _read_list(self, guest: Guest, address: int) -> bytes:
         """A sender's list; what cannot be read kills it and counts as empty (DMA-6)."""
@@ -334,4 +347,3 @@ class Host:
 
 _put_length = USED_LEN.pack_into
 _LIST_BYTES = dma.SIZE - 4
-_BAD_ARRAY = "bad address in registered DMA struct"

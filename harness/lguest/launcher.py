@@ -57,31 +57,54 @@ class SharedFile:
     def __init__(self, path: Path, pages: int = 1) -> None:
         check_pages(pages)
         self.path = path
+        self._taken: set[int] = set()
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LguestError(f"{path}: {error.strerror}") from None
-        size = os.fstat(self._fd).st_size
-        if size not in (0, pages * PAGE_SIZE):
+        try:
+            self._store = self._map(pages * PAGE_SIZE)
+        except OSError as error:
             os.close(self._fd)
-            raise LguestError(f"{path}: {size} bytes, not the {pages * PAGE_SIZE} of {pages} pages")
-        os.ftruncate(self._fd, pages * PAGE_SIZE)
-        self._store = mmap.mmap(self._fd, pages * PAGE_SIZE)
-        self.pages = DevicePages(pages, store=self._store)
+            raise LguestError(f"{path}: {error.strerror}") from None
+        except LguestError:
+            os.close(self._fd)
+            raise
+        about = os.fstat(self._fd)
+        identity = (about.st_dev, about.st_ino)
+        self.pages = DevicePages(pages, store=self._store, identity=identity)
 
-    def take_slot(self) -> int:
-        """Lock the first free slot; LguestError when there is none."""
-        for slot in range(self.pages.slots):
-            try:
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK, slot))
-            except (BlockingIOError, PermissionError):
-                continue
-            return slot
+    def _map(self, size: int) -> mmap.mmap:
+        found = os.fstat(self._fd).st_size
+        if found not in (0, size):
+            pages = size // PAGE_SIZE
+            raise LguestError(f"{self.path}: {found} bytes, not the {size} of {pages} pages")
+        os.ftruncate(self._fd, size)
+        return mmap.mmap(self._fd, size)
+
+    def take_slot(self, slot: int | None = None) -> int:
+        """Lock a slot, the first that is free if none is named; LguestError when taken."""
+        wanted = range(self.pages.slots) if slot is None else (slot,)
+        for each in wanted:
+            # One open file may lock a byte twice, so what it holds is remembered.
+            if each not in self._taken and self._lock(each):
+                self._taken.add(each)
+                return each
+        if slot is not None:
+            raise LguestError(f"{self.path}: slot {slot} is taken")
         raise LguestError(f"{self.path}: no free slot, all {self.pages.slots} are taken")
+
+    def _lock(self, slot: int) -> bool:
+        try:
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK, slot))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
 
     def free_slot(self, slot: int) -> None:
         """Give a slot back."""
-        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _lock(fcntl.F_UNLCK, slot))
+        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, slot))
+        self._taken.discard(slot)
 
     def close(self) -> None:
         """Close the file, and with it give back every slot taken through it."""
@@ -89,7 +112,7 @@ class SharedFile:
         os.close(self._fd)
 
 
-def _lock(kind: int, byte: int) -> bytes:
+def _flock(kind: int, byte: int) -> bytes:
     return _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
 
 
@@ -120,19 +143,21 @@ class Launcher:
     ) -> NetDevice:
         """Offer the Guest a device on a shared network, and let it probe.
 
-        On a SharedFile without ``slot``, the first free one is locked; on plain device
-        pages the caller says which.
+        On a SharedFile the ``slot`` is locked, the first free one if none is named; on plain
+        device pages the caller says which.
         """
         file = network if isinstance(network, SharedFile) else None
         pages = file.pages if file is not None else network
         assert isinstance(pages, DevicePages)
         check_pages(pages.pages, speaks_of_defect=self.host.defects.mask_swallows_features)
-        if slot is None:
-            if file is None:
-                raise LguestError("device pages without a file have no locks: name the slot")
-            slot = file.take_slot()
-        if not 0 <= slot < pages.slots:
+        if slot is None and file is None:
+            raise LguestError("device pages without a file have no locks: name the slot")
+        if slot is not None and not 0 <= slot < pages.slots:
             raise LguestError(f"slot {slot} is not among the {pages.slots} of {pages.pages} pages")
+        if file is not None:
+            slot = file.take_slot(slot)
+        assert slot is not None
+        self.host.recognise(pages)
         if not self.host.defects.leaves_ghosts:
             pages.publish(slot, bytes(ADDRESS_BYTES))
         self._slots.append((pages, slot, file))
@@ -144,7 +169,7 @@ class Launcher:
         first = tap.address[0] | PROMISC_BIT
         pages.publish(HOST_SLOT, bytes((first,)) + tap.address[1:])
         device = self._offer(pages, GUEST_SLOT, nocsum, False, rx_offset)
-        network = self.network_class(self.host, device, tap)
+        network = self.network_class(self, device, tap)
         self._networks.append(network)
         return network
 
@@ -169,11 +194,15 @@ class Launcher:
         for network in self._networks:
             if key == network.device.peer_key(HOST_SLOT):
                 if not network.output(address):
-                    self.host.kill(guest, f"its Launcher ended: bad DMA at {address:#x}")
-                    self.exit()
+                    self.fail(f"bad DMA at {address:#x}")
                 return
         text = f"Pending dma {address:#x}, key {key:#x}"
         self.host.events.append(Warned(self.host.now, guest.id, text))
+
+    def fail(self, why: str) -> None:
+        """End because of what the Guest did, and the Guest with it (HST-2)."""
+        self.host.kill(self.guest, f"its Launcher ended: {why}")
+        self.exit()
 
     def exit(self) -> None:
         """End: the buffers are unbound, the slots free. Repaired, the addresses are gone too."""
@@ -191,8 +220,9 @@ class Launcher:
 class HostNetwork:
     """The Launcher as peer 0 of a network with one Guest."""
 
-    def __init__(self, host: Host, device: NetDevice, tap: Tap) -> None:
-        self.host = host
+    def __init__(self, launcher: Launcher, device: NetDevice, tap: Tap) -> None:
+        self.launcher = launcher
+        self.host = launcher.host
         self.device = device
         self.tap = tap
         self._guest_has_sent = False
@@ -255,7 +285,7 @@ class HostNetwork:
         done = 0
         for section in dma.unpack(memory.read(at + 4, dma.SIZE - 4)):
             if not memory.inside(*section):
-                host.kill(guest, f"its Launcher ended: invalid address {section.address:#x}")
+                self.launcher.fail(f"invalid address {section.address:#x}")
                 return False
             memory.write(section.address, frame[done : done + section.length])
             done = min(len(frame), done + section.length)

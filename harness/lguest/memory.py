@@ -43,6 +43,10 @@ class BadList(Exception):
         super().__init__(f"bad DMA entry: {section.length}@{section.address:#x}")
 
 
+class BadArray(Exception):
+    """A bound array of DMA structures that does not lie in its owner's memory."""
+
+
 class Chunk(NamedTuple):
     """A checked section: ``length`` bytes at ``offset`` of ``store``."""
 
@@ -134,7 +138,14 @@ class DevicePages:
     one they reach the Guest's Launcher (HST-2).
     """
 
-    def __init__(self, pages: int, *, shared: bool = True, store: mmap.mmap | None = None) -> None:
+    def __init__(
+        self,
+        pages: int,
+        *,
+        shared: bool = True,
+        store: mmap.mmap | None = None,
+        identity: object = None,
+    ) -> None:
         self.pages = pages
         self.shared = shared
         self.size = pages * PAGE_SIZE
@@ -142,12 +153,13 @@ class DevicePages:
         self.store = mmap.mmap(-1, self.size) if store is None else store
         self.exposed = store is not None
         self.version = 0
-        self._keys: dict[int, Key] = {}
+        self.identity = identity
+        self.keys: dict[int, Key] = {}
         self._roster = read_roster(self.store[:])
 
     def key(self, offset: int) -> Key:
         """The key at an offset: the same for every Guest."""
-        return self._keys.setdefault(offset, Key(self, offset))
+        return self.keys.setdefault(offset, Key(self, offset))
 
     def published(self, slot: int) -> bytes:
         """The six bytes of a slot."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +30,3 @@ def tshark() -> Tshark:
         return [packet["_source"]["layers"] for packet in packets]
 
     return read
-
-
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """A network namespace of this test's own, by name."""
-    if os.geteuid() != 0:
-        pytest.skip("a network namespace with a TAP needs root")
-    if not Path("/dev/net/tun").exists():
-        pytest.skip("there is no /dev/net/tun")
-    from pyroute2 import netns
-
-    name = f"lguest-test-{os.getpid()}"
-    netns.create(name)
-    try:
-        yield name
-    finally:
-        netns.remove(name)

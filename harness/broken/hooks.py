@@ -1,0 +1,61 @@
+"""Places where several LANs that are wrong on purpose put their difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.lguest import dma
+from harness.lguest.driver import Counters, NetDevice
+from harness.lguest.guest import Guest
+from harness.lguest.host import Host
+from harness.lguest.memory import GuestMemory
+
+
+class AfterTransmit(NetDevice):
+    """A device that does one thing more when a frame was sent."""
+
+    def transmit(
+        self,
+        frame: bytes,
+        linear: int | None = None,
+        offset: int = 0,
+        fragments: Sequence[tuple[int, int]] = (),
+    ) -> int:
+        before = replace(self.counters)
+        done = super().transmit(frame, linear, offset, fragments)
+        return self.sent(frame, before, done)
+
+    def sent(self, frame: bytes, before: Counters, done: int) -> int:
+        """``before`` is what the counters were; returns what the caller is told."""
+        raise NotImplementedError
+
+
+class OtherMemory(Guest):
+    """A Guest whose memory the Host checks in another way."""
+
+    memory_class = GuestMemory
+
+    def __init__(self, host: Host, guest_id: int, pages: int) -> None:
+        super().__init__(host, guest_id, pages)
+        self.memory.close()
+        self.memory = self.memory_class(pages)
+
+
+def list_at(guest: Guest, address: int) -> bytes:
+    """The list of a structure; an empty one where it cannot be read."""
+    if guest.memory.inside(address, dma.SIZE):
+        return guest.memory.read(address + 4, dma.SIZE - 4)
+    return bytes(dma.SIZE - 4)
+
+
+def listed_bytes(guest: Guest, address: int) -> int:
+    """How many bytes the list of a structure names."""
+    return sum(section.length for section in dma.unpack(list_at(guest, address)))
+
+
+def used_len(guest: Guest, address: int) -> int:
+    """A structure's ``used_len``; 0 where it cannot be read."""
+    if not guest.memory.inside(address, 4):
+        return 0
+    return int.from_bytes(guest.memory.read(address, 4), "little")

@@ -1,0 +1,365 @@
+"""LANs whose devices open, close or are found in a wrong way (G)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from harness.broken.base import Broken
+from harness.broken.hooks import AfterTransmit
+from harness.lans.lguest import Parts
+from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
+from harness.lguest.guest import ACKNOWLEDGE, DESCRIPTOR, DRIVER, DRIVER_OK, FAILED, Guest
+from harness.lguest.launcher import Launcher, SharedFile
+from harness.lguest.memory import ADDRESS_BYTES, DevicePages, LguestError
+
+# Opening (LIF-1, LIF-2)
+
+
+class _PublishesLast(NetDevice):
+    def open(self) -> int:
+        result = super().open()
+        if result == 0:
+            self.pages.publish(self.slot, self.address)
+            self._show_promiscuity()
+        return result
+
+    def _show_promiscuity(self) -> None:
+        if self.is_open:
+            super()._show_promiscuity()
+        else:
+            self._unpublish()
+
+
+class _BindsOnce(Guest):
+    def bind_dma(self, key: int, array: int, count: int, interrupt: int) -> bool:
+        opening = any(array == device.ring and not device.is_open for device in self.devices)
+        if opening and self.host.binding(self, key, array) is not None:
+            return True
+        return super().bind_dma(key, array, count, interrupt)
+
+
+class _BindsFirst(NetDevice):
+    def _fill(self, slot: int) -> bool:
+        if slot == 0 and not self.is_open:
+            self.guest.bind_dma(self.key, self.ring, NUM_SKBS, self.interrupt)
+        return super()._fill(slot)
+
+    def _give_up(self, filled: int) -> int:
+        self.guest.bind_dma(self.key, self.ring, NUM_SKBS, 0)
+        return super()._give_up(filled)
+
+
+class _BindsSeven(Guest):
+    def bind_dma(self, key: int, array: int, count: int, interrupt: int) -> bool:
+        if any(array == device.ring for device in self.devices):
+            count = min(count, NUM_SKBS - 1)
+        return super().bind_dma(key, array, count, interrupt)
+
+
+class _FailedOpenSucceeds(NetDevice):
+    def _give_up(self, filled: int) -> int:
+        super()._give_up(filled)
+        return 0
+
+
+class _FailedOpenSaysOne(NetDevice):
+    def _give_up(self, filled: int) -> int:
+        super()._give_up(filled)
+        return -1
+
+
+class _FailedOpenStaysPublished(NetDevice):
+    def _give_up(self, filled: int) -> int:
+        published = self.pages.published(self.slot)
+        result = super()._give_up(filled)
+        self.pages.publish(self.slot, published)
+        return result
+
+
+class _FailedOpenKeepsBuffers(NetDevice):
+    def _give_up(self, filled: int) -> int:
+        del filled
+        return super()._give_up(0)
+
+    def _fill(self, slot: int) -> bool:
+        if not self.is_open and len(self._spare) < 2:
+            self.guest.log(f"{self.name}: could not fill slot {slot}")
+            return False
+        return super()._fill(slot)
+
+
+class _UnboundIsPassedOver(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        key = self.guest.memory.key(self.peer_key(slot))
+        if key is None or not key.shared or key.bound:
+            super().transfer(listed, length, slot)
+
+
+class _UnboundCountsAsSent(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        key = self.guest.memory.key(self.peer_key(slot))
+        if key is None or not key.shared or key.bound:
+            super().transfer(listed, length, slot)
+        else:
+            self.counters.tx_packets += 1
+            self.counters.tx_bytes += length
+
+
+# Transmit's answer (LIF-3)
+
+
+class _FailureIsReported(AfterTransmit):
+    def sent(self, frame: bytes, before: Counters, done: int) -> int:
+        del frame
+        return -5 if self.counters.tx_carrier_errors > before.tx_carrier_errors else done
+
+
+class _TotalFailureIsBusy(AfterTransmit):
+    def sent(self, frame: bytes, before: Counters, done: int) -> int:
+        del frame
+        failed = self.counters.tx_carrier_errors > before.tx_carrier_errors
+        return 1 if failed and self.counters.tx_packets == before.tx_packets else done
+
+
+class _ReceiversAreReported(AfterTransmit):
+    def sent(self, frame: bytes, before: Counters, done: int) -> int:
+        del frame
+        receivers = self.counters.tx_packets - before.tx_packets
+        return receivers if receivers > 1 else done
+
+
+# Devices (DEV)
+
+
+class _PeerNumberInAByte(NetDevice):
+    mask = 0xFF
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.slot &= self.mask
+
+
+class _PeerNumberInNineBits(_PeerNumberInAByte):
+    mask = 0x1FF
+
+
+class _TakesTheLast(SharedFile):
+    def take_slot(self, slot: int | None = None) -> int:
+        for last in reversed(range(self.pages.slots)) if slot is None else ():
+            with suppress(LguestError):
+                return super().take_slot(last)
+        return super().take_slot(slot)
+
+
+class _TakesWithoutLock(SharedFile):
+    def take_slot(self, slot: int | None = None) -> int:
+        found = super().take_slot(slot)
+        self.free_slot(found)
+        return found
+
+
+class _SharesTheLast(SharedFile):
+    def take_slot(self, slot: int | None = None) -> int:
+        try:
+            return super().take_slot(slot)
+        except LguestError:
+            return self.pages.slots - 1
+
+
+class _KeepsTheLock(SharedFile):
+    def free_slot(self, slot: int) -> None:
+        """The lock stays."""
+
+
+def _set_status(guest: Guest, index: int, status: int) -> None:
+    at = guest.memory.normal + index * DESCRIPTOR.size
+    kind, features, _, pages, pfn = DESCRIPTOR.unpack(guest.memory.read(at, DESCRIPTOR.size))
+    guest.memory.write(at, DESCRIPTOR.pack(kind, features, status, pages, pfn))
+
+
+class _OtherStatus(Guest):
+    def last(self, status: int) -> int:
+        """What a probed device's status ends as."""
+        raise NotImplementedError
+
+    def probe(self, index: int, rx_offset: int = 16) -> NetDevice:
+        device = super().probe(index, rx_offset)
+        _set_status(self, index, self.last(self.status(index)))
+        return device
+
+
+class _DriverOkMissing(_OtherStatus):
+    def last(self, status: int) -> int:
+        return status & ~DRIVER_OK
+
+
+class _LastStatusOnly(_OtherStatus):
+    def last(self, status: int) -> int:
+        return DRIVER_OK if status & DRIVER_OK else status
+
+
+class _AcknowledgeMissing(_OtherStatus):
+    def last(self, status: int) -> int:
+        return status & ~ACKNOWLEDGE
+
+
+class _FailedToo(_OtherStatus):
+    def last(self, status: int) -> int:
+        return status | FAILED
+
+
+class _DriverFirst(Guest):
+    def probe(self, index: int, rx_offset: int = 16) -> NetDevice:
+        _set_status(self, index, DRIVER)
+        return super().probe(index, rx_offset)
+
+
+class _AcceptsMorePages(Launcher):
+    fewest, most = 8, 8
+
+    def join(
+        self,
+        network: DevicePages | SharedFile,
+        slot: int | None = None,
+        *,
+        nocsum: bool = True,
+        randomness: bool = False,
+        rx_offset: int = 16,
+    ) -> NetDevice:
+        if (
+            isinstance(network, DevicePages)
+            and self.fewest <= network.pages <= self.most
+            and slot is not None
+        ):
+            network.publish(slot, bytes(ADDRESS_BYTES))
+            self._slots.append((network, slot, None))
+            return self._offer(network, slot, False, False, rx_offset)
+        return super().join(
+            network, slot, nocsum=nocsum, randomness=randomness, rx_offset=rx_offset
+        )
+
+
+class _AcceptsSixteenPages(_AcceptsMorePages):
+    fewest, most = 16, 16
+
+
+def _device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
+    return Broken(name, rule, what, Parts(device=device))
+
+
+def _guest(name: str, rule: str, what: str, guest: type[Guest]) -> Broken:
+    return Broken(name, rule, what, Parts(guest=guest))
+
+
+def _file(name: str, rule: str, what: str, file: type[SharedFile]) -> Broken:
+    return Broken(name, rule, what, Parts(file=file))
+
+
+BROKEN = (
+    _device(
+        "publishes-last",
+        "LIF-1",
+        "opening publishes after filling and binding",
+        _PublishesLast,
+    ),
+    Broken(
+        "binds-first",
+        "LIF-2",
+        "opening binds before it fills",
+        Parts(guest=_BindsOnce, device=_BindsFirst),
+    ),
+    _guest("binds-seven", "LIF-1", "opening binds seven of the eight buffers", _BindsSeven),
+    _device("failed-open-succeeds", "LIF-1", "a failed open returns 0", _FailedOpenSucceeds),
+    _device("failed-open-says-one", "LIF-1", "a failed open returns -1", _FailedOpenSaysOne),
+    _device(
+        "failed-open-keeps-buffers",
+        "LIF-1",
+        "a failed open does not free what it filled, and the next one fails",
+        _FailedOpenKeepsBuffers,
+    ),
+    _device(
+        "failed-open-stays-published",
+        "LIF-1",
+        "a failed open leaves its address published",
+        _FailedOpenStaysPublished,
+    ),
+    _device(
+        "unbound-is-passed-over",
+        "LIF-2",
+        "a peer that published and did not bind counts no failure",
+        _UnboundIsPassedOver,
+    ),
+    _device(
+        "unbound-counts-as-sent",
+        "LIF-2",
+        "a frame to a peer that published and did not bind counts as sent",
+        _UnboundCountsAsSent,
+    ),
+    _device(
+        "failure-is-reported",
+        "LIF-3",
+        "transmit reports a failed transfer to its caller",
+        _FailureIsReported,
+    ),
+    _device(
+        "total-failure-is-busy",
+        "LIF-3",
+        "transmit says busy where every transfer failed",
+        _TotalFailureIsBusy,
+    ),
+    _device(
+        "receivers-are-reported",
+        "LIF-3",
+        "transmit returns the number of receivers when there are several",
+        _ReceiversAreReported,
+    ),
+    _device(
+        "peer-number-in-a-byte",
+        "DEV-1",
+        "only the low eight bits of the peer number are read",
+        _PeerNumberInAByte,
+    ),
+    _device(
+        "peer-number-in-nine-bits",
+        "DEV-1",
+        "only the low nine bits of the peer number are read",
+        _PeerNumberInNineBits,
+    ),
+    _file("takes-the-last-slot", "DEV-2", "a Launcher takes the last free slot", _TakesTheLast),
+    _file(
+        "takes-a-slot-without-lock",
+        "DEV-2",
+        "a Launcher takes the first free slot without locking it",
+        _TakesWithoutLock,
+    ),
+    _file(
+        "shares-the-last-slot",
+        "DEV-2",
+        "without a free slot a Launcher takes the last one",
+        _SharesTheLast,
+    ),
+    _file(
+        "keeps-the-lock-at-exit",
+        "DEV-2",
+        "a Launcher that ends keeps its slot locked",
+        _KeepsTheLock,
+    ),
+    _guest("driver-ok-missing", "DEV-3", "DRIVER_OK is not set", _DriverOkMissing),
+    _guest("acknowledge-missing", "DEV-3", "ACKNOWLEDGE is not kept", _AcknowledgeMissing),
+    _guest("last-status-only", "DEV-3", "each status bit clears those before", _LastStatusOnly),
+    _guest("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
+    _guest("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
+    Broken(
+        "accepts-eight-pages",
+        "DEV-4",
+        "a Guest can join a LAN of eight pages, without NOCSUM",
+        Parts(launcher=_AcceptsMorePages),
+    ),
+    Broken(
+        "accepts-sixteen-pages",
+        "DEV-4",
+        "a Guest can join a LAN of sixteen pages, without NOCSUM",
+        Parts(launcher=_AcceptsSixteenPages),
+    ),
+)

@@ -1,0 +1,309 @@
+"""LANs that publish addresses in a wrong way, or read them so (A)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.broken.base import Broken
+from harness.lans.lguest import Parts
+from harness.lguest.driver import NetDevice
+from harness.lguest.guest import Guest
+from harness.lguest.host import Host
+from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Roster
+
+
+class _AnyByteIsUsed(NetDevice):
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        found = set(super().wanted_by(destination, roster))
+        if destination[0] & 1:
+            starts = range(0, self.pages.slots * ADDRESS_BYTES, ADDRESS_BYTES)
+            addresses = (roster.page[at : at + ADDRESS_BYTES] for at in starts)
+            found |= {slot for slot, address in enumerate(addresses) if any(address)}
+        return tuple(sorted(found - {self.slot}))
+
+
+class _BitAloneIsUnused(NetDevice):
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        wanted = super().wanted_by(destination, roster)
+        return tuple(slot for slot in wanted if roster.page[slot * ADDRESS_BYTES] > PROMISC_BIT)
+
+
+class _BigEndianId(NetDevice):
+    def __init__(self, guest: Guest, *rest: Any) -> None:
+        super().__init__(guest, *rest)
+        self.address = b"\x02\x00" + guest.id.to_bytes(2, "big") + b"\x00\x00"
+
+
+class _IdInOneByte(NetDevice):
+    def __init__(self, guest: Guest, *rest: Any) -> None:
+        super().__init__(guest, *rest)
+        self.address = bytes((2, 0, guest.id & 0xFF, 0, 0, 0))
+
+
+class _EightBytes(NetDevice):
+    def open(self) -> int:
+        self.pages.write(self.slot * ADDRESS_BYTES, self.address + bytes(2))
+        return super().open()
+
+
+class _OnlyThreeIsPromiscuous(NetDevice):
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        wanted = super().wanted_by(destination, roster)
+        if destination[0] & 1:
+            return wanted
+        owners = roster.owners.get(destination, ())
+        return tuple(
+            slot for slot in wanted if slot in owners or roster.page[slot * ADDRESS_BYTES] == 3
+        )
+
+
+class _RemembersPromiscuous(NetDevice):
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._once: set[int] = set()
+
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        self._once.update(roster.promiscuous)
+        found = {*super().wanted_by(destination, roster), *self._once.intersection(roster.used)}
+        return tuple(sorted(found - {self.slot}))
+
+
+class _ForgetsGroups(NetDevice):
+    def wants_everything(self) -> bool:
+        return self.promiscuous or self.all_multicast
+
+
+class _ForgetsAllMulticast(NetDevice):
+    def wants_everything(self) -> bool:
+        return self.promiscuous or self.multicast_count > 0
+
+
+class _OneGroupIsNone(NetDevice):
+    def wants_everything(self) -> bool:
+        return self.promiscuous or self.all_multicast or self.multicast_count > 1
+
+
+class _BitStays(NetDevice):
+    def _show_promiscuity(self) -> None:
+        if not self.pages.published(self.slot)[0] & PROMISC_BIT:
+            super()._show_promiscuity()
+
+
+class _NotAtOpening(NetDevice):
+    def _show_promiscuity(self) -> None:
+        if self.is_open:
+            super()._show_promiscuity()
+
+
+class _CallbackWhileClosed(NetDevice):
+    def set_flags(
+        self, *, promiscuous: bool = False, all_multicast: bool = False, multicast_count: int = 0
+    ) -> None:
+        super().set_flags(
+            promiscuous=promiscuous, all_multicast=all_multicast, multicast_count=multicast_count
+        )
+        if not self.is_open:
+            self._show_promiscuity()
+
+
+class _BitInSlotZero(NetDevice):
+    def _show_promiscuity(self) -> None:
+        if not self.is_open:
+            super()._show_promiscuity()
+            return
+        mine, self.slot = self.slot, 0
+        super()._show_promiscuity()
+        self.slot = mine
+
+
+class _CloseForgetsFlags(NetDevice):
+    def close(self) -> None:
+        super().close()
+        self.promiscuous = self.all_multicast = False
+        self.multicast_count = 0
+
+
+class _KeepsAddress(NetDevice):
+    def _unpublish(self) -> None:
+        if not self.is_open:
+            super()._unpublish()
+
+
+class _ZeroesOneByte(NetDevice):
+    def _unpublish(self) -> None:
+        self.pages.publish(self.slot, b"\0" + self.pages.published(self.slot)[1:])
+
+
+class _ZeroesAfterUnbinding(_KeepsAddress):
+    def close(self) -> None:
+        super().close()
+        self._unpublish()
+
+
+class _CloseLeavesBound(NetDevice):
+    def close(self) -> None:
+        binding = self.guest.host.binding(self.guest, self.key, self.ring)
+        super().close()
+        if binding is not None:
+            self.guest.bind_dma(self.key, self.ring, binding.count, self.interrupt)
+
+
+class _DeathUnpublishes(Host):
+    def kill(self, guest: Guest, reason: str) -> None:
+        super().kill(guest, reason)
+        for device in guest.devices:
+            device.pages.publish(device.slot, bytes(ADDRESS_BYTES))
+
+
+class _KeepsTheGhost(NetDevice):
+    def open(self) -> int:
+        ghost = self.pages.published(self.slot)
+        result = super().open()
+        if ghost[0]:
+            self.pages.publish(self.slot, ghost)
+        return result
+
+
+class _OverwritesHalfTheGhost(NetDevice):
+    def open(self) -> int:
+        ghost = self.pages.published(self.slot)
+        result = super().open()
+        if result == 0:
+            self.pages.publish(self.slot, self.pages.published(self.slot)[:4] + ghost[4:])
+        return result
+
+
+BROKEN = (
+    Broken(
+        "any-byte-makes-a-slot-used",
+        "PUB-1",
+        "a slot whose first byte is 0 but another is not gets frames to groups",
+        Parts(device=_AnyByteIsUsed),
+    ),
+    Broken(
+        "promiscuous-bit-alone-is-unused",
+        "PUB-1",
+        "a slot whose first byte is 01 counts as unused",
+        Parts(device=_BitAloneIsUnused),
+    ),
+    Broken(
+        "big-endian-guest-id",
+        "PUB-2",
+        "the Guest id stands big-endian in the address",
+        Parts(device=_BigEndianId),
+    ),
+    Broken(
+        "guest-id-in-one-byte",
+        "PUB-2",
+        "the high byte of the Guest id is lost",
+        Parts(device=_IdInOneByte),
+    ),
+    Broken(
+        "publishes-eight-bytes",
+        "PUB-2",
+        "opening zeroes the first two bytes of the next slot",
+        Parts(device=_EightBytes),
+    ),
+    Broken(
+        "only-03-is-promiscuous",
+        "PUB-3",
+        "the promiscuous bit counts only in a first byte of 03",
+        Parts(device=_OnlyThreeIsPromiscuous),
+    ),
+    Broken(
+        "remembers-promiscuous-peers",
+        "PUB-3",
+        "a peer whose bit was seen set keeps getting everything",
+        Parts(device=_RemembersPromiscuous),
+    ),
+    Broken(
+        "forgets-joined-groups",
+        "PUB-4",
+        "a joined group does not set the promiscuous bit",
+        Parts(device=_ForgetsGroups),
+    ),
+    Broken(
+        "forgets-all-multicast",
+        "PUB-4",
+        "all-multicast does not set the promiscuous bit",
+        Parts(device=_ForgetsAllMulticast),
+    ),
+    Broken(
+        "one-group-is-none",
+        "PUB-4",
+        "the promiscuous bit is set from the second group on",
+        Parts(device=_OneGroupIsNone),
+    ),
+    Broken(
+        "promiscuous-bit-stays",
+        "PUB-4",
+        "the promiscuous bit is not cleared again",
+        Parts(device=_BitStays),
+    ),
+    Broken(
+        "promiscuous-bit-not-at-opening",
+        "PUB-4",
+        "the promiscuous bit is worked out at the callback only",
+        Parts(device=_NotAtOpening),
+    ),
+    Broken(
+        "callback-while-closed",
+        "PUB-4",
+        "the callback runs on a closed device",
+        Parts(device=_CallbackWhileClosed),
+    ),
+    Broken(
+        "promiscuous-bit-in-slot-zero",
+        "PUB-4",
+        "the callback writes to slot 0 instead of its own",
+        Parts(device=_BitInSlotZero),
+    ),
+    Broken(
+        "close-forgets-flags",
+        "PUB-4",
+        "a device that was promiscuous is not after closing and opening",
+        Parts(device=_CloseForgetsFlags),
+    ),
+    Broken(
+        "close-keeps-the-address",
+        "PUB-5",
+        "closing leaves the address published",
+        Parts(device=_KeepsAddress),
+    ),
+    Broken(
+        "close-zeroes-one-byte",
+        "PUB-5",
+        "closing zeroes the first byte of the slot only",
+        Parts(device=_ZeroesOneByte),
+    ),
+    Broken(
+        "close-zeroes-after-unbinding",
+        "PUB-5",
+        "closing unbinds before it zeroes the slot",
+        Parts(device=_ZeroesAfterUnbinding),
+    ),
+    Broken(
+        "close-leaves-bound",
+        "PUB-5",
+        "closing leaves the buffers bound",
+        Parts(device=_CloseLeavesBound),
+    ),
+    Broken(
+        "death-unpublishes",
+        "PUB-6",
+        "a killed Guest's address vanishes at once",
+        Parts(host=_DeathUnpublishes),
+    ),
+    Broken(
+        "keeps-the-ghost",
+        "PUB-6",
+        "a ghost's address survives the opening of the slot's next owner",
+        Parts(device=_KeepsTheGhost),
+    ),
+    Broken(
+        "overwrites-half-the-ghost",
+        "PUB-6",
+        "opening leaves the last two bytes that a ghost published",
+        Parts(device=_OverwritesHalfTheGhost),
+    ),
+)

@@ -1,0 +1,546 @@
+"""LANs that receive in a wrong way (E)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.broken.base import Broken
+from harness.broken.hooks import used_len
+from harness.lans.lguest import Parts
+from harness.lguest import dma
+from harness.lguest.dma import NO_LENGTH
+from harness.lguest.driver import BUFFER_BYTES, NOCSUM, NUM_SKBS, NetDevice
+from harness.lguest.events import (
+    ETH_ALEN,
+    ETH_HLEN,
+    ETH_P_802_2,
+    ETH_P_802_3,
+    FIRST_ETHERTYPE,
+    Point,
+    Received,
+)
+from harness.lguest.guest import Guest
+from harness.lguest.launcher import RANDOMNESS
+
+# The ring (RCV-1, RCV-2, RCV-5)
+
+
+class _JudgesFirst(NetDevice):
+    def _take(self, slot: int, length: int) -> None:
+        buffer = self._buffers[slot]
+        if buffer is None or self.shortest <= length <= self.longest:
+            super()._take(slot, length)
+        else:
+            self._drop(slot, buffer, length, "not believed")
+            self.offer(slot, buffer)
+
+
+class _MissesTheLastBuffer(NetDevice):
+    def receive(self) -> bool:
+        at = self.ring + (NUM_SKBS - 1) * dma.SIZE
+        memory = self.guest.memory
+        kept = memory.read(at, 4)
+        memory.write(at, NO_LENGTH)
+        found = super().receive()
+        if kept != NO_LENGTH:
+            memory.write(at, kept)
+        return found
+
+
+class _EveryInterruptIsItsOwn(NetDevice):
+    def receive(self) -> bool:
+        super().receive()
+        return True
+
+
+class _NoInterruptIsItsOwn(NetDevice):
+    def receive(self) -> bool:
+        found = super().receive()
+        return found and self.is_open and used_len(self.guest, self.ring) != 0
+
+
+class _CloseTakesTheInterrupt(NetDevice):
+    def close(self) -> None:
+        super().close()
+        self.guest.pending &= ~(1 << self.interrupt)
+
+
+class _OpenTakesTheInterrupt(NetDevice):
+    def open(self) -> int:
+        self.guest.pending &= ~(1 << self.interrupt)
+        return super().open()
+
+
+class _UsedLenFirst(NetDevice):
+    def offer(self, slot: int, address: int) -> None:
+        host, memory = self.guest.host, self.guest.memory
+        at = self.ring + slot * dma.SIZE
+        memory.write(at, NO_LENGTH)
+        if host.interleave is not None:
+            host.interleave(Point.LISTED, self.guest)
+        filled = memory.read(at, 4)
+        calling, host.interleave = host.interleave, None
+        super().offer(slot, address)
+        host.interleave = calling
+        memory.write(at, filled)
+
+
+class _UsedLenTwice(NetDevice):
+    def offer(self, slot: int, address: int) -> None:
+        self.guest.memory.write(self.ring + slot * dma.SIZE, NO_LENGTH)
+        super().offer(slot, address)
+
+
+class _FailedRefillInSilence(Guest):
+    def log(self, text: str) -> None:
+        if "could not fill slot" not in text:
+            super().log(text)
+
+
+class _FailedRefillOfTheNext(Guest):
+    def log(self, text: str) -> None:
+        before, slot, number = text.rpartition("could not fill slot ")
+        super().log(f"{before}{slot}{int(number) + 1}" if slot else text)
+
+
+class _AlwaysEth0(Guest):
+    def log(self, text: str) -> None:
+        name, colon, rest = text.partition(": could not fill slot")
+        super().log(f"eth0{colon}{rest}" if colon and name else text)
+
+
+# The length (LEN-1, LEN-2, LEN-3)
+
+
+class _Accepts13(NetDevice):
+    shortest = ETH_HLEN - 1
+
+
+class _AcceptsAddresses(NetDevice):
+    shortest = 2 * ETH_ALEN
+
+
+class _Wants60(NetDevice):
+    shortest = 60
+
+
+class _Drops14(NetDevice):
+    shortest = ETH_HLEN + 1
+
+
+class _Accepts1515(NetDevice):
+    longest = BUFFER_BYTES + 1
+
+
+class _Drops1514(NetDevice):
+    longest = BUFFER_BYTES - 1
+
+
+class _CountsRunts(NetDevice):
+    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super()._drop(slot, buffer, length, reason)
+        if length < self.shortest:
+            self.counters.rx_packets += 1
+
+
+class _RuntIsATransmitError(NetDevice):
+    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super()._drop(slot, buffer, length, reason)
+        if length < self.shortest:
+            self.counters.tx_carrier_errors += 1
+
+
+class _RuntTakesTheBuffer(NetDevice):
+    def _take(self, slot: int, length: int) -> None:
+        super()._take(slot, length)
+        if not self.shortest <= length <= self.longest:
+            at = self.ring + slot * dma.SIZE
+            self.guest.memory.write(at + 4, bytes(dma.SIZE - 4))
+
+
+class _RuntTakesTheNext(NetDevice):
+    _runt_before = False
+
+    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super()._drop(slot, buffer, length, reason)
+        self._runt_before = length < self.shortest
+
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        if not self._runt_before:
+            super().hand_up(slot, frame)
+        self._runt_before = False
+
+
+class _RuntIsLogged(NetDevice):
+    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super()._drop(slot, buffer, length, reason)
+        if length < self.shortest:
+            self.guest.log(f"{self.name}: dropped a frame of {length} bytes")
+
+
+class _PadsALoneHeader(NetDevice):
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        super().hand_up(slot, frame + bytes(2) if len(frame) == ETH_HLEN else frame)
+
+
+class _RoundsDownToWords(NetDevice):
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        super().hand_up(slot, frame[:1512] if len(frame) == BUFFER_BYTES else frame)
+
+
+# What is told of a frame (RCV-3, RCV-4)
+
+
+class _TellsAs(NetDevice):
+    told: type[Received] = Received
+
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        super().hand_up(slot, frame)
+        events = self.guest.host.events
+        last = events[-1]
+        if isinstance(last, Received):
+            events[-1] = self.told(*last)
+
+
+def _type_field(frame: bytes) -> int:
+    return int.from_bytes(frame[12:ETH_HLEN], "big")
+
+
+class _FirstTypeIsALength(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        if _type_field(self.frame) != FIRST_ETHERTYPE:
+            return super().protocol
+        raw = self.frame[ETH_HLEN : ETH_HLEN + 2] == b"\xff\xff"
+        return ETH_P_802_3 if raw else ETH_P_802_2
+
+
+class _LastLengthIsAType(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        found = _type_field(self.frame)
+        return found if found == FIRST_ETHERTYPE - 1 else super().protocol
+
+
+class _LengthsEndAt1500(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        found = _type_field(self.frame)
+        return found if found > BUFFER_BYTES - ETH_HLEN else super().protocol
+
+
+class _No8023(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        found = super().protocol
+        return ETH_P_802_2 if found == ETH_P_802_3 else found
+
+
+class _OneFillerIsEnough(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        found = super().protocol
+        first = self.frame[ETH_HLEN : ETH_HLEN + 1]
+        return ETH_P_802_3 if found == ETH_P_802_2 and first == b"\xff" else found
+
+
+class _TooShortIs8023(Received):
+    __slots__ = ()
+
+    @property
+    def protocol(self) -> int:
+        found = super().protocol
+        short = len(self.frame) < ETH_HLEN + 2
+        return ETH_P_802_3 if found == ETH_P_802_2 and short else found
+
+
+class _MulticastIsBroadcast(Received):
+    __slots__ = ()
+
+    @property
+    def packet_type(self) -> str:
+        return "broadcast" if self.frame[0] & 1 else super().packet_type
+
+
+class _BroadcastIsMulticast(Received):
+    __slots__ = ()
+
+    @property
+    def packet_type(self) -> str:
+        return "multicast" if self.frame[0] & 1 else super().packet_type
+
+
+class _OtherhostIsHost(Received):
+    __slots__ = ()
+
+    @property
+    def packet_type(self) -> str:
+        found = super().packet_type
+        return "host" if found == "otherhost" else found
+
+
+class _FirstTypeIsALengthDevice(_TellsAs):
+    told = _FirstTypeIsALength
+
+
+class _LastLengthIsATypeDevice(_TellsAs):
+    told = _LastLengthIsAType
+
+
+class _LengthsEndAt1500Device(_TellsAs):
+    told = _LengthsEndAt1500
+
+
+class _No8023Device(_TellsAs):
+    told = _No8023
+
+
+class _OneFillerIsEnoughDevice(_TellsAs):
+    told = _OneFillerIsEnough
+
+
+class _TooShortIs8023Device(_TellsAs):
+    told = _TooShortIs8023
+
+
+class _MulticastIsBroadcastDevice(_TellsAs):
+    told = _MulticastIsBroadcast
+
+
+class _BroadcastIsMulticastDevice(_TellsAs):
+    told = _BroadcastIsMulticast
+
+
+class _OtherhostIsHostDevice(_TellsAs):
+    told = _OtherhostIsHost
+
+
+class _ChecksumsNeeded(NetDevice):
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.checksum_unnecessary = False
+
+
+class _ChecksumsNeverNeeded(NetDevice):
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.checksum_unnecessary = True
+
+
+class _AlwaysScatterGather(NetDevice):
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.scatter_gather = True
+
+
+class _NeverScatterGather(NetDevice):
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.scatter_gather = False
+
+
+class _RandomnessIsNocsum(NetDevice):
+    def __init__(self, guest: Guest, index: int, features: int, *rest: Any) -> None:
+        super().__init__(guest, index, features, *rest)
+        self.checksum_unnecessary = bool(features & (NOCSUM | RANDOMNESS))
+        self.scatter_gather = self.checksum_unnecessary
+
+
+def _device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
+    return Broken(name, rule, what, Parts(device=device))
+
+
+def _guest(name: str, rule: str, what: str, guest: type[Guest]) -> Broken:
+    return Broken(name, rule, what, Parts(guest=guest))
+
+
+BROKEN = (
+    _device(
+        "judges-before-refilling",
+        "RCV-1",
+        "a frame of a wrong length is dropped and its own buffer offered again",
+        _JudgesFirst,
+    ),
+    _device(
+        "misses-the-last-buffer",
+        "RCV-1",
+        "the last of the eight buffers is never looked at",
+        _MissesTheLastBuffer,
+    ),
+    _device(
+        "every-interrupt-is-its-own",
+        "RCV-1",
+        "an interrupt that finds nothing counts as handled",
+        _EveryInterruptIsItsOwn,
+    ),
+    _device(
+        "no-interrupt-is-its-own",
+        "RCV-1",
+        "an interrupt that finds frames counts as not handled",
+        _NoInterruptIsItsOwn,
+    ),
+    _device(
+        "close-takes-the-interrupt",
+        "RCV-1",
+        "closing takes a pending interrupt away",
+        _CloseTakesTheInterrupt,
+    ),
+    _device(
+        "open-takes-the-interrupt",
+        "RCV-1",
+        "opening takes a pending interrupt away",
+        _OpenTakesTheInterrupt,
+    ),
+    _device(
+        "used-len-before-the-list",
+        "RCV-2",
+        "a fresh buffer's used_len is 0 while its list is still the old one",
+        _UsedLenFirst,
+    ),
+    _device(
+        "used-len-twice",
+        "RCV-2",
+        "a fresh buffer's used_len is zeroed before its list is written, and after",
+        _UsedLenTwice,
+    ),
+    _guest(
+        "failed-refill-in-silence",
+        "RCV-5",
+        "a refill that fails is not logged",
+        _FailedRefillInSilence,
+    ),
+    _guest(
+        "failed-refill-of-the-next",
+        "RCV-5",
+        "the message of a failed refill counts slots from 1",
+        _FailedRefillOfTheNext,
+    ),
+    _guest(
+        "failed-refill-of-eth0",
+        "RCV-5",
+        "the message of a failed refill names eth0, whatever the device",
+        _AlwaysEth0,
+    ),
+    _device("accepts-13", "LEN-1", "a frame of 13 bytes is handed up", _Accepts13),
+    _device("accepts-12", "LEN-1", "two addresses alone are handed up", _AcceptsAddresses),
+    _device("wants-60", "LEN-1", "a frame below 60 bytes is dropped", _Wants60),
+    _device("accepts-1515", "LEN-1", "a length of 1,515 is believed", _Accepts1515),
+    _device("drops-1514", "LEN-1", "a frame of 1,514 bytes is dropped", _Drops1514),
+    _device("counts-runts", "LEN-1", "a runt counts as received", _CountsRunts),
+    _device(
+        "runt-is-an-error",
+        "LEN-1",
+        "a runt counts as a carrier error of its receiver",
+        _RuntIsATransmitError,
+    ),
+    _device(
+        "runt-takes-the-buffer",
+        "LEN-1",
+        "the buffer in which a runt came is not restocked",
+        _RuntTakesTheBuffer,
+    ),
+    _device(
+        "runt-takes-the-next",
+        "LEN-1",
+        "the frame after a runt is dropped too",
+        _RuntTakesTheNext,
+    ),
+    _device("runt-is-logged", "LEN-1", "a runt is not dropped in silence", _RuntIsLogged),
+    _device("drops-14", "LEN-2", "a frame of 14 bytes is dropped", _Drops14),
+    _device(
+        "pads-a-lone-header",
+        "LEN-2",
+        "a frame of 14 bytes is handed up with two more",
+        _PadsALoneHeader,
+    ),
+    _device(
+        "longest-in-whole-words",
+        "LEN-3",
+        "a frame that fills its buffer is handed up without its last two bytes",
+        _RoundsDownToWords,
+    ),
+    _device(
+        "first-type-is-a-length",
+        "RCV-3",
+        "0x0600 is taken for a length",
+        _FirstTypeIsALengthDevice,
+    ),
+    _device(
+        "last-length-is-a-type",
+        "RCV-3",
+        "0x05ff is taken for an EtherType",
+        _LastLengthIsATypeDevice,
+    ),
+    _device(
+        "lengths-end-at-1500",
+        "RCV-3",
+        "all above 1,500 is taken for an EtherType",
+        _LengthsEndAt1500Device,
+    ),
+    _device("no-802-3", "RCV-3", "a payload that starts ff:ff is not looked at", _No8023Device),
+    _device(
+        "one-ff-is-802-3",
+        "RCV-3",
+        "one byte of ff makes a payload 802.3",
+        _OneFillerIsEnoughDevice,
+    ),
+    _device(
+        "too-short-is-802-3",
+        "RCV-3",
+        "a frame without two bytes of payload counts as 802.3",
+        _TooShortIs8023Device,
+    ),
+    _device(
+        "multicast-told-as-broadcast",
+        "RCV-3",
+        "every frame to a group is told as broadcast",
+        _MulticastIsBroadcastDevice,
+    ),
+    _device(
+        "broadcast-told-as-multicast",
+        "RCV-3",
+        "a broadcast is told as multicast",
+        _BroadcastIsMulticastDevice,
+    ),
+    _device(
+        "otherhost-told-as-host",
+        "RCV-3",
+        "a frame to another's address is told as one's own",
+        _OtherhostIsHostDevice,
+    ),
+    _device("checksums-needed", "RCV-4", "NOCSUM does not spare the checksum", _ChecksumsNeeded),
+    _device(
+        "checksums-never-needed",
+        "RCV-4",
+        "frames need no checksum even without NOCSUM",
+        _ChecksumsNeverNeeded,
+    ),
+    _device(
+        "always-scatter-gather",
+        "RCV-4",
+        "scatter-gather is offered without NOCSUM too",
+        _AlwaysScatterGather,
+    ),
+    _device(
+        "never-scatter-gather",
+        "RCV-4",
+        "scatter-gather is not offered with NOCSUM",
+        _NeverScatterGather,
+    ),
+    _device(
+        "randomness-is-nocsum",
+        "RCV-4",
+        "the randomness feature is taken for NOCSUM",
+        _RandomnessIsNocsum,
+    ),
+)

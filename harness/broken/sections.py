@@ -1,0 +1,286 @@
+"""LANs that pack frames into sections in a wrong way (C)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.broken.base import Broken
+from harness.broken.hooks import list_at
+from harness.lans.lguest import Parts
+from harness.lguest import dma
+from harness.lguest.dma import MAX_SECTIONS, PAGE_SIZE, Section
+from harness.lguest.driver import BUFFER_BYTES, MEGAPACKET, NetDevice
+from harness.lguest.events import ETH_HLEN
+from harness.lguest.guest import Guest
+
+_ADDRESSES = 4 * MAX_SECTIONS
+
+
+class _CutAtThePage(NetDevice):
+    def sections_of(self, runs: list[Section]) -> list[Section]:
+        return dma.linear_sections(*runs[0])[:1] + runs[1:]
+
+
+class _CutAtHalfPages(NetDevice):
+    def sections_of(self, runs: list[Section]) -> list[Section]:
+        half = PAGE_SIZE // 2
+        found = []
+        for address, length in dma.linear_sections(*runs[0]):
+            first = min(length, half - address % half)
+            found.append(Section(address, first))
+            if first < length:
+                found.append(Section(address + first, length - first))
+        return found + runs[1:]
+
+
+class _FragmentsBackwards(NetDevice):
+    def sections_of(self, runs: list[Section]) -> list[Section]:
+        return super().sections_of(runs[:1] + runs[:0:-1])
+
+
+class _LargestFragmentFirst(NetDevice):
+    def sections_of(self, runs: list[Section]) -> list[Section]:
+        return super().sections_of(
+            runs[:1] + sorted(runs[1:], key=lambda run: run.length, reverse=True)
+        )
+
+
+class _JoinsFragments(NetDevice):
+    def sections_of(self, runs: list[Section]) -> list[Section]:
+        joined = runs[1:2]
+        for run in runs[2:]:
+            last = joined[-1]
+            if last.address + last.length == run.address:
+                joined[-1] = Section(last.address, last.length + run.length)
+            else:
+                joined.append(run)
+        return super().sections_of(runs[:1] + joined)
+
+
+class _FifteenSections(NetDevice):
+    def pack(self, sections: list[Section]) -> bytes:
+        return super().pack(sections[: MAX_SECTIONS - 1])
+
+
+class _NoTerminator(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        old = list_at(self.guest, self.sending)
+        used = len(dma.unpack(listed))
+        behind = slice(4 * used, _ADDRESSES), slice(_ADDRESSES + 2 * used, None)
+        mixed = bytearray(listed)
+        for part in behind:
+            mixed[part] = old[part]
+        super().transfer(bytes(mixed), length, slot)
+
+
+class _SixteenIsAMegapacket(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        whole = sum(section.length for section in dma.unpack(listed)) == length
+        if whole and len(dma.unpack(listed)) == MAX_SECTIONS:
+            self.guest.log(MEGAPACKET)
+        super().transfer(listed, length, slot)
+
+
+class _ToldOnceAFrame(Guest):
+    _told_at = -1
+
+    def log(self, text: str) -> None:
+        if text == MEGAPACKET:
+            if self._told_at == self.host.now:
+                return
+            self._told_at = self.host.now
+        super().log(text)
+
+
+class _MegapacketInSilence(Guest):
+    def log(self, text: str) -> None:
+        if text != MEGAPACKET:
+            super().log(text)
+
+
+class _DropsMegapackets(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        if sum(section.length for section in dma.unpack(listed)) < length:
+            self.counters.tx_carrier_errors += 1
+        else:
+            super().transfer(listed, length, slot)
+
+
+class _OneTooManyLeftOut(NetDevice):
+    def pack(self, sections: list[Section]) -> bytes:
+        if len(sections) > MAX_SECTIONS:
+            sections = sections[: MAX_SECTIONS - 1]
+        return super().pack(sections)
+
+
+class _KeepsTheLastFragment(NetDevice):
+    def pack(self, sections: list[Section]) -> bytes:
+        if len(sections) > MAX_SECTIONS:
+            sections = sections[: MAX_SECTIONS - 1] + sections[-1:]
+        return super().pack(sections)
+
+
+class _CutsTheLinearPart(NetDevice):
+    def _why_not(
+        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
+    ) -> str:
+        why = super()._why_not(frame, linear, offset, fragments)
+        return "" if "(SEC-4)" in why else why
+
+
+class _RefusesSixteenLinear(NetDevice):
+    def _why_not(
+        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
+    ) -> str:
+        why = super()._why_not(frame, linear, offset, fragments)
+        if not why and offset + linear > (MAX_SECTIONS - 1) * PAGE_SIZE:
+            return "its linear part leaves no section for the end of the list (SEC-4)"
+        return why
+
+
+class _OtherBuffers(NetDevice):
+    def sections_of_buffer(self, address: int) -> list[Section]:
+        """The sections that the Host is told of."""
+        return dma.linear_sections(address, BUFFER_BYTES)
+
+    def _offer_list(self, address: int) -> bytes:
+        listed = self._offers[address] = self.pack(self.sections_of_buffer(address))
+        return listed
+
+
+class _BufferWithoutHeader(_OtherBuffers):
+    def sections_of_buffer(self, address: int) -> list[Section]:
+        return dma.linear_sections(address, BUFFER_BYTES - ETH_HLEN)
+
+
+class _BufferCutAtThePage(_OtherBuffers):
+    def sections_of_buffer(self, address: int) -> list[Section]:
+        return super().sections_of_buffer(address)[:1]
+
+
+class _SecondPageFirst(_OtherBuffers):
+    def sections_of_buffer(self, address: int) -> list[Section]:
+        return super().sections_of_buffer(address)[::-1]
+
+
+class _BufferOf1536(_OtherBuffers):
+    def sections_of_buffer(self, address: int) -> list[Section]:
+        return dma.linear_sections(address, 1536)
+
+
+BROKEN = (
+    Broken(
+        "linear-part-cut-at-the-page",
+        "SEC-1",
+        "what lies behind the linear part's first page is left out",
+        Parts(device=_CutAtThePage),
+    ),
+    Broken(
+        "cut-at-half-pages",
+        "SEC-1",
+        "the linear part is cut at every 2,048 bytes",
+        Parts(device=_CutAtHalfPages),
+    ),
+    Broken(
+        "fragments-backwards",
+        "SEC-1",
+        "the fragments follow the linear part in reverse",
+        Parts(device=_FragmentsBackwards),
+    ),
+    Broken(
+        "largest-fragment-first",
+        "SEC-1",
+        "the fragments are ordered by size",
+        Parts(device=_LargestFragmentFirst),
+    ),
+    Broken(
+        "joins-fragments",
+        "SEC-1",
+        "fragments that touch are joined to one section, even across a page",
+        Parts(device=_JoinsFragments),
+    ),
+    Broken(
+        "fifteen-sections",
+        "SEC-2",
+        "a list holds fifteen sections and its end",
+        Parts(device=_FifteenSections),
+    ),
+    Broken(
+        "no-terminator",
+        "SEC-2",
+        "behind a list stands what stood there before",
+        Parts(device=_NoTerminator),
+    ),
+    Broken(
+        "sixteen-is-a-megapacket",
+        "SEC-2",
+        "exactly sixteen sections are logged as a megapacket",
+        Parts(device=_SixteenIsAMegapacket),
+    ),
+    Broken(
+        "megapacket-told-once-a-frame",
+        "SEC-3",
+        "a megapacket is logged once, however many peers it is sent to",
+        Parts(guest=_ToldOnceAFrame),
+    ),
+    Broken(
+        "megapacket-in-silence",
+        "SEC-3",
+        "a megapacket is not logged",
+        Parts(guest=_MegapacketInSilence),
+    ),
+    Broken(
+        "drops-megapackets",
+        "SEC-3",
+        "a megapacket is not sent at all",
+        Parts(device=_DropsMegapackets),
+    ),
+    Broken(
+        "megapacket-loses-one-more",
+        "SEC-3",
+        "a megapacket is sent with fifteen sections",
+        Parts(device=_OneTooManyLeftOut),
+    ),
+    Broken(
+        "megapacket-keeps-the-last",
+        "SEC-3",
+        "a megapacket's sixteenth section is its last fragment",
+        Parts(device=_KeepsTheLastFragment),
+    ),
+    Broken(
+        "cuts-the-linear-part",
+        "SEC-4",
+        "what is more than sixteen linear sections is left out, and the rest sent",
+        Parts(device=_CutsTheLinearPart),
+    ),
+    Broken(
+        "refuses-sixteen-linear-sections",
+        "SEC-4",
+        "a linear part of exactly sixteen sections is refused",
+        Parts(device=_RefusesSixteenLinear),
+    ),
+    Broken(
+        "buffer-without-header",
+        "SEC-5",
+        "a receive buffer is 1,500 bytes",
+        Parts(device=_BufferWithoutHeader),
+    ),
+    Broken(
+        "buffer-cut-at-the-page",
+        "SEC-5",
+        "a receive buffer across a page is offered to the page's end only",
+        Parts(device=_BufferCutAtThePage),
+    ),
+    Broken(
+        "second-page-first",
+        "SEC-5",
+        "a receive buffer across a page is offered with its second page first",
+        Parts(device=_SecondPageFirst),
+    ),
+    Broken(
+        "buffer-of-1536",
+        "LEN-3",
+        "a receive buffer is 1,536 bytes, and what is longer than 1,514 is then dropped",
+        Parts(device=_BufferOf1536),
+    ),
+)

@@ -1,0 +1,173 @@
+"""LANs of the Linux kernel: a bridge with veth or TAP ports, and macvlan."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import replace
+from typing import Literal
+
+from harness.lan import Lan, LanError, Traits
+from harness.lans.fence import FencedLan
+from harness.lans.namespace import Namespace, why_not
+from harness.lans.packet import PacketSocket
+from harness.lans.tap import TapPort
+from harness.lans.transport import Plant, Transport
+from harness.lguest.memory import LguestError
+from harness.lguest.tap import KernelTap
+
+BRIDGE = Traits(
+    filters="receiver",
+    learns=True,
+    ordered=True,
+    shortest=14,
+    longest=1514,
+    oversized="dropped",
+    burst=256,
+    layouts=False,
+    counters=False,
+    settles="fence",
+    needs=("network namespace", "pyroute2"),
+)
+BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
+MACVLAN = replace(BRIDGE, filters="sender", learns=False)
+
+_FAR_MAC = "06:6c:67:fe:{:02x}:{:02x}"
+"""Addresses of what is not a port: far from those of ports, whatever bit is flipped."""
+
+
+class BridgePlant:
+    """A bridge in a namespace of its own, and a veth pair or a TAP per port."""
+
+    one_cpu = True
+
+    def __init__(self, kind: Literal["veth", "tap"]) -> None:
+        self._kind = kind
+        self._namespace = Namespace()
+        self._net_dev: int | None = None
+        try:
+            self._namespace.link(
+                "add",
+                ifname="lan",
+                kind="bridge",
+                address=_FAR_MAC.format(0, 0),
+                br_mcast_snooping=0,
+                br_stp_state=0,
+                br_forward_delay=0,
+            )
+            self._bridge = self._namespace.index("lan")
+            self._namespace.link("set", index=self._bridge, state="up")
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:
+        return self._veth(number, name, mac) if self._kind == "veth" else self._tap(number, name)
+
+    def _veth(self, number: int, name: str, mac: bytes) -> Transport:
+        space, inside = self._namespace, f"lan{number}"
+        far = {"ifname": inside, "address": _FAR_MAC.format(1, number)}
+        space.link("add", ifname=name, kind="veth", address=mac.hex(":"), peer=far)
+        at_bridge = space.index(inside)
+        space.link("set", index=at_bridge, master=self._bridge, state="up")
+        return _packet_port(space, name, at_bridge)
+
+    def _tap(self, number: int, name: str) -> Transport:
+        space = self._namespace
+        if self._net_dev is None:
+            self._net_dev = space.run(os.open, "/proc/thread-self/net/dev", os.O_RDONLY)
+        try:
+            tap = space.run(KernelTap, name)
+        except LguestError as error:
+            raise LanError(str(error)) from None
+        try:
+            index = space.index(name)
+            space.link("set", index=index, address=_FAR_MAC.format(1, number))
+            space.link("set", index=index, master=self._bridge, state="up")
+        except BaseException:
+            tap.close()
+            raise
+        return TapPort(name, tap, functools.partial(_carrier, space, index), self._net_dev)
+
+    def close(self) -> None:
+        if self._net_dev is not None:
+            os.close(self._net_dev)
+            self._net_dev = None
+        self._namespace.close()
+
+
+class MacvlanPlant:
+    """A macvlan in bridge mode per port, all on one end of a veth pair."""
+
+    one_cpu = True
+
+    def __init__(self) -> None:
+        self._namespace = space = Namespace()
+        try:
+            far = {"ifname": "far", "address": _FAR_MAC.format(0, 1)}
+            near = _FAR_MAC.format(0, 0)
+            space.link("add", ifname="lan", kind="veth", address=near, peer=far)
+            for end in ("lan", "far"):
+                space.link("set", index=space.index(end), state="up")
+            self._lower = space.index("lan")
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        space = self._namespace
+        space.link(
+            "add",
+            ifname=name,
+            kind="macvlan",
+            link=self._lower,
+            macvlan_mode="bridge",
+            address=mac.hex(":"),
+        )
+        return _packet_port(space, name)
+
+    def close(self) -> None:
+        self._namespace.close()
+
+
+def _packet_port(space: Namespace, name: str, *far_ends: int) -> Transport:
+    index = space.index(name)
+    # A bridge sees at once that its own end is down, and late that the far one is.
+    carrier = functools.partial(_carrier, space, index, *far_ends)
+    carrier(True)
+    return space.run(PacketSocket, name, name, index, carrier)
+
+
+def _carrier(space: Namespace, *ends_and_up: int) -> None:
+    *ends, up = ends_and_up
+    for index in ends:
+        space.link("set", index=index, state="up" if up else "down")
+
+
+def _lan(name: str, traits: Traits, plant: Plant) -> Lan:
+    return FencedLan(name, traits, plant)
+
+
+def bridge() -> Lan:
+    """A Linux bridge; ports are veth ends with AF_PACKET, in a namespace of their own."""
+    return _lan("bridge", BRIDGE, BridgePlant("veth"))
+
+
+def bridge_tap() -> Lan:
+    """A Linux bridge; ports are TAPs, as a machine monitor uses it."""
+    return _lan("bridge-tap", BRIDGE_TAP, BridgePlant("tap"))
+
+
+def macvlan() -> Lan:
+    """Linux macvlan in bridge mode; ports are macvlan devices with AF_PACKET."""
+    return _lan("macvlan", MACVLAN, MacvlanPlant())
+
+
+def missing() -> str | None:
+    """Why ``bridge`` and ``macvlan`` cannot run here; None if they can."""
+    return why_not()
+
+
+def missing_tap() -> str | None:
+    """Why ``bridge-tap`` cannot run here; None if it can."""
+    return why_not(tap=True)

@@ -1,0 +1,107 @@
+"""A network namespace without a name.
+
+A thread lives in it; all that needs the namespace is done on that thread. It lasts as
+long as the thread and the sockets made there, so it goes with the process however that
+ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from harness.lan import LanError
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_NEW_NETWORK = 0x40000000
+_SETTINGS = (
+    ("ipv6/conf/all/disable_ipv6", "1"),
+    ("ipv6/conf/default/disable_ipv6", "1"),
+    ("bridge/bridge-nf-call-iptables", "0"),
+    ("bridge/bridge-nf-call-ip6tables", "0"),
+    ("bridge/bridge-nf-call-arptables", "0"),
+)
+"""The quiet recipe: the kernel itself sends nothing, and filters nothing on a bridge."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Namespace:
+    """An empty, quiet network namespace."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "namespace")
+        self._links: Any = None
+        self._outside: int | None = None
+        try:
+            self.run(self._enter)
+        except BaseException:
+            self.close()
+            raise
+
+    def _enter(self) -> None:
+        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        if _LIBC.unshare(_NEW_NETWORK) != 0:
+            reason = os.strerror(ctypes.get_errno())
+            raise LanError(f"no network namespace: {reason}")
+        for setting, value in _SETTINGS:
+            # A kernel without IPv6 or bridge filters is quiet as it is.
+            with contextlib.suppress(FileNotFoundError):
+                (Path("/proc/sys/net") / setting).write_text(value)
+        from pyroute2 import IPRoute
+
+        self._links = IPRoute()
+
+    def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something inside."""
+        return self._thread.submit(work, *args, **kwargs).result()
+
+    def link(self, what: str, **settings: object) -> None:
+        """Add, set or delete a link, by netlink."""
+        try:
+            self.run(self._links.link, what, **settings)
+        except Exception as error:
+            if not hasattr(error, "code"):
+                raise
+            name = settings.get("ifname") or settings.get("index")
+            raise LanError(f"netlink: {what} link {name}: {error}") from None
+
+    def index(self, interface: str) -> int:
+        """The number of an interface."""
+        return int(self.run(self._links.link_lookup, ifname=interface)[0])
+
+    def _leave(self) -> None:
+        if self._links is not None:
+            self._links.close()
+            self._links = None
+        if self._outside is not None:
+            _LIBC.setns(self._outside, _NEW_NETWORK)
+            os.close(self._outside)
+            self._outside = None
+
+    def close(self) -> None:
+        """Leave it, and with the last socket made there it is gone; may be called twice."""
+        if self._outside is not None:
+            self.run(self._leave)
+        self._thread.shutdown()
+
+
+def why_not(*, tap: bool = False) -> str | None:
+    """Why no namespace can be made here, in a line."""
+    try:
+        import pyroute2  # noqa: F401
+    except ImportError:
+        return "pyroute2 is not installed: pip install pyroute2"
+    try:
+        Namespace().close()
+    except (LanError, OSError) as error:
+        return f"{error} (run as root{'' if tap else ', or under `unshare -Urn`'})"
+    if tap and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "/dev/net/tun cannot be opened (run as root, with the tun module)"
+    return None

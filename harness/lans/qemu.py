@@ -1,0 +1,164 @@
+"""QEMU's hub, with a stream netdev per port and no machine at all.
+
+Ports are added and deleted over QMP, QEMU's control socket. A stream joins the hub only
+when QEMU has told that it is connected: a hub that sends to one that is not may crash.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import shutil
+import socket
+from typing import Any
+
+from harness.lan import Lan, LanError, Traits
+from harness.lans.children import PATIENCE_S, Child
+from harness.lans.fence import FencedLan
+from harness.lans.stream import StreamSocket, connected_to
+from harness.lans.transport import Transport
+
+PROGRAM = "qemu-system-x86_64"
+
+TRAITS = Traits(
+    filters="nobody",
+    learns=False,
+    ordered=True,
+    shortest=1,
+    longest=69_632,
+    oversized="delivered",
+    burst=64,
+    layouts=False,
+    counters=False,
+    settles="fence",
+    needs=(PROGRAM,),
+)
+
+
+class Qmp:
+    """A conversation with QEMU: a JSON object per line."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.settimeout(PATIENCE_S)
+        self._lines = connection.makefile("rb")
+        self._told: list[dict[str, Any]] = []
+        self._next()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command: str, **arguments: object) -> None:
+        """Do it, and wait until it is done; LanError when QEMU will not."""
+        request = {"execute": command, "arguments": arguments}
+        try:
+            self._connection.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise LanError(f"QEMU does not listen: {error.strerror or error}") from None
+        while "return" not in (answer := self._next()):
+            if "error" in answer:
+                raise LanError(f"QEMU: {command}: {answer['error']['desc']}")
+            self._told.append(answer)
+
+    def wait_for(self, event: str, netdev: str) -> None:
+        """Wait until QEMU has told of an event of a netdev."""
+
+        def is_it(told: dict[str, Any]) -> bool:
+            return told.get("event") == event and told["data"]["netdev-id"] == netdev
+
+        while not any(map(is_it, self._told)):
+            self._told.append(self._next())
+        self._told = [told for told in self._told if not is_it(told)]
+
+    def _next(self) -> dict[str, Any]:
+        try:
+            line = self._lines.readline()
+        except OSError as error:
+            raise LanError(f"QEMU does not answer: {error.strerror or error}") from None
+        if not line:
+            raise LanError("QEMU has ended")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def close(self) -> None:
+        """Hang up."""
+        self._lines.close()
+        self._connection.close()
+
+
+class HubPort(StreamSocket):
+    """A stream netdev of QEMU, joined to its hub while plugged in."""
+
+    def __init__(self, name: str, qmp: Qmp, child: Child) -> None:
+        self._qmp = qmp
+        self._child = child
+        self._turns = itertools.count(1)
+        self._netdev = ""
+        super().__init__(name, functools.partial(self._join, name))
+
+    def _join(self, name: str) -> socket.socket:
+        self._netdev = netdev = f"{name}.{next(self._turns)}"
+        path = self._child.directory / netdev
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
+            waiting.settimeout(PATIENCE_S)
+            waiting.bind(str(path))
+            waiting.listen(1)
+            where = {"type": "unix", "path": netdev}
+            self._qmp.ask("netdev_add", type="stream", id=netdev, server=False, addr=where)
+            try:
+                made, _ = waiting.accept()
+            except TimeoutError:
+                raise LanError(f"{name}: QEMU does not connect") from None
+            finally:
+                path.unlink()
+        try:
+            self._qmp.wait_for("NETDEV_STREAM_CONNECTED", netdev)
+            self._qmp.ask("netdev_add", type="hubport", id=f"hub.{netdev}", hubid=0, netdev=netdev)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def unplug(self) -> None:
+        self._qmp.ask("netdev_del", id=f"hub.{self._netdev}")
+        self._qmp.ask("netdev_del", id=self._netdev)
+        super().unplug()
+
+
+class QemuPlant:
+    """A QEMU that runs nothing but a hub."""
+
+    one_cpu = False
+
+    def __init__(self) -> None:
+        control = ["-qmp", "unix:qmp,server=on,wait=off"]
+        self._qmp: Qmp | None = None
+        self._child = Child(
+            [PROGRAM, "-M", "none", "-nodefaults", "-nographic", "-monitor", "none", *control]
+        )
+        try:
+            path = str(self._child.directory / "qmp")
+            self._qmp = Qmp(self._child.wait_for(functools.partial(connected_to, path)))
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        assert self._qmp is not None
+        return HubPort(name, self._qmp, self._child)
+
+    def close(self) -> None:
+        if self._qmp is not None:
+            self._qmp.close()
+        self._child.close()
+
+
+def qemu_hub() -> Lan:
+    """QEMU's hub with stream netdevs on private Unix sockets, without a machine."""
+    return FencedLan("qemu-hub", TRAITS, QemuPlant())
+
+
+def missing() -> str | None:
+    """Why it cannot run here; None if it can."""
+    if shutil.which(PROGRAM) is None:
+        return f"no {PROGRAM}: apt-get install --no-install-recommends qemu-system-x86"
+    return None

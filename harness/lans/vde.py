@@ -1,0 +1,169 @@
+"""vde_switch, as a switch that learns and as a hub.
+
+A port is a pair of Unix sockets: a stream to the switch's ``ctl``, which asks for the
+port and holds it, and a datagram socket, a frame in each datagram.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import itertools
+import select
+import shutil
+import socket
+import struct
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
+from harness.lans.children import Child
+from harness.lans.fence import FENCE_LIMIT_S, FencedLan
+from harness.lans.stream import connected_to
+from harness.lans.transport import Got, Transport
+
+PROGRAM = "vde_switch"
+PORTS = 64
+
+VDE = Traits(
+    filters="receiver",
+    learns=True,
+    ordered=True,
+    shortest=1,
+    longest=1518,
+    oversized="cut",
+    burst=8,
+    layouts=False,
+    counters=False,
+    settles="fence",
+    needs=(PROGRAM,),
+)
+VDE_HUB = replace(VDE, filters="nobody", learns=False)
+
+_LARGEST = 65_536
+_MAGIC, _VERSION, _ANY_PORT = 0xFEEDFACE, 3, 0
+_REQUEST = struct.Struct("=IIIH108s")
+_ADDRESS = struct.Struct("=H108s")
+
+
+class VdePort:
+    """A port of the switch whose sockets are in ``folder``."""
+
+    def __init__(self, name: str, child: Child) -> None:
+        self._name = name
+        self._child = child
+        self._folder = child.directory
+        self._turns = itertools.count(1)
+        self._control = self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._own = Path()
+        self._data.close()
+        self.plug()
+
+    def plug(self) -> None:
+        # A name for each turn: what was queued for the last cannot reach this one.
+        self._own = self._folder / f"{self._name}.{next(self._turns)}"
+        ask = functools.partial(connected_to, str(self._folder / "ctl" / "ctl"))
+        self._control = self._child.wait_for(ask)
+        self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._data.bind(str(self._own))
+            own = str(self._own).encode()
+            asked = _REQUEST.pack(_MAGIC, _VERSION, _ANY_PORT, socket.AF_UNIX, own)
+            self._control.sendall(asked + self._name.encode() + b"\0")
+            answer = self._control.recv(_ADDRESS.size, socket.MSG_WAITALL)
+            if len(answer) < _ADDRESS.size:
+                raise LanError(f"{self._name}: vde_switch gave no port: {self._last_words()}")
+            self._data.connect(_ADDRESS.unpack(answer)[1].rstrip(b"\0"))
+            self._data.setblocking(False)
+        except OSError as error:
+            self.unplug()
+            raise LanError(f"{self._name}: vde_switch: {error.strerror or error}") from None
+        except BaseException:
+            self.unplug()
+            raise
+
+    def _last_words(self) -> str:
+        return self._child.last_words()
+
+    def fileno(self) -> int:
+        return self._data.fileno()
+
+    def send(self, frame: bytes) -> None:
+        if not frame:
+            raise FrameRefused(f"{self._name}: an empty datagram is no frame")
+        deadline = time.monotonic() + FENCE_LIMIT_S
+        while True:
+            try:
+                self._data.send(frame)
+                return
+            except BlockingIOError:
+                self._wait_for_room(deadline)
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise FrameRefused(f"{self._name}: {error.strerror}") from None
+                raise Inconclusive(f"{self._name}: the switch is gone: {error.strerror}") from None
+
+    def _wait_for_room(self, deadline: float) -> None:
+        room = select.poll()
+        room.register(self._data, select.POLLOUT)
+        left = deadline - time.monotonic()
+        if left <= 0 or not room.poll(1000 * left):
+            raise Inconclusive(f"{self._name}: the switch takes nothing for {FENCE_LIMIT_S:g} s")
+
+    def receive(self) -> Got | None:
+        try:
+            frame = self._data.recv(_LARGEST)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Inconclusive(f"{self._name}: the switch is gone: {error.strerror}") from None
+        return Got(frame, len(frame))
+
+    def lost(self) -> int:
+        return 0
+
+    def listen_to_all(self, on: bool) -> None:
+        """Nothing to do: there is no card."""
+
+    def unplug(self) -> None:
+        self._data.close()
+        self._control.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._own.unlink()
+
+    def close(self) -> None:
+        self.unplug()
+
+
+class VdePlant:
+    """A vde_switch with its sockets in a private directory."""
+
+    one_cpu = False
+
+    def __init__(self, *options: str) -> None:
+        self._child = Child([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        return VdePort(name, self._child)
+
+    def close(self) -> None:
+        self._child.close()
+
+
+def vde() -> Lan:
+    """vde_switch, learning, on private Unix sockets."""
+    return FencedLan("vde", VDE, VdePlant())
+
+
+def vde_hub() -> Lan:
+    """vde_switch as a hub (-x), on private Unix sockets."""
+    return FencedLan("vde-hub", VDE_HUB, VdePlant("-x"))
+
+
+def missing() -> str | None:
+    """Why it cannot run here; None if it can."""
+    if shutil.which(PROGRAM) is None:
+        return f"no {PROGRAM}: apt-get install vde2"
+    return None

@@ -1,0 +1,70 @@
+"""A Host network under test: its Guest, its TAP, and frames each way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.frames import ethernet
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NUM_SKBS
+from harness.lguest.events import Warned
+from harness.lguest.launcher import HostNetwork
+from harness.lguest.tap import MemoryTap
+
+HOST = bytes.fromhex("020000ff0001")
+"""The Host's address on the network."""
+
+NOBODY = bytes.fromhex("02001234abcd")
+"""An address that nobody has."""
+
+
+def open_network(lguest: LguestLan, guest_id: int = 50) -> tuple[HostNetwork, MemoryTap]:
+    """A Host network whose Guest is up, and its TAP."""
+    tap = MemoryTap()
+    network = lguest.host_network(guest_id, tap)
+    network.device.open()
+    return network, tap
+
+
+def send(network: HostNetwork, to: bytes = HOST, size: int = 60, stamp: int = 0) -> bytes:
+    """The Guest transmits a frame; returns it."""
+    frame = ethernet(to, network.device.address, size=size, stamp=stamp)
+    network.device.transmit(frame)
+    return frame
+
+
+def frames_for(network: HostNetwork, count: int, first: int = 0) -> list[bytes]:
+    """Frames from the Host to the Guest."""
+    address = network.device.address
+    return [ethernet(address, HOST, stamp=first + n) for n in range(count)]
+
+
+def feed(tap: MemoryTap, frames: Sequence[bytes]) -> None:
+    """The Host sends these frames."""
+    for frame in frames:
+        tap.feed(frame)
+
+
+def used_lens(network: HostNetwork) -> list[int]:
+    """The ``used_len`` of each receive buffer."""
+    device = network.device
+    memory = device.guest.memory
+    starts = range(device.ring, device.ring + NUM_SKBS * dma.SIZE, dma.SIZE)
+    return [int.from_bytes(memory.read(at, 4), "little") for at in starts]
+
+
+def warnings(lguest: LguestLan) -> list[str]:
+    return [each.text for each in lguest.host.events if isinstance(each, Warned)]
+
+
+def works(lguest: LguestLan, network: HostNetwork, tap: MemoryTap, stamp: int = 999) -> bool:
+    """Whether a frame crosses each way, alone."""
+    written, received = len(tap.written), len(lguest.received(network.device))
+    out = send(network, stamp=stamp)
+    (inward,) = frames_for(network, 1, stamp)
+    tap.feed(inward)
+    moved = network.input()
+    lguest.settle()
+    arrived = lguest.received(network.device)[received:]
+    return moved and tap.written[written:] == [out] and arrived == [inward]

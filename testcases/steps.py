@@ -1,0 +1,106 @@
+"""Steps that tests of several parts of the specification share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.frames import BROADCAST, ethernet
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NetDevice
+from harness.lguest.events import Fault, Point, Received
+from harness.lguest.guest import Guest
+from harness.lguest.host import Host
+from harness.lguest.memory import ADDRESS_BYTES, DevicePages
+
+NO_ADDRESS = bytes(ADDRESS_BYTES)
+"""What closing leaves in a slot."""
+
+_FRESH_STAMPS = 1_000_000
+
+
+def reaches(sender: NetDevice, owner: NetDevice) -> bool:
+    """Whether the owner hands up a fresh frame to its address, that frame alone and once."""
+    host = sender.guest.host
+    before = len(host.events)
+    frame = ethernet(owner.address, sender.address, stamp=_FRESH_STAMPS + before)
+    sender.transmit(frame)
+    run_interrupts(host)
+    got = [each for each in host.events[before:] if isinstance(each, Received)]
+    mine = [each.frame for each in got if (each.guest, each.slot) == (owner.guest.id, owner.slot)]
+    return mine == [frame]
+
+
+def run_interrupts(host: Host) -> None:
+    """Every Guest that lives takes what is pending."""
+    for guest in list(host.guests.values()):
+        if guest.dead is None:
+            guest.interrupt()
+
+
+def broadcast(sender: NetDevice) -> tuple[int, int]:
+    """Send to everybody: how many transfers were whole, and how many failed."""
+    counters = sender.counters
+    whole, failed = counters.tx_packets, counters.tx_carrier_errors
+    sender.transmit(ethernet(BROADCAST, sender.address))
+    return counters.tx_packets - whole, counters.tx_carrier_errors - failed
+
+
+def send_list(sender: NetDevice, key: int, sections: Sequence[tuple[int, int]]) -> int:
+    """One SEND_DMA of these sections past the driver: what ``used_len`` became."""
+    sender.guest.memory.write(sender.sending + 4, dma.pack(sections))
+    return sender.guest.send_dma(key, sender.sending)
+
+
+def raw_send(sender: NetDevice, slot: int, data: bytes) -> int:
+    """One SEND_DMA of these bytes to a slot past the driver: what ``used_len`` became."""
+    start = sender.guest.send_area
+    sender.guest.memory.write(start, data)
+    sections = [(start, len(data))] if data else []
+    return send_list(sender, sender.peer_key(slot), sections)
+
+
+def faults(host: Host) -> list[tuple[int, str, str]]:
+    """(Guest, defect, text) of each touch of memory that was not the Guest's own."""
+    return [(each.guest, each.defect, each.text) for each in host.events if isinstance(each, Fault)]
+
+
+@contextlib.contextmanager
+def acting_at(host: Host, point: Point, action: Callable[[], None]) -> Iterator[None]:
+    """Another CPU acts once, the first time that the Host comes to this point."""
+    acted = False
+
+    def look(here: Point, _: Guest) -> None:
+        nonlocal acted
+        if here is point and not acted:
+            acted = True
+            action()
+
+    host.interleave = look
+    try:
+        yield
+    finally:
+        host.interleave = None
+
+
+@contextlib.contextmanager
+def lan_of_pages(like: LguestLan, pages: int) -> Iterator[LguestLan]:
+    """A LAN made of the same parts as another, with so many device pages."""
+    lan = LguestLan(like.name, like.host.defects, pages=pages, parts=like.parts)
+    try:
+        yield lan
+    finally:
+        lan.close()
+
+
+def paint(pages: DevicePages) -> bytes:
+    """Fill device pages with addresses that ask for nothing; returns their bytes."""
+    pages.write(0, bytes(2 + 2 * (at % 101) for at in range(pages.size)))
+    return pages.store[:]
+
+
+def with_slot(page: bytes, slot: int, address: bytes) -> bytes:
+    """The bytes of device pages with those of one slot changed."""
+    at = slot * ADDRESS_BYTES
+    return page[:at] + address + page[at + ADDRESS_BYTES :]

@@ -1,0 +1,387 @@
+"""F. What the counters say of each transfer and of each frame handed up (D:560, D:570)."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.frames import GROUPS, LARGEST, LONGEST, PAGE, ethernet, fragmented
+from harness.lan import Layout
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
+from harness.lguest.memory import LguestError
+from harness.marks import rule
+from testcases.steps import raw_send, reaches
+
+NOBODY = bytes.fromhex("02001234abcd")
+UNBOUND = bytes.fromhex("0200beef0000")
+SCRATCH = 100 * PAGE
+
+
+def send(sender: NetDevice, to: bytes, size: int = 60, layout: Layout | None = None) -> bytes:
+    """Transmit a frame, which must report success; returns it."""
+    frame = ethernet(to, sender.address, size=size)
+    layout = layout or Layout()
+    assert sender.transmit(frame, layout.linear, layout.offset, layout.fragments) == 0
+    return frame
+
+
+def whole(count: int, size: int = 60) -> Counters:
+    """What a sender counts for so many whole transfers."""
+    return Counters(tx_packets=count, tx_bytes=count * size)
+
+
+def failed(count: int) -> Counters:
+    """What a sender counts for so many failed transfers."""
+    return Counters(tx_carrier_errors=count)
+
+
+def handed_up(*sizes: int) -> Counters:
+    """What a receiver counts for frames of these sizes."""
+    return Counters(rx_packets=len(sizes), rx_bytes=sum(sizes) - 14 * len(sizes))
+
+
+# CNT-1: whole transfers
+
+
+@rule("CNT-1", "CNT-4")
+@pytest.mark.parametrize("size", [14, 15, 60, 61, 1000, 1513, LONGEST])
+def test_a_whole_frame_counts_its_whole_length_once(lguest: LguestLan, size: int) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    send(sender, owner.address, size)
+    assert sender.counters == whole(1, size)
+    lguest.settle()
+    assert sender.counters == whole(1, size)
+    assert owner.counters == handed_up(size)
+    assert bystander.counters == Counters()
+
+
+@rule("CNT-1")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_runt_counts_as_sent_and_not_as_received(lguest: LguestLan, size: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    send(sender, owner.address, size)
+    lguest.settle()
+    assert sender.counters == whole(1, size)
+    assert owner.counters == Counters()
+    assert reaches(sender, owner)
+
+
+@rule("CNT-1")
+@pytest.mark.parametrize("receivers", [1, 2, 5, 9])
+@pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "lowest-group"])
+def test_a_group_frame_counts_once_for_each_receiver(
+    lguest: LguestLan, receivers: int, group: str
+) -> None:
+    sender, *others = lguest.open_devices(1 + receivers)
+    send(sender, GROUPS[group], 100)
+    lguest.settle()
+    assert sender.counters == whole(receivers, 100)
+    assert [device.counters for device in others] == [handed_up(100)] * receivers
+
+
+@rule("CNT-1")
+def test_a_unicast_counts_once_for_each_that_wants_it(lguest: LguestLan) -> None:
+    sender, owner, twin, listener, bystander = lguest.open_devices(5)
+    lguest.pages.publish(twin.slot, owner.address)
+    listener.set_flags(all_multicast=True)
+    send(sender, owner.address, 80)
+    lguest.settle()
+    assert sender.counters == whole(3, 80)
+    assert owner.counters == twin.counters == listener.counters == handed_up(80)
+    assert bystander.counters == Counters()
+
+
+@rule("CNT-1")
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(offset=3500),
+        Layout(14, 0, ((986, 0),)),
+        Layout(14, 4090, ((486, 3610), (500, 0))),
+        fragmented(1000, 14, 15),
+    ],
+    ids=lambda layout: f"{layout.linear}@{layout.offset}+{len(layout.fragments)}",
+)
+def test_a_frame_in_pieces_counts_its_whole_length(lguest: LguestLan, layout: Layout) -> None:
+    sender, owner = lguest.open_devices(2)
+    send(sender, owner.address, 1000, layout)
+    lguest.settle()
+    assert sender.counters == whole(1, 1000)
+    assert owner.counters == handed_up(1000)
+
+
+@rule("CNT-1", "CNT-4")
+def test_counters_add_up_on_both_sides(lguest: LguestLan) -> None:
+    one, other, third = lguest.open_devices(3)
+    sizes = [14, 60, 1514, 700, 60]
+    for size in sizes:
+        send(one, other.address, size)
+        send(other, one.address, size)
+        lguest.settle()
+    both = Counters(
+        tx_packets=5, tx_bytes=sum(sizes), rx_packets=5, rx_bytes=sum(sizes) - 14 * len(sizes)
+    )
+    assert one.counters == other.counters == both
+    assert third.counters == Counters()
+
+
+# CNT-2: nobody wanted it
+
+
+@rule("CNT-2")
+@pytest.mark.parametrize("destination", [NOBODY, bytes(6), bytes.fromhex("fe" * 6)])
+@pytest.mark.parametrize("size", [6, 60, LONGEST, LARGEST])
+def test_a_frame_to_an_address_that_nobody_has_counts_nothing(
+    lguest: LguestLan, destination: bytes, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    send(sender, destination, size)
+    assert not owner.guest.pending
+    lguest.settle()
+    assert sender.counters == owner.counters == Counters()
+    assert reaches(sender, owner)
+
+
+@rule("CNT-2")
+def test_a_frame_to_ones_own_address_counts_nothing(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for promiscuous in (False, True):
+        sender.set_flags(promiscuous=promiscuous)
+        send(sender, sender.address)
+        lguest.settle()
+        assert sender.counters == owner.counters == Counters()
+    assert reaches(sender, owner)
+
+
+@rule("CNT-2")
+@pytest.mark.parametrize("group", ["broadcast", "ipv6-multicast"])
+def test_a_group_frame_on_an_empty_lan_counts_nothing(lguest: LguestLan, group: str) -> None:
+    (sender,) = lguest.open_devices(1)
+    send(sender, GROUPS[group])
+    assert sender.counters == Counters()
+    (owner,) = lguest.open_devices(1)
+    send(sender, GROUPS[group])
+    lguest.settle()
+    assert sender.counters == whole(1)
+    assert owner.counters == handed_up(60)
+
+
+@rule("CNT-2")
+def test_a_frame_to_a_device_that_closed_counts_nothing(lguest: LguestLan) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    owner.close()
+    send(sender, owner.address)
+    lguest.settle()
+    assert sender.counters == owner.counters == bystander.counters == Counters()
+    assert owner.open() == 0
+    assert reaches(sender, owner)
+
+
+@rule("CNT-2")
+def test_a_frame_that_the_driver_is_never_given_counts_nothing(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for size in (5, LARGEST + 1):
+        frame = ethernet(owner.address, sender.address, size=size)
+        with pytest.raises(LguestError, match="cannot send this frame"):
+            sender.transmit(frame)
+    lguest.settle()
+    assert sender.counters == owner.counters == Counters()
+    assert reaches(sender, owner)
+
+
+# CNT-3: carrier errors
+
+
+@rule("CNT-3")
+@pytest.mark.parametrize("size", [6, 14, 60, LONGEST])
+def test_an_address_without_buffers_is_a_carrier_error_and_nothing_else(
+    lguest: LguestLan, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    lguest.pages.publish(40, UNBOUND)
+    send(sender, UNBOUND, size)
+    lguest.settle()
+    assert sender.counters == failed(1)
+    assert owner.counters == Counters()
+    assert reaches(sender, owner)
+    assert sender.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=1)
+
+
+@rule("CNT-3")
+@pytest.mark.parametrize("more", [0, 1, 2, 9])
+def test_what_a_full_ring_has_no_room_for_is_a_carrier_error(lguest: LguestLan, more: int) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    for _ in range(NUM_SKBS + more):
+        send(sender, owner.address)
+    assert sender.counters == Counters(8, 8 * 60, more)
+    lguest.settle()
+    assert sender.counters == Counters(8, 8 * 60, more)
+    assert owner.counters == handed_up(*[60] * 8)
+    assert bystander.counters == Counters()
+    assert reaches(sender, owner)
+
+
+@rule("CNT-3")
+@pytest.mark.parametrize("size", [1515, 1516, 4096, 4097, LARGEST])
+def test_a_frame_that_was_cut_is_a_carrier_error_and_nothing_else(
+    lguest: LguestLan, size: int
+) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    send(sender, owner.address, size)
+    lguest.settle()
+    assert sender.counters == failed(1)
+    assert owner.counters == handed_up(LONGEST)
+    assert bystander.counters == Counters()
+    send(sender, owner.address, LONGEST)
+    assert sender.counters == Counters(1, LONGEST, 1)
+
+
+@rule("CNT-3", "SEC-3")
+@pytest.mark.parametrize(("fragments", "fits"), [(14, True), (15, True), (16, False), (17, False)])
+def test_a_megapacket_is_a_carrier_error_though_what_fits_arrives(
+    lguest: LguestLan, fragments: int, fits: bool
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    size = 14 + 10 * fragments
+    send(sender, owner.address, size, fragmented(size, 14, fragments))
+    lguest.settle()
+    assert sender.counters == (whole(1, size) if fits else failed(1))
+    assert owner.counters == handed_up(min(size, 14 + 10 * 15))
+
+
+@rule("CNT-3")
+@pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False), (102, False)])
+def test_a_receiver_with_less_room_than_the_frame_is_a_carrier_error(
+    lguest: LguestLan, size: int, fits: bool
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    owner.guest.memory.write(owner.ring + 4, dma.pack([(SCRATCH, 60), (SCRATCH + PAGE, 40)]))
+    send(sender, owner.address, size)
+    assert sender.counters == (whole(1, size) if fits else failed(1))
+    assert owner.guest.pending
+    lguest.settle()
+    assert reaches(sender, owner)
+
+
+@rule("CNT-3")
+def test_a_receiver_without_any_room_is_a_carrier_error(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    owner.guest.memory.write(owner.ring + 4, dma.pack([]))
+    send(sender, owner.address)
+    assert sender.counters == failed(1)
+    assert not owner.guest.pending
+    assert reaches(sender, other)
+    assert owner.counters == Counters()
+
+
+@rule("CNT-3")
+def test_a_receiver_that_dies_of_its_list_is_a_carrier_error(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    owner.guest.memory.write(owner.ring + 4, dma.pack([(SCRATCH + 1, PAGE)]))
+    send(sender, GROUPS["broadcast"])
+    assert owner.guest.dead is not None
+    assert sender.counters == Counters(1, 60, 1)
+    lguest.settle()
+    assert owner.counters == Counters()
+    assert other.counters == handed_up(60)
+
+
+@rule("CNT-3", "DLV-8")
+def test_another_device_of_the_senders_guest_is_a_carrier_error(lguest: LguestLan) -> None:
+    sender, other = lguest.open_devices(2)
+    second = lguest.second_device(sender.guest, slot=9)
+    assert second.open() == 0
+    send(sender, GROUPS["broadcast"])
+    lguest.settle()
+    assert sender.counters == Counters(1, 60, 1)
+    assert second.counters == Counters()
+    assert other.counters == handed_up(60)
+    send(second, other.address)
+    assert second.counters == whole(1)
+    assert sender.counters == Counters(1, 60, 1)
+
+
+@rule("CNT-1", "CNT-3")
+def test_one_broadcast_counts_each_receiver_by_what_became_of_it(lguest: LguestLan) -> None:
+    sender, good, full, gone, small, best = lguest.open_devices(6)
+    for _ in range(NUM_SKBS):
+        assert raw_send(best, full.slot, bytes(20)) == 20
+    lguest.host.release(gone.guest)
+    small.guest.memory.write(small.ring + 4, dma.pack([(SCRATCH, 59)]))
+    lguest.pages.publish(40, UNBOUND)
+    send(sender, GROUPS["broadcast"])
+    assert sender.counters == Counters(2, 2 * 60, 4)
+    lguest.settle()
+    assert sender.counters == Counters(2, 2 * 60, 4)
+    assert good.counters == best.counters == handed_up(60)
+    assert full.counters == handed_up(*[20] * 8)
+    assert gone.counters == Counters()
+    assert small.counters == handed_up(59)
+
+
+@rule("CNT-3")
+def test_a_frame_after_failed_ones_counts_as_ever(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    lguest.pages.publish(40, UNBOUND)
+    for turn in range(1, 20):
+        send(sender, UNBOUND)
+        send(sender, owner.address, 100)
+        lguest.settle()
+        assert sender.counters == Counters(turn, turn * 100, turn)
+    assert owner.counters == handed_up(*[100] * 19)
+
+
+# CNT-4: frames handed up
+
+
+@rule("CNT-4")
+def test_a_frame_counts_when_it_is_handed_up_and_not_when_it_is_copied(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for _ in range(3):
+        send(sender, owner.address, 64)
+    assert owner.counters == Counters()
+    assert owner.guest.interrupt()
+    assert owner.counters == handed_up(64, 64, 64)
+    assert not owner.guest.interrupt()
+    assert owner.counters == handed_up(64, 64, 64)
+
+
+@rule("CNT-4")
+@pytest.mark.parametrize("size", range(1, 14))
+def test_a_frame_that_is_dropped_counts_nothing_at_its_receiver(
+    lguest: LguestLan, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    assert raw_send(sender, owner.slot, bytes(size)) == size
+    send(sender, owner.address, 90)
+    lguest.settle()
+    assert owner.counters == handed_up(90)
+    assert sender.counters == whole(1, 90)
+
+
+@rule("CNT-4")
+@pytest.mark.parametrize("destination", ["own", "nobody", "broadcast", "ipv4-multicast"])
+def test_frames_of_every_kind_count_alike(lguest: LguestLan, destination: str) -> None:
+    sender, listener = lguest.open_devices(2)
+    listener.set_flags(promiscuous=True)
+    named = {"own": listener.address, "nobody": NOBODY, **GROUPS}
+    send(sender, named[destination], 77)
+    lguest.settle()
+    assert listener.counters == handed_up(77)
+    assert sender.counters == whole(1, 77)
+
+
+@rule("CNT-4")
+def test_each_device_of_a_guest_counts_its_own_frames(lguest: LguestLan) -> None:
+    sender, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, slot=9)
+    assert second.open() == 0
+    second_address = bytes.fromhex("0200ee000000")
+    lguest.pages.publish(second.slot, second_address)
+    send(sender, second_address, 100)
+    lguest.settle()
+    assert (first.counters, second.counters) == (Counters(), handed_up(100))
+    send(sender, first.address, 300)
+    lguest.settle()
+    assert (first.counters, second.counters) == (handed_up(300), handed_up(100))

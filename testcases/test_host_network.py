@@ -1,0 +1,306 @@
+"""H. The Host network: the Launcher as a peer, with a TAP in memory behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, fragmented, payload
+from harness.lan import Layout
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import Counters
+from harness.lguest.events import Message
+from harness.lguest.launcher import GUEST_PAGES
+from harness.lguest.tap import MemoryTap
+from harness.marks import rule
+from testcases.host_network import HOST, NOBODY, open_network, send, warnings, works
+from testcases.steps import paint, reaches, send_list, with_slot
+
+PAGE = dma.PAGE_SIZE
+SCRATCH = 100 * PAGE
+END = (GUEST_PAGES + 2) * PAGE
+LAST = 0xFFFFFFFF
+REFUSED = 0xFFFFFFFF
+
+
+# HST-1: the slots
+
+
+@rule("HST-1")
+@pytest.mark.parametrize("tap_address", ["020000ff0001", "030000ff0001", "000000000000"])
+def test_the_launcher_has_slot_0_and_the_bit_and_the_guest_slot_1(
+    lguest: LguestLan, tap_address: str
+) -> None:
+    tap = MemoryTap(bytes.fromhex(tap_address))
+    network = lguest.host_network(0x1234, tap)
+    device = network.device
+    published = bytes((tap.address[0] | 1,)) + tap.address[1:]
+    empty = bytes(device.pages.size)
+    assert device.slot == 1
+    assert device.pages.store[:] == with_slot(empty, 0, published)
+    assert device.open() == 0
+    both = with_slot(with_slot(empty, 0, published), 1, bytes.fromhex("020034120000"))
+    assert device.pages.store[:] == both
+    device.close()
+    assert device.pages.store[:] == with_slot(empty, 0, published)
+    assert device.open() == 0
+    assert works(lguest, network, tap)
+
+
+@rule("HST-1", "CNT-1")
+@pytest.mark.parametrize("destination", ["host", "nobody", "own", "zero", *GROUPS])
+def test_the_launcher_sees_every_frame_of_the_guest_once(
+    lguest: LguestLan, destination: str
+) -> None:
+    network, tap = open_network(lguest)
+    own = network.device.address
+    named = {"host": HOST, "nobody": NOBODY, "own": own, "zero": bytes(6), **GROUPS}
+    frame = send(network, named[destination])
+    assert tap.written == [frame]
+    assert network.device.counters == Counters(tx_packets=1, tx_bytes=60)
+    lguest.settle()
+    assert lguest.received(network.device) == []
+
+
+@rule("HST-1")
+def test_the_launcher_sees_frames_in_sending_order(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    frames = [send(network, (HOST, NOBODY, GROUPS["broadcast"])[n % 3], stamp=n) for n in range(30)]
+    assert tap.written == frames
+    assert network.device.counters == Counters(tx_packets=30, tx_bytes=30 * 60)
+
+
+@rule("HST-1")
+def test_host_networks_and_shared_networks_are_apart(lguest: LguestLan) -> None:
+    one, one_tap = open_network(lguest, 50)
+    two, two_tap = open_network(lguest, 51)
+    sender, owner = lguest.open_devices(2)
+    everybody = send(one, GROUPS["broadcast"])
+    to_two = send(one, two.device.address)
+    to_owner = send(one, owner.address)
+    sender.transmit(ethernet(GROUPS["broadcast"], sender.address))
+    sender.transmit(ethernet(one.device.address, sender.address))
+    lguest.settle()
+    assert one_tap.written == [everybody, to_two, to_owner]
+    assert two_tap.written == []
+    assert lguest.received(one.device) == lguest.received(two.device) == []
+    assert len(lguest.received(owner)) == 1
+    assert sender.counters == Counters(tx_packets=1, tx_bytes=60)
+    assert works(lguest, two, two_tap)
+    assert reaches(sender, owner)
+
+
+@rule("HST-1", "HST-3")
+def test_one_guest_may_be_on_a_shared_and_on_a_host_network(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    shared = lguest.device(slot=7)
+    tap = MemoryTap()
+    network = lguest.launcher(shared.guest).join_host(tap)
+    lguest.devices.append(network.device)
+    assert shared.open() == network.device.open() == 0
+    assert (network.device.name, network.device.interrupt) == ("eth1", 2)
+    assert reaches(sender, shared)
+    assert works(lguest, network, tap)
+    assert lguest.received(sender) == []
+    assert len(tap.written) == 1
+
+
+# HST-2: from the Guest
+
+
+@rule("HST-2", "LIF-3")
+@pytest.mark.parametrize("size", [14, 15, 60, LONGEST, LONGEST + 1, PAGE + 1, LARGEST])
+def test_a_frame_is_written_whole_in_one_call(lguest: LguestLan, size: int) -> None:
+    network, tap = open_network(lguest)
+    frame = send(network, size=size)
+    assert tap.written == [frame]
+    assert network.device.counters == Counters(tx_packets=1, tx_bytes=size)
+
+
+@rule("HST-2")
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(offset=4090), fragmented(1000, 14, 15), Layout(14, 4090, ((486, 3610), (500, 7)))],
+    ids=lambda layout: f"{layout.linear}@{layout.offset}+{len(layout.fragments)}",
+)
+def test_the_sections_of_a_frame_are_written_as_one(lguest: LguestLan, layout: Layout) -> None:
+    network, tap = open_network(lguest)
+    frame = ethernet(HOST, network.device.address, size=1000)
+    network.device.transmit(frame, layout.linear, layout.offset, layout.fragments)
+    assert tap.written == [frame]
+    assert network.device.counters == Counters(tx_packets=1, tx_bytes=1000)
+
+
+@rule("HST-2", "CNT-3", "LIF-3")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_runt_is_refused_by_the_tap_and_counts_as_failed(lguest: LguestLan, size: int) -> None:
+    network, tap = open_network(lguest)
+    send(network, size=size)
+    device = network.device
+    assert tap.written == []
+    assert device.guest.memory.read(device.sending, 4) == b"\xff" * 4
+    assert device.counters == Counters(tx_carrier_errors=1)
+    assert device.guest.dead is None
+    assert works(lguest, network, tap)
+
+
+@rule("HST-2", "SEC-3")
+@pytest.mark.parametrize("fragments", [15, 16])
+def test_a_megapacket_is_written_as_far_as_it_fits(lguest: LguestLan, fragments: int) -> None:
+    network, tap = open_network(lguest)
+    size = 14 + 10 * fragments
+    frame = ethernet(HOST, network.device.address, size=size)
+    network.device.transmit(frame, 14, 0, fragmented(size, 14, fragments).fragments)
+    assert tap.written == [frame[: 14 + 15 * 10]]
+    said = [each for each in lguest.host.events if isinstance(each, Message)]
+    fits = fragments <= 15
+    assert len(said) == (not fits)
+    assert network.device.counters.tx_packets == fits
+    assert network.device.counters.tx_carrier_errors == (not fits)
+
+
+class _Reluctant(MemoryTap):
+    """A TAP that takes only so many bytes of a frame."""
+
+    takes = 20
+
+    def write(self, frame: bytes) -> int:
+        return super().write(frame[: self.takes])
+
+
+@rule("HST-2", "CNT-3")
+@pytest.mark.parametrize(("takes", "used_len"), [(59, 59), (20, 20), (13, REFUSED), (60, 60)])
+def test_what_the_tap_took_is_what_the_guest_is_told(
+    lguest: LguestLan, takes: int, used_len: int
+) -> None:
+    tap = _Reluctant()
+    tap.takes = takes
+    network = lguest.host_network(50, tap)
+    device = network.device
+    assert device.open() == 0
+    frame = send(network)
+    assert device.guest.memory.read(device.sending, 4) == used_len.to_bytes(4, "little")
+    assert tap.written == ([] if used_len == REFUSED else [frame[:takes]])
+    whole = takes == 60
+    assert device.counters == Counters(whole, 60 * whole, not whole)
+
+
+@rule("HST-2")
+@pytest.mark.parametrize(
+    "sections",
+    [
+        [(SCRATCH + 4000, 200)],
+        [(SCRATCH, 2 * PAGE)],
+        [(SCRATCH + 1, 65535)],
+        [(SCRATCH + 5, 9), (SCRATCH + 4095, 2), (SCRATCH, 4097)],
+    ],
+)
+def test_page_boundaries_do_not_matter_to_the_launcher(
+    lguest: LguestLan, sections: list[tuple[int, int]]
+) -> None:
+    network, tap = open_network(lguest)
+    memory = network.device.guest.memory
+    memory.write(SCRATCH, payload(17 * PAGE))
+    told = b"".join(memory.read(*section) for section in sections)
+    assert send_list(network.device, network.device.peer_key(0), sections) == len(told)
+    assert tap.written == [told]
+    assert network.device.guest.dead is None
+
+
+@rule("HST-2")
+@pytest.mark.parametrize("length", [14, 60, PAGE])
+def test_a_section_may_end_where_the_guests_memory_ends(lguest: LguestLan, length: int) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    painted = paint(device.pages)
+    limit = device.guest.memory.limit
+    assert send_list(device, device.peer_key(0), [(limit - length, length)]) == length
+    assert tap.written == [painted[-length:]]
+    assert device.guest.dead is None
+
+
+@rule("HST-2")
+@pytest.mark.parametrize(
+    "bad",
+    [(END - 14, 15), (END - 1, 2), (END, 1), (END, 14), (END + PAGE, 60), (LAST, 2), (LAST, 60)],
+)
+@pytest.mark.parametrize("good", [0, 1])
+def test_a_bad_section_ends_the_launcher_and_the_guest_with_it(
+    lguest: LguestLan, bad: tuple[int, int], good: int
+) -> None:
+    network, tap = open_network(lguest)
+    sender, owner = lguest.open_devices(2)
+    device = network.device
+    assert device.guest.memory.limit == END
+    sections = [(SCRATCH, 60)] * good + [bad]
+    assert send_list(device, device.peer_key(0), sections) == 0
+    assert device.guest.dead is not None
+    assert device.guest.dead.startswith("its Launcher ended")
+    assert tap.written == []
+    assert lguest.host.bound_by(device.guest) == []
+    assert device.guest.id not in lguest.host.guests
+    assert reaches(sender, owner)
+    other, other_tap = open_network(lguest, 51)
+    assert works(lguest, other, other_tap)
+
+
+@rule("HST-2")
+def test_what_stands_behind_a_zero_length_is_not_looked_at(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    device.guest.memory.write(SCRATCH, payload(60))
+    sections = [(SCRATCH, 60), (0, 0), (0xFFFFFFFF, 60)]
+    assert send_list(device, device.peer_key(0), sections) == 60
+    assert tap.written == [payload(60)]
+    assert works(lguest, network, tap)
+
+
+@rule("HST-2")
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_structure_itself_must_lie_in_the_guests_memory(
+    lguest: LguestLan, inside: bool
+) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    memory = device.guest.memory
+    at = memory.limit - dma.SIZE
+    memory.write(at, bytes(4) + dma.pack([(SCRATCH, 60)]))
+    used_len = device.guest.send_dma(device.peer_key(0), at if inside else at + 1)
+    assert used_len == (60 if inside else 0)
+    assert len(tap.written) == inside
+    assert (device.guest.dead is None) == inside
+
+
+@rule("HST-2", "DMA-7")
+@pytest.mark.parametrize("slot", [1, 2, 681])
+def test_a_key_that_no_device_watches_is_a_warning_and_no_more(
+    lguest: LguestLan, slot: int
+) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    key = device.peer_key(slot)
+    assert send_list(device, key, [(SCRATCH, 60)]) == 0
+    assert warnings(lguest) == [f"Pending dma {device.sending:#x}, key {key:#x}"]
+    assert tap.written == []
+    assert device.guest.dead is None
+    assert works(lguest, network, tap)
+    assert len(warnings(lguest)) == 1
+
+
+@rule("HST-2", "DMA-7")
+def test_a_key_in_normal_memory_goes_to_the_launcher_too(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    assert send_list(network.device, SCRATCH, [(SCRATCH, 60)]) == 0
+    assert warnings(lguest) == [f"Pending dma {network.device.sending:#x}, key {SCRATCH:#x}"]
+    assert tap.written == []
+    assert works(lguest, network, tap)
+
+
+@rule("HST-2", "CNT-3")
+def test_a_third_address_on_the_page_is_tried_and_fails(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    network.device.pages.publish(2, NOBODY)
+    frame = send(network, NOBODY)
+    assert tap.written == [frame]
+    assert len(warnings(lguest)) == 1
+    assert network.device.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=1)

@@ -1,0 +1,268 @@
+"""H. The Host network with a real TAP: the kernel of this machine is the Host."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.frames import EXPERIMENTAL, GROUPS, LONGEST, ethernet
+from harness.lans.lguest import LguestLan
+from harness.lguest.driver import NUM_SKBS, Counters
+from harness.lguest.launcher import HostNetwork
+from harness.lguest.memory import LguestError
+from harness.lguest.tap import KernelTap
+from harness.marks import rule
+
+PATIENCE_S = 10
+"""How long the kernel may take over a frame before it counts as lost."""
+
+INTERFACE = "lguest0"
+JUMBO = 9000
+
+
+@dataclass
+class KernelNetwork:
+    """A Host network with a TAP of the kernel; ``host`` is a socket on the Host's side."""
+
+    lan: LguestLan
+    network: HostNetwork
+    tap: KernelTap
+    host: socket.socket
+
+    def heard(self) -> bytes:
+        """The next frame that the Host's side hears."""
+        ready, _, _ = select.select([self.host], [], [], PATIENCE_S)
+        assert ready, "the kernel heard nothing"
+        return self.host.recv(1 << 17)
+
+    def takes(self) -> bool:
+        """One frame from the kernel to the Guest, once there is one."""
+        if not self.tap.waiting():
+            ready, _, _ = select.select([self.tap], [], [], PATIENCE_S)
+            assert ready, "the kernel sent nothing"
+        return self.network.input()
+
+    def received(self) -> list[bytes]:
+        """What the Guest handed up, but for what the kernel says of its own accord."""
+        self.lan.settle()
+        kind = EXPERIMENTAL.to_bytes(2, "big")
+        got = self.lan.received(self.network.device)
+        return [frame for frame in got if frame[12:14] == kind]
+
+    def for_guest(self, size: int = 60, stamp: int = 0) -> bytes:
+        """A frame from the Host to the Guest."""
+        return ethernet(self.network.device.address, self.tap.address, size=size, stamp=stamp)
+
+    def for_host(self, size: int = 60, stamp: int = 0) -> bytes:
+        """A frame from the Guest to the Host."""
+        return ethernet(self.tap.address, self.network.device.address, size=size, stamp=stamp)
+
+
+@contextlib.contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Put the calling thread into the namespace."""
+    from pyroute2 import netns
+
+    netns.pushns(namespace)
+    try:
+        yield
+    finally:
+        netns.popns()
+
+
+@pytest.fixture
+def kernel(lguest: LguestLan, namespace: str) -> Iterator[KernelNetwork]:
+    """A Host network in a namespace of its own; its Guest and its interface are up."""
+    from pyroute2 import NetNS
+
+    with contextlib.ExitStack() as opened:
+        with inside(namespace):
+            for which in ("all", "default"):
+                Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
+            tap = opened.enter_context(contextlib.closing(KernelTap(INTERFACE)))
+            hears = socket.htons(EXPERIMENTAL)
+            host = opened.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, hears))
+        with NetNS(namespace) as links:
+            (index,) = links.link_lookup(ifname=INTERFACE)
+            links.link("set", index=index, state="up", mtu=JUMBO)
+        host.bind((INTERFACE, EXPERIMENTAL))
+        network = lguest.host_network(50, tap)
+        assert network.device.open() == 0
+        yield KernelNetwork(lguest, network, tap, host)
+
+
+@rule("HST-1")
+def test_the_kernels_address_is_published_with_the_bit(kernel: KernelNetwork) -> None:
+    device = kernel.network.device
+    address = kernel.tap.address
+    assert len(address) == 6
+    assert any(address)
+    assert device.pages.published(0) == bytes((address[0] | 1,)) + address[1:]
+    assert device.pages.published(1) == device.address
+    frame = kernel.for_host()
+    device.transmit(frame)
+    assert kernel.heard() == frame
+
+
+@rule("HST-2", "CNT-1")
+@pytest.mark.parametrize("size", [14, 15, 60, LONGEST, LONGEST + 1, 9014, 65535])
+def test_the_kernel_hears_the_guests_frames_whole(kernel: KernelNetwork, size: int) -> None:
+    frame = kernel.for_host(size)
+    assert kernel.network.device.transmit(frame) == 0
+    assert kernel.network.device.counters == Counters(tx_packets=1, tx_bytes=size)
+    assert kernel.heard() == frame
+
+
+@rule("HST-1", "HST-2")
+@pytest.mark.parametrize("destination", ["nobody", *GROUPS])
+def test_the_kernel_hears_frames_to_everybody_and_to_nobody(
+    kernel: KernelNetwork, destination: str
+) -> None:
+    device = kernel.network.device
+    to = {"nobody": bytes.fromhex("02001234abcd"), **GROUPS}[destination]
+    frame, last = ethernet(to, device.address), kernel.for_host(stamp=1)
+    device.transmit(frame)
+    device.transmit(last)
+    assert [kernel.heard(), kernel.heard()] == [frame, last]
+    assert device.counters == Counters(tx_packets=2, tx_bytes=120)
+
+
+@rule("HST-2")
+def test_the_kernel_hears_a_frame_in_pieces_as_one(kernel: KernelNetwork) -> None:
+    frame = kernel.for_host(1000)
+    kernel.network.device.transmit(frame, 14, 4090, [(486, 3610), (500, 0)])
+    assert kernel.heard() == frame
+
+
+@rule("HST-2", "CNT-3", "LIF-3")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_the_kernel_refuses_a_runt_and_the_send_counts_as_failed(
+    kernel: KernelNetwork, size: int
+) -> None:
+    device = kernel.network.device
+    assert device.transmit(kernel.for_host(size)) == 0
+    assert device.guest.memory.read(device.sending, 4) == b"\xff" * 4
+    assert device.counters == Counters(tx_carrier_errors=1)
+    frame = kernel.for_host(14)
+    device.transmit(frame)
+    assert kernel.heard() == frame
+    assert device.counters == Counters(tx_packets=1, tx_bytes=14, tx_carrier_errors=1)
+
+
+@rule("HST-3", "CNT-4")
+@pytest.mark.parametrize("size", [14, 15, 60, LONGEST])
+@pytest.mark.parametrize("destination", ["own", "nobody", "broadcast"])
+def test_the_guest_hands_up_the_kernels_frames(
+    kernel: KernelNetwork, size: int, destination: str
+) -> None:
+    own = kernel.network.device.address
+    to = {"own": own, "nobody": bytes.fromhex("02001234abcd"), **GROUPS}[destination]
+    frame = ethernet(to, kernel.tap.address, size=size)
+    kernel.host.send(frame)
+    assert kernel.takes()
+    assert kernel.received() == [frame]
+
+
+@rule("HST-3", "LEN-3")
+@pytest.mark.parametrize("size", [LONGEST + 1, 4000, 9014])
+def test_a_frame_of_the_kernel_is_cut_to_the_buffer(kernel: KernelNetwork, size: int) -> None:
+    large, small = kernel.for_guest(size), kernel.for_guest(stamp=1)
+    for frame in (large, small):
+        kernel.host.send(frame)
+        assert kernel.takes()
+    assert kernel.received() == [large[:LONGEST], small]
+
+
+@rule("HST-3")
+def test_frames_for_a_closed_guest_are_read_and_thrown_away(kernel: KernelNetwork) -> None:
+    device = kernel.network.device
+    device.close()
+    kernel.host.send(kernel.for_guest())
+    assert not kernel.takes()
+    assert not kernel.tap.waiting()
+    assert not device.guest.pending
+    assert device.open() == 0
+    frame = kernel.for_guest(stamp=1)
+    kernel.host.send(frame)
+    assert kernel.takes()
+    assert kernel.received() == [frame]
+
+
+@rule("HST-4")
+def test_the_kernels_frames_wait_while_every_buffer_is_full(kernel: KernelNetwork) -> None:
+    frames = [kernel.for_guest(stamp=n) for n in range(NUM_SKBS + 4)]
+    for frame in frames:
+        kernel.host.send(frame)
+    for _ in frames:
+        kernel.takes()
+    kernel.received()
+    for _ in frames[NUM_SKBS:]:
+        kernel.network.input()
+    assert kernel.received() == frames
+
+
+@rule("HST-4")
+def test_what_happens_to_the_kernels_frames_while_every_buffer_is_full(
+    kernel: KernelNetwork,
+) -> None:
+    frames = [kernel.for_guest(stamp=n) for n in range(NUM_SKBS + 1)]
+    for frame in frames:
+        kernel.host.send(frame)
+    assert all(kernel.takes() for _ in range(NUM_SKBS))
+    overwrites = kernel.lan.host.defects.overwrites_full_ring
+    assert kernel.takes() == overwrites
+    kept = [*frames[:7], frames[8]] if overwrites else frames[:8]
+    assert kernel.received() == kept
+    assert kernel.tap.waiting() != overwrites
+    last = kernel.for_guest(stamp=99)
+    kernel.host.send(last)
+    if not overwrites:
+        assert kernel.takes()
+    assert kernel.takes()
+    assert kernel.received() == [*kept, *([] if overwrites else frames[8:]), last]
+
+
+@rule("HST-1")
+def test_frames_cross_both_ways_in_order(kernel: KernelNetwork) -> None:
+    device = kernel.network.device
+    inward = [kernel.for_guest(size=60 + n, stamp=n) for n in range(30)]
+    outward = [kernel.for_host(size=60 + n, stamp=100 + n) for n in range(30)]
+    for to_guest, to_host in zip(inward, outward, strict=True):
+        kernel.host.send(to_guest)
+        device.transmit(to_host)
+        assert kernel.heard() == to_host
+        assert kernel.takes()
+        assert kernel.received()[-1:] == [to_guest]
+    assert kernel.received() == inward
+
+
+@rule("HST-1")
+def test_without_a_frame_the_kernels_tap_has_none_to_read(kernel: KernelNetwork) -> None:
+    assert not kernel.tap.waiting()
+    assert not kernel.network.input()
+    with pytest.raises(BlockingIOError, match=f"no frame waits in {INTERFACE}"):
+        kernel.tap.read()
+    frame = kernel.for_guest()
+    kernel.host.send(frame)
+    assert kernel.takes()
+    assert kernel.received() == [frame]
+
+
+@rule("HST-1")
+def test_a_tap_that_cannot_be_made_is_an_error_that_names_it(
+    kernel: KernelNetwork, namespace: str
+) -> None:
+    with (
+        inside(namespace),
+        pytest.raises(LguestError, match=f"TAP {INTERFACE}: Device or resource busy"),
+    ):
+        KernelTap(INTERFACE)
+    frame = kernel.for_host()
+    kernel.network.device.transmit(frame)
+    assert kernel.heard() == frame
