@@ -107,3 +107,7 @@ def rules(coverage: bool, workers: int) -> None:
         counted = f"{len(RULES)} rules, {sum(map(len, tests.values()))} tests, {len(caught)}"
         click.echo(f"{counted} broken LANs, {len(holes)} holes")
         sys.exit(EXIT_DISAGREES if holes else 0)
+
+
+if __name__ == "__main__":
+    main(prog_name="lguest-harness")
