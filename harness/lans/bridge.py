@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.fence import FencedLan
+from harness.lans.fence import FencedLan, mac_of
 from harness.lans.namespace import Namespace, why_not
 from harness.lans.packet import PacketSocket
 from harness.lans.tap import TapPort
@@ -164,10 +165,28 @@ def macvlan() -> Lan:
 
 
 def missing() -> str | None:
-    """Why ``bridge`` and ``macvlan`` cannot run here; None if they can."""
-    return why_not()
+    """Why ``bridge`` cannot run here; None if it can."""
+    return why_not() or _tried(functools.partial(BridgePlant, "veth"))
 
 
 def missing_tap() -> str | None:
     """Why ``bridge-tap`` cannot run here; None if it can."""
-    return why_not(tap=True)
+    return why_not(tap=True) or _tried(functools.partial(BridgePlant, "tap"))
+
+
+def missing_macvlan() -> str | None:
+    """Why ``macvlan`` cannot run here; None if it can."""
+    return why_not() or _tried(MacvlanPlant)
+
+
+def _tried(make: Callable[[], Plant]) -> str | None:
+    """Why the kernel cannot make one port of a LAN."""
+    try:
+        plant = make()
+        try:
+            plant.connect(1, "port1", mac_of(1)).close()
+        finally:
+            plant.close()
+    except (LanError, OSError) as error:
+        return f"this kernel cannot: {error}"
+    return None

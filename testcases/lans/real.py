@@ -24,12 +24,12 @@ class Real:
 
 
 REAL = {
-    "bridge": Real(bridge.missing, functools.partial(BridgePlant, "veth")),
-    "bridge-tap": Real(bridge.missing_tap, functools.partial(BridgePlant, "tap")),
-    "macvlan": Real(bridge.missing, MacvlanPlant),
-    "vde": Real(vde.missing, vde.VdePlant),
-    "vde-hub": Real(vde.missing, functools.partial(vde.VdePlant, "-x")),
-    "qemu-hub": Real(qemu.missing, qemu.QemuPlant),
+    "bridge": Real(functools.cache(bridge.missing), functools.partial(BridgePlant, "veth")),
+    "bridge-tap": Real(functools.cache(bridge.missing_tap), functools.partial(BridgePlant, "tap")),
+    "macvlan": Real(functools.cache(bridge.missing_macvlan), MacvlanPlant),
+    "vde": Real(functools.cache(vde.missing), vde.VdePlant),
+    "vde-hub": Real(functools.cache(vde.missing), functools.partial(vde.VdePlant, "-x")),
+    "qemu-hub": Real(functools.cache(qemu.missing), qemu.QemuPlant),
 }
 
 
