@@ -1,8 +1,9 @@
 """What a LAN is known to do otherwise, with the reason and the evidence.
 
 ``lans/deviations/<lan>.toml`` holds an array ``deviation``; each entry names a rule,
-the tests that show it (``file.py::test``, all tests of the rule if left out), a reason
-and the evidence. Such a test is a strict expected failure on that LAN.
+the tests that show it, a reason and the evidence. A test is ``file.py::test``, for some
+of its parameters ``file.py::test[parameters]`` (the LAN left out); without tests, all of
+the rule. Such a test is a strict expected failure on that LAN.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class Deviation:
     tests: tuple[str, ...] = ()
 
     def covers(self, rule_ids: tuple[str, ...], test: str) -> bool:
-        """Whether a test (``file.py::name``, no parameters) is one that fails for this."""
-        return self.rule in rule_ids and (not self.tests or test in self.tests)
+        """Whether a test (``file.py::name[parameters]``) is one that fails for this."""
+        named = test in self.tests or test.partition("[")[0] in self.tests
+        return self.rule in rule_ids and (not self.tests or named)
 
 
 def of(lan: str, folder: Path = FOLDER) -> tuple[Deviation, ...]:

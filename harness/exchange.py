@@ -8,11 +8,11 @@ silence counts only from a LAN that has just been proved alive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Literal
 
 from harness import frames
-from harness.lan import Inconclusive, Lan, Layout, Port, Traits
+from harness.lan import Inconclusive, Lan, Layout, Port, Traits, Unsupported
 
 View = Literal["wire", "host"]
 
@@ -50,7 +50,7 @@ class Tester:
     """A LAN as a test sees it.
 
     ``view`` is the rule's: what reached the port (wire), or what a host's card would
-    pass up (host).
+    pass up (host). What comes back to its own sender counts in either view.
     """
 
     __test__ = False  # pytest would take it for a class of tests
@@ -80,14 +80,17 @@ class Tester:
     ) -> Delivery:
         """The same with a sender for each frame, in the order given."""
         sent = list(sent)
-        self._collect()
+        own: dict[Port, set[bytes]] = {}
+        for sender, frame in sent:
+            own.setdefault(sender, set()).add(frame)
+        self._collect(own)
         received: dict[Port, list[bytes]] = {port: [] for port in self._ports}
         burst = self.traits.burst
         for start in range(0, len(sent), burst):
             for sender, frame in sent[start : start + burst]:
                 sender.send(frame, layout)
             self.lan.settle()
-            for port, arrived in self._collect().items():
+            for port, arrived in self._collect(own).items():
                 received[port] += arrived
         if sent and not any(received.values()):
             self.prove_alive(sent[0][0])
@@ -99,18 +102,28 @@ class Tester:
         control = frames.ethernet(frames.BROADCAST, sender, stamp=CONTROL_STAMP)
         sender.send(control)
         self.lan.settle()
-        received = self._collect()
+        received = self._collect({sender: {control}})
         if not any(received[port] == [control] for port in others):
             raise Inconclusive(
                 f"{self.lan.name}: nobody received anything, and a control broadcast from"
                 f" {sender.name} reached nobody either"
             )
 
-    def _collect(self) -> dict[Port, list[bytes]]:
+    def _collect(self, own: Mapping[Port, Set[bytes]]) -> dict[Port, list[bytes]]:
+        """What arrived, in this view; ``own`` is what each port sent itself."""
         return {
-            port: [each.frame for each in port.arrivals() if self.view == "wire" or each.for_host]
+            port: [
+                each.frame
+                for each in port.arrivals()
+                if self.view == "wire" or each.for_host or each.frame in own.get(port, ())
+            ]
             for port in self._ports
         }
+
+    def require(self, ability: bool, what: str) -> None:
+        """Unsupported, and so skipped, on a LAN that has declared that it lacks an ability."""
+        if not ability:
+            raise Unsupported(f"{self.lan.name}: {what}")
 
 
 def explain(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:

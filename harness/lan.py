@@ -19,6 +19,10 @@ class Inconclusive(LanError):
     """No verdict is possible: the stimulus did not cross, or the LAN is dead or deaf."""
 
 
+class Unsupported(LanError):
+    """A test that asks for what the LAN has declared that it cannot do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How a frame lies in its sender's memory.
@@ -64,7 +68,7 @@ class Traits:
     ``filters`` says who keeps a frame from ports that do not want it; ``burst`` how many
     frames may be sent before the LAN must settle; ``shortest`` and ``longest`` are bytes
     in a frame that it takes; ``oversized`` what becomes of one that is longer than a
-    receiver takes; ``settles`` how quiet is known.
+    receiver takes; ``settles`` how quiet is known; ``ports`` how many a test may ask for.
     """
 
     filters: Literal["sender", "receiver", "nobody"]
@@ -77,6 +81,7 @@ class Traits:
     layouts: bool
     counters: bool
     settles: Literal["barrier", "fence", "wait"]
+    ports: int = 8
     needs: tuple[str, ...] = ()
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import capture, deviations
-from harness.lan import Lan, LanError
+from harness.lan import Inconclusive, Lan, LanError, Unsupported
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
 from harness.rules import RULES, Rule
@@ -22,6 +24,8 @@ _CURRENT = pytest.StashKey[pytest.Item]()
 _EXPLAINED = pytest.StashKey[list[str]]()
 _PATH = pytest.StashKey[Path]()
 _COVERED = "covered "
+_OUTCOME = "outcome"
+_INCONCLUSIVE = pytest.StashKey[bool]()
 _WRITTEN = "capture"
 
 
@@ -100,7 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pytrace=False,
         )
     if "lan_name" in metafunc.fixturenames:
-        metafunc.parametrize("lan_name", _lans(metafunc.config))
+        metafunc.parametrize("lan_name", _lans(metafunc.config), scope="module")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -122,7 +126,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         kept.append(item)
         for deviation in known[name]:
-            if deviation.covers(rule_ids(item), _short_name(item)):
+            if deviation.covers(rule_ids(item), _short_name(item, name)):
                 reason = f"deviation of {name} from {deviation.rule}: {deviation.reason}"
                 item.add_marker(
                     pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
@@ -141,9 +145,10 @@ def _refuse_idle_deviations(
     """A deviation whose test file was collected whole must match a test of it."""
     if any("::" in arg for arg in config.args):
         return
-    names = {_short_name(item) for item in items}
-    files = {name.partition("::")[0] for name in names}
     for lan, listed in known.items():
+        mine = [_short_name(item, lan) for item in items if _lan_of(item) == lan]
+        names = {*mine, *(name.partition("[")[0] for name in mine)}
+        files = {name.partition("::")[0] for name in mine}
         for deviation in listed:
             for test in deviation.tests:
                 if test.partition("::")[0] in files and test not in names:
@@ -153,9 +158,12 @@ def _refuse_idle_deviations(
                     )
 
 
-def _short_name(item: pytest.Item) -> str:
-    """``file.py::test``: what a deviations file calls a test."""
-    return f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+def _short_name(item: pytest.Item, lan: str) -> str:
+    """``file.py::test[parameters]``: what a deviations file calls a test."""
+    name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+    parameters = item.name.partition("[")[2].removesuffix("]")
+    rest = parameters.removeprefix(lan).removeprefix("-")
+    return f"{name}[{rest}]" if rest else name
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -182,16 +190,73 @@ def _scope(item: pytest.Item) -> str:
 # Running
 
 
+@dataclass(slots=True)
+class _Pool:
+    """The real LANs of a module: each is made once, and joined by many tests."""
+
+    lans: dict[str, Lan] = field(default_factory=dict)
+
+    def borrow(self, name: str) -> Lan:
+        if name not in self.lans:
+            self.lans[name] = registry.make(name)
+        return self.lans[name]
+
+    def discard(self, name: str) -> None:
+        """A LAN that gave no verdict, or ended a test in disorder, is not used again."""
+        lan = self.lans.pop(name, None)
+        if lan is not None:
+            lan.close()
+
+
+@pytest.fixture(scope="module")
+def lan_pool() -> Iterator[_Pool]:
+    """Where the module's real LANs are kept."""
+    pool = _Pool()
+    try:
+        yield pool
+    finally:
+        for name in list(pool.lans):
+            pool.discard(name)
+
+
 @pytest.fixture
-def lan_under_test(request: pytest.FixtureRequest, lan_name: str) -> Iterator[Lan]:
-    """The LAN itself; its capture is written when the test is over."""
-    lan = registry.make(lan_name)
+def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Pool) -> Iterator[Lan]:
+    """The LAN itself; its capture is written when the test is over.
+
+    A simulated LAN is the test's own; a real one is shared by the tests of a module, and
+    put back in order between them.
+    """
+    if _simulated(lan_name):
+        lan = registry.make(lan_name)
+        try:
+            yield lan
+            _write_capture(request.node, lan, 0)
+        finally:
+            lan.close()
+        return
+    lan = lan_pool.borrow(lan_name)
+    before = len(lan.records())
     try:
         yield lan
-        if not request.config.getoption("no_captures"):
-            _write_capture(request.node, lan)
     finally:
-        lan.close()
+        _write_capture(request.node, lan, before)
+        if _INCONCLUSIVE in request.node.stash or not _put_in_order(lan):
+            lan_pool.discard(lan_name)
+
+
+def _put_in_order(lan: Lan) -> bool:
+    """Every port open, quiet and listening to its own; false if that cannot be had."""
+    try:
+        for port in lan.ports(lan.traits.ports):
+            port.open()
+            port.listen_to_all(False)
+            port.join_groups(0)
+        lan.settle()
+        for port in lan.ports(lan.traits.ports):
+            port.arrivals()
+    except LanError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -212,11 +277,12 @@ def lguest(lan_under_test: Lan) -> LguestLan:
     return lan_under_test
 
 
-def _write_capture(item: pytest.Item, lan: Lan) -> None:
+def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
+    """``start`` is how many of the LAN's records were there before this test."""
+    if item.config.getoption("no_captures"):
+        return
     report = item.stash.get(_CALL, None)
-    outcome: str = "failed" if report is None else report.outcome
-    if report is not None and hasattr(report, "wasxfail"):
-        outcome = "deviation"
+    outcome = "failed" if report is None else _word(report)
     ids = ", ".join(rule_ids(item)) or "no rule"
     comments = [
         f"test: {item.nodeid}",
@@ -224,7 +290,8 @@ def _write_capture(item: pytest.Item, lan: Lan) -> None:
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in _rules(item)),
     ]
     records = (
-        each._replace(comments=(f"{ids} {outcome}", *each.comments)) for each in lan.records()
+        each._replace(comments=(f"{ids} {outcome}", *each.comments))
+        for each in lan.records()[start:]
     )
     path = _capture_path(item)
     capture.write(path, capture.encode(lan.interfaces(), records, comments))
@@ -247,11 +314,39 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         del item.config.stash[_CURRENT]
 
 
+def _word(report: pytest.TestReport) -> str:
+    """A test's outcome: passed, failed, deviation, unsupported, skipped or inconclusive."""
+    for key, value in report.user_properties:
+        if key == _OUTCOME:
+            return str(value)
+    return report.outcome
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    error = None if call.excinfo is None else call.excinfo.value
+    strict = bool(item.config.getoption("strict", False))
+    if isinstance(error, Inconclusive):
+        item.stash[_INCONCLUSIVE] = True
+        report.outcome = "failed"
+        report.longrepr = f"inconclusive: {error}"
+        report.user_properties.append((_OUTCOME, "inconclusive"))
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+    elif isinstance(error, Unsupported):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+        report.user_properties.append((_OUTCOME, "unsupported"))
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+    elif hasattr(report, "wasxfail") and report.skipped:
+        report.user_properties.append((_OUTCOME, "deviation"))
+    elif report.skipped and strict and _lan_of(item) is not None:
+        report.outcome = "failed"
+        report.longrepr = f"unexpected skip, under --strict: {error}"
     if call.when == "call":
         item.stash[_CALL] = report
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):
@@ -269,6 +364,14 @@ def pytest_runtest_makereport(
 
 def _shown(path: Path, config: pytest.Config) -> str:
     return str(path.relative_to(config.rootpath) if path.is_relative_to(config.rootpath) else path)
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    word = _word(report) if isinstance(report, pytest.TestReport) else ""
+    letters = {"deviation": "d", "unsupported": "u", "inconclusive": "I"}
+    if word not in letters or (report.when != "call" and word != "inconclusive"):
+        return None
+    return word, letters[word], word.upper()
 
 
 def pytest_assertrepr_compare(
@@ -299,6 +402,11 @@ def pytest_terminal_summary(
         if getattr(report, "when", None) == "call"
         for each in getattr(report, "user_properties", ())
     ]
+    reasons = Counter(each.wasxfail for each in terminalreporter.stats.get("deviation", ()))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} tests: {reason}")
+    for report in terminalreporter.stats.get("inconclusive", ()):
+        terminalreporter.write_line(f"INCONCLUSIVE {report.nodeid}: {report.longrepr}", red=True)
     captures = {value for key, value in told if key == _WRITTEN}
     if captures:
         where = _shown(_reports(config) / "captures", config)

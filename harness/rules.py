@@ -61,7 +61,11 @@ _TABLE = (
         "host",
     ),
     Rule(
-        "DLV-3", "A group destination reaches every other used slot, joined or not.", "D:570", "any"
+        "DLV-3",
+        "A group destination reaches every other used slot, joined or not.",
+        "D:570",
+        "any",
+        "host",
     ),
     Rule(
         "DLV-4",
@@ -70,8 +74,8 @@ _TABLE = (
         "any",
         "host",
     ),
-    Rule("DLV-5", "A frame never comes back to its sender.", "D:570", "any"),
-    Rule("DLV-6", "An unused slot never receives.", "D:570 unused_peer", "any"),
+    Rule("DLV-5", "A frame never comes back to its sender.", "D:570", "any", "host"),
+    Rule("DLV-6", "An unused slot never receives.", "D:570 unused_peer", "any", "host"),
     Rule(
         "DLV-7",
         "An address that nobody publishes reaches nobody else; the send succeeds.",
@@ -89,6 +93,7 @@ _TABLE = (
         "The bytes that arrive are the bytes that were sent, header included.",
         "D:570, io.c copy_data",
         "any",
+        "host",
     ),
     Rule("DLV-10", "The destination is the first six linear bytes, whatever the length.", "D:570"),
     Rule(
@@ -96,6 +101,7 @@ _TABLE = (
         "Frames of one sender to one receiver arrive in sending order.",
         "expected of any LAN",
         "any",
+        "host",
     ),
     # C. Packing a frame into sections
     Rule(
@@ -171,8 +177,9 @@ _TABLE = (
         "Lengths of 14 to 1,514 are handed up; others are dropped in silence.",
         "D:560",
         "any",
+        "host",
     ),
-    Rule("LEN-2", "A header alone, 14 bytes, is handed up.", "D:560", "any"),
+    Rule("LEN-2", "A header alone, 14 bytes, is handed up.", "D:560", "any", "host"),
     Rule(
         "LEN-3",
         "A frame longer than the buffer arrives cut to 1,514 bytes.",

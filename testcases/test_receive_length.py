@@ -36,8 +36,7 @@ def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Tester, size: 
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> None:
     sender, owner, _ = lan.ports(3)
-    if size < lan.traits.shortest:
-        pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
+    lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(owner, sender, size=size)
     frame = ethernet(owner, sender, stamp=1)
     assert lan.exchange(sender, runt, frame) == {owner: [frame]}
@@ -47,8 +46,7 @@ def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> No
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_group_runt_is_dropped_by_everybody(lan: Tester, size: int) -> None:
     sender, *others = lan.ports(3)
-    if size < lan.traits.shortest:
-        pytest.skip(f"this LAN takes no frame under {lan.traits.shortest} bytes")
+    lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(GROUPS["broadcast"], sender, size=size)
     frame = ethernet(GROUPS["broadcast"], sender, stamp=1)
     assert lan.exchange(sender, runt, frame) == {port: [frame] for port in others}

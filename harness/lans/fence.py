@@ -119,7 +119,9 @@ class FencedLan:
             transport = self._plant.connect(number, f"port{number}", mac_of(number))
             new.append(FencedPort(self, number, transport))
             self._ports.append(new[-1])
-        self.welcome(new)
+        if new:
+            self.welcome(new)
+            self.regroup()
         return self._ports[:count]
 
     def send(self, port: FencedPort, frame: bytes) -> None:
