@@ -1,0 +1,311 @@
+"""What a traced Host tells, word for word: captures and reports are made of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.frames import GROUPS, ethernet
+from harness.lan import FrameRefused, Layout
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import MEGAPACKET, NUM_SKBS, SEND_PAGES
+from harness.lguest.events import (
+    Copied,
+    Dropped,
+    Event,
+    Killed,
+    Message,
+    Point,
+    RawSend,
+    Received,
+    Refused,
+    Transmitted,
+    Warned,
+)
+from harness.lguest.guest import Guest
+from harness.lguest.host import EPOCH_NS, STEP_NS
+from harness.lguest.launcher import HOST_SLOT
+from harness.lguest.tap import MemoryTap
+from testcases.raw import ARRAY, END, ROOM, STRUCTURE
+
+SOME_TIME = EPOCH_NS + 2 * STEP_NS
+
+
+def told(lguest: LguestLan) -> list[Event]:
+    """The events so far, and none of them twice."""
+    events = list(lguest.host.events)
+    lguest.host.events.clear()
+    return events
+
+
+def test_a_unicast_and_its_interrupt(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    assert told(lguest) == []
+    frame = ethernet(owner.address, sender.address, size=100)
+    sender.transmit(frame)
+    now = SOME_TIME + STEP_NS
+    assert told(lguest) == [
+        Transmitted(now, 1, 0, frame, 1, 1),
+        Copied(now, 1, 4, 2, 0, 100, ""),
+    ]
+    lguest.settle()
+    assert told(lguest) == [Received(now + STEP_NS, 2, 1, 0, frame, True, owner.address)]
+
+
+def test_a_full_ring_is_tried_twice(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address)
+    for _ in range(NUM_SKBS):
+        sender.transmit(frame)
+    told(lguest)
+    sender.transmit(frame)
+    now = SOME_TIME + 9 * STEP_NS
+    full = Copied(now, 1, 4, 2, None, 0, "no free buffer")
+    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), full, full]
+
+
+def test_a_slot_without_buffers(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    lguest.pages.publish(5, bytes.fromhex("020099000000"))
+    frame = ethernet(bytes.fromhex("020099000000"), sender.address)
+    sender.transmit(frame)
+    now = EPOCH_NS + 2 * STEP_NS
+    nobody = Copied(now, 1, 20, None, None, 0, "nobody has bound buffers to this slot")
+    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), nobody]
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        (6, "runt: 6 bytes, dropped by the receiver"),
+        (13, "runt: 13 bytes, dropped by the receiver"),
+    ],
+)
+def test_a_runt(lguest: LguestLan, size: int, reason: str) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address, size=size)
+    sender.transmit(frame)
+    told(lguest)
+    lguest.settle()
+    reason = f"runt: {size} bytes, dropped by the receiver"
+    assert told(lguest) == [Dropped(SOME_TIME + 2 * STEP_NS, 2, 1, 0, frame, reason)]
+
+
+def test_a_giant(lguest: LguestLan) -> None:
+    (owner,) = lguest.open_devices(1)
+    owner.guest.memory.write(owner.ring, (2000).to_bytes(4, "little"))
+    assert owner.receive()
+    (event,) = told(lguest)
+    assert isinstance(event, Dropped)
+    assert len(event.frame) == 1514
+    assert event.reason == "giant: 2000 bytes, dropped by the receiver"
+
+
+def test_a_failed_refill_of_the_repaired_driver(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address)
+    sender.transmit(frame)
+    told(lguest)
+    owner.guest.memory_left = 0
+    lguest.settle()
+    now = SOME_TIME + 2 * STEP_NS
+    message = Message(now, 2, "eth0: could not fill slot 0")
+    if lguest.host.defects.failed_refill_leaves_hole:
+        assert told(lguest) == [message, Received(now, 2, 1, 0, frame, True, owner.address)]
+    else:
+        reason = "no memory for a fresh buffer"
+        assert told(lguest) == [message, Dropped(now, 2, 1, 0, frame, reason)]
+
+
+@pytest.mark.parametrize(
+    ("layout", "size", "reason"),
+    [
+        (Layout(5, 0, ((55, 0),)), 60, "its linear part of 5 bytes is too short for a destination"
+         " (DLV-10)"),
+        (Layout(offset=4096), 60, "a linear part cannot start at 4096 in a page"),
+        (Layout(offset=-1), 60, "a linear part cannot start at -1 in a page"),
+        (Layout(60, 0, ((1, 0),)), 60, "linear part and fragments do not add up to its 60 bytes"),
+        (Layout(14, 0, ((46, 4051),)), 60, "a fragment of 46 bytes at 4051 does not lie in one page"
+         " (SEC-1)"),
+        (Layout(14, 0, ((1, 0),) * SEND_PAGES), 14 + SEND_PAGES,
+         "it lies in 42 pages, and the Guest keeps 41 for sending"),
+        (Layout(14, 4090, ((1, 0),) * (SEND_PAGES - 1)), 13 + SEND_PAGES,
+         "it lies in 42 pages, and the Guest keeps 41 for sending"),
+        (Layout(), 65_536, "65536 bytes is more than the 65535 of the largest packet"),
+    ],
+)  # fmt: skip
+def test_a_refused_frame(lguest: LguestLan, layout: Layout, size: int, reason: str) -> None:
+    sender, owner = lguest.ports(2)
+    frame = ethernet(owner, sender, size=size)
+    with pytest.raises(FrameRefused) as refusal:
+        sender.send(frame, layout)
+    assert str(refusal.value) == f"eth0 of Guest 1 cannot send this frame: {reason}"
+    assert told(lguest) == [Refused(SOME_TIME + STEP_NS, 1, 0, frame, reason)]
+
+
+def test_as_many_fragments_as_there_are_pages_are_sent(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address, size=13 + SEND_PAGES)
+    assert sender.transmit(frame, 14, 0, [(1, 0)] * (SEND_PAGES - 1)) == 0
+    assert told(lguest)[0] == Transmitted(SOME_TIME + STEP_NS, 1, 0, frame, SEND_PAGES, 16)
+
+
+def test_a_closed_device_and_a_killed_guest_refuse(lguest: LguestLan) -> None:
+    sender, owner = lguest.ports(2)
+    frame = ethernet(owner, sender)
+    sender.close()
+    with pytest.raises(FrameRefused, match=r"cannot send this frame: the device is not open$"):
+        sender.send(frame)
+    sender.open()
+    lguest.host.kill(sender.device.guest, "why not")
+    with pytest.raises(FrameRefused, match=r"^Guest 1 was killed \(why not\): it runs no more$"):
+        sender.send(frame)
+
+
+def test_a_raw_send_and_what_its_list_names(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    memory = sender.guest.memory
+    memory.write(ROOM, b"abcdef")
+    memory.write(STRUCTURE + 4, dma.pack([(ROOM, 2), (ROOM + 3, 3)]))
+    key = sender.peer_key(owner.slot)
+    assert sender.guest.send_dma(key, STRUCTURE) == 5
+    now = SOME_TIME + STEP_NS
+    assert told(lguest) == [RawSend(now, 1, key, b"abdef"), Copied(now, 1, 4, 2, 0, 5, "")]
+    memory.write(STRUCTURE + 4, dma.pack([(ROOM, 4097)]))
+    assert sender.guest.send_dma(key, STRUCTURE) == 0
+    now += STEP_NS
+    assert told(lguest) == [
+        RawSend(now, 1, key, b""),
+        Killed(now, 1, f"bad DMA entry: 4097@{ROOM:#x}"),
+        Copied(now, 1, 4, 2, 1, 0, "the sender's section list is bad"),
+    ]
+
+
+def test_a_receiver_with_a_bad_list_or_no_room(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address)
+    owner.guest.memory.write(owner.ring + 4, dma.pack([]))
+    sender.transmit(frame)
+    now = SOME_TIME + STEP_NS
+    no_room = Copied(now, 1, 4, 2, 0, 0, "the receive buffer has no room")
+    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), no_room]
+    owner.guest.memory.write(owner.ring + 4, dma.pack([(ROOM + 1, 4096)]))
+    sender.transmit(frame)
+    now += STEP_NS
+    assert told(lguest) == [
+        Transmitted(now, 1, 0, frame, 1, 1),
+        Killed(now, 2, f"bad DMA entry: 4096@{ROOM + 1:#x}"),
+        Copied(now, 1, 4, 2, 0, 0, "the receiver's section list is bad"),
+    ]
+
+
+def test_an_array_outside_memory(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    owner.close()
+    assert owner.guest.bind_dma(owner.key, END - 50, 1, 3)
+    lguest.pages.publish(owner.slot, owner.address)
+    frame = ethernet(owner.address, sender.address)
+    told(lguest)
+    sender.transmit(frame)
+    now = lguest.host.now
+    assert told(lguest) == [
+        Transmitted(now, 1, 0, frame, 1, 1),
+        Killed(now, 2, "bad address in registered DMA struct"),
+        Copied(now, 1, 4, 2, None, 0, "the receiver's array is outside its memory"),
+    ]
+    assert not owner.guest.pending
+
+
+def test_what_is_sent_to_the_launcher(lguest: LguestLan) -> None:
+    tap = MemoryTap()
+    network = lguest.host_network(9, tap)
+    device = network.device
+    assert device.open() == 0
+    frame = ethernet(tap.address, device.address)
+    device.transmit(frame)
+    now = EPOCH_NS + 2 * STEP_NS
+    copied = Copied(now, 9, HOST_SLOT, None, None, 60, "")
+    assert told(lguest) == [Transmitted(now, 9, 1, frame, 1, 1), copied]
+    device.transmit(frame[:13])
+    now += STEP_NS
+    refused = Copied(now, 9, HOST_SLOT, None, None, 0, "the TAP refused 13 bytes")
+    assert told(lguest) == [Transmitted(now, 9, 1, frame[:13], 1, 1), refused]
+
+
+def test_what_comes_from_the_launcher(lguest: LguestLan) -> None:
+    tap = MemoryTap()
+    network = lguest.host_network(9, tap)
+    device = network.device
+    frame = ethernet(device.address, tap.address)
+    tap.feed(frame)
+    assert not network.input()
+    now = EPOCH_NS + STEP_NS
+    why = "the Guest has bound no buffers: read and thrown away"
+    thrown = Copied(now, None, 4, 9, None, 0, why)
+    assert told(lguest) == [thrown]
+    assert device.open() == 0
+    device.transmit(ethernet(tap.address, device.address))
+    device.close()
+    told(lguest)
+    tap.feed(frame)
+    assert not network.input()
+    now = lguest.host.now
+    warned = Warned(now, 9, "network: no dma buffer!")
+    assert told(lguest) == [warned, thrown._replace(time=now)]
+    assert device.open() == 0
+    tap.feed(frame)
+    tap.feed(ethernet(device.address, tap.address, size=2000))
+    assert network.input()
+    assert network.input()
+    assert not network.input()
+    now = lguest.host.now
+    assert told(lguest) == [
+        Copied(now - STEP_NS, None, 4, 9, 0, 60, ""),
+        Copied(now, None, 4, 9, 1, 1514, "longer than the buffer"),
+    ]
+
+
+def test_a_key_that_nobody_watches(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    sender.guest.memory.write(STRUCTURE + 4, dma.pack([(ROOM, 60)]))
+    assert sender.guest.send_dma(ARRAY, STRUCTURE) == 0
+    now = EPOCH_NS + 2 * STEP_NS
+    warned = Warned(now, 1, f"Pending dma {STRUCTURE:#x}, key {ARRAY:#x}")
+    assert told(lguest) == [RawSend(now, 1, ARRAY, bytes(60)), warned]
+
+
+def test_every_point_is_passed_with_its_guest(lguest: LguestLan) -> None:
+    passed: list[tuple[Point, int]] = []
+
+    def note(point: Point, guest: Guest) -> None:
+        passed.append((point, guest.id))
+
+    sender, owner, third = (lguest.device(slot) for slot in range(3))
+    lguest.host.interleave = note
+    assert sender.open() == 0
+    listed = [(Point.LISTED, 1)] * NUM_SKBS
+    assert passed == [(Point.PUBLISHED, 1), *listed, (Point.FILLED, 1)]
+    assert owner.open() == third.open() == 0
+    passed.clear()
+    sender.transmit(ethernet(GROUPS["broadcast"], sender.address))
+    assert passed == [(Point.ADDRESSED, 1), (Point.COPIED, 1)] * 2
+    passed.clear()
+    owner.guest.interrupt()
+    assert passed == [(Point.TAKEN, 2), (Point.LISTED, 2)]
+    passed.clear()
+    owner.close()
+    assert passed == [(Point.UNPUBLISHED, 2), (Point.UNBOUND, 2)]
+    assert owner.is_open is False
+
+
+def test_a_megapacket_is_told_for_each_receiver_also_when_others_act(lguest: LguestLan) -> None:
+    sender, *others = lguest.open_devices(4)
+    lguest.host.interleave = lambda *_: None
+    frame = ethernet(GROUPS["broadcast"], sender.address, size=14 + 16)
+    sender.transmit(frame, 14, 0, [(1, 0)] * 16)
+    sender.transmit(frame[:-1], 14, 0, [(1, 0)] * 15)
+    said = [each for each in told(lguest) if isinstance(each, Message)]
+    assert [each.text for each in said] == [MEGAPACKET] * 3
+    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (3, 3)
+    assert sender.counters.tx_bytes == 3 * 29
+    assert all(device.guest.pending for device in others)
