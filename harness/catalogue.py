@@ -78,7 +78,8 @@ class _Catcher:
             listed.append(test)
 
 
-def _pytest(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
+def run_suite(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
+    """Run pytest on the suite with a plugin; SuiteError for any other exit code."""
     said = io.StringIO()
     with resources.as_file(resources.files("testcases")) as folder:
         ignored = [f"--ignore={folder / each}" for each in OTHER_TESTS]
@@ -92,7 +93,7 @@ def _pytest(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) ->
 def tests_of_rules() -> dict[str, list[str]]:
     """Rule id to the node ids of its tests, parameters left out, in order of collection."""
     collector = _Collector()
-    _pytest(["--collect-only"], collector, [0])
+    run_suite(["--collect-only"], collector, [0])
     return collector.tests
 
 
@@ -108,5 +109,5 @@ def catches(workers: int) -> dict[str, Catch]:
         "-n",
         str(workers),
     ]
-    _pytest(arguments, catcher, [0, 1])
+    run_suite(arguments, catcher, [0, 1])
     return catcher.catches

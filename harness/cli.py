@@ -60,6 +60,11 @@ def lans() -> None:
 
     for name in registry.LANS:
         click.echo(f"{name:<44}  {registry.describe(name)}")
+        why_not = registry.missing(name)
+        if why_not is not None:
+            click.echo(f"{'':<44}  cannot run here: {why_not}")
+    for prefix in registry.USERS:
+        click.echo(f"{prefix + '...':<44}  Your own: see fixtures/lans/README.md.")
     for name, broken in BROKEN.items():
         click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
 
@@ -107,6 +112,21 @@ def rules(coverage: bool, workers: int) -> None:
         counted = f"{len(RULES)} rules, {sum(map(len, tests.values()))} tests, {len(caught)}"
         click.echo(f"{counted} broken LANs, {len(holes)} holes")
         sys.exit(EXIT_DISAGREES if holes else 0)
+
+
+@main.command()
+@click.option("--lan", "lans", multiple=True, required=True, help="A LAN; give several.")
+@click.option("--workers", default=2, show_default=True, help="Processes that run them.")
+def matrix(lans: tuple[str, ...], workers: int) -> None:
+    """Run the suite on several LANs, and print rule by LAN as a Markdown table."""
+    from harness.catalogue import SuiteError
+    from harness.matrix import table
+
+    try:
+        click.echo(table(lans, workers))
+    except SuiteError as error:
+        click.echo(f"the suite cannot be run:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
 
 
 if __name__ == "__main__":

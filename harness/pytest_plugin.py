@@ -104,7 +104,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pytrace=False,
         )
     if "lan_name" in metafunc.fixturenames:
-        metafunc.parametrize("lan_name", _lans(metafunc.config), scope="module")
+        names = _lans(metafunc.config)
+        metafunc.parametrize("lan_name", names, ids=names, scope="module")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -198,6 +199,9 @@ class _Pool:
 
     def borrow(self, name: str) -> Lan:
         if name not in self.lans:
+            why_not = registry.missing(name)
+            if why_not is not None:
+                pytest.skip(f"{name} cannot run here: {why_not}")
             self.lans[name] = registry.make(name)
         return self.lans[name]
 
@@ -342,11 +346,16 @@ def pytest_runtest_makereport(
         report.user_properties.append((_OUTCOME, "unsupported"))
         if hasattr(report, "wasxfail"):
             del report.wasxfail
+    elif isinstance(error, LanError) and not _simulated(_lan_of(item) or "lguest"):
+        report.longrepr = str(error)  # a user's LAN did that: a line says it, no traceback
     elif hasattr(report, "wasxfail") and report.skipped:
         report.user_properties.append((_OUTCOME, "deviation"))
     elif report.skipped and strict and _lan_of(item) is not None:
         report.outcome = "failed"
         report.longrepr = f"unexpected skip, under --strict: {error}"
+    if _lan_of(item) is not None and (call.when == "call" or not report.passed):
+        report.user_properties.append(("rule", ", ".join(rule_ids(item))))
+        report.user_properties.append(("lan", _lan_of(item)))
     if call.when == "call":
         item.stash[_CALL] = report
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):

@@ -8,7 +8,7 @@ from harness.frames import GROUPS, ethernet
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
-from harness.lguest.driver import MEGAPACKET, NUM_SKBS, SEND_PAGES
+from harness.lguest.driver import MEGAPACKET, NUM_SKBS, SEND_PAGES, STEP_NS
 from harness.lguest.events import (
     Copied,
     Dropped,
@@ -23,7 +23,7 @@ from harness.lguest.events import (
     Warned,
 )
 from harness.lguest.guest import Guest
-from harness.lguest.host import EPOCH_NS, STEP_NS
+from harness.lguest.host import EPOCH_NS
 from harness.lguest.launcher import HOST_SLOT
 from harness.lguest.tap import MemoryTap
 from testcases.raw import ARRAY, END, ROOM, STRUCTURE

@@ -237,12 +237,12 @@ def name_of(device: NetDevice) -> str:
 
 
 def lguest(start_ns: int = EPOCH_NS) -> LguestLan:
-    """Lguest as shipped in Linux 2.6.23."""
+    """The lguest LAN as shipped in Linux 2.6.23."""
     return LguestLan("lguest", AS_SHIPPED, start_ns=start_ns)
 
 
 def repaired(start_ns: int = EPOCH_NS) -> LguestLan:
-    """Lguest with its known defects mended."""
+    """The lguest LAN with its known defects mended."""
     return LguestLan("lguest-repaired", REPAIRED, start_ns=start_ns)
 
 

@@ -66,6 +66,30 @@ LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
 )
 """Name to what makes the LAN; the maker's docstring says what it is."""
 
+
+def _command(text: str) -> Callable[[], Lan]:
+    from harness.lans import command
+
+    return command.maker(text)
+
+
+def _stream(text: str) -> Callable[[], Lan]:
+    from harness.lans import unix_stream
+
+    return unix_stream.maker(text)
+
+
+def _python(text: str) -> Callable[[], Lan]:
+    from harness.lans import python_class
+
+    return python_class.maker(text)
+
+
+USERS: Mapping[str, Callable[[str], Callable[[], Lan]]] = MappingProxyType(
+    {"command:": _command, "stream:": _stream, "python:": _python}
+)
+"""Prefix of a LAN of the user's own to what takes the rest of its name to a maker."""
+
 BROKEN_PREFIX = "broken:"
 """Before the name of a LAN that is wrong on purpose."""
 
@@ -83,7 +107,29 @@ def maker(name: str) -> Callable[[], Lan]:
             return found.make
     elif name in LANS:
         return LANS[name]
-    raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}, broken:NAME")
+    for prefix, users in USERS.items():
+        if name.startswith(prefix):
+            return users(name.removeprefix(prefix))
+    own = "broken:NAME, command:CMD, stream:PATH, python:MODULE:CLASS"
+    raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}, {own}")
+
+
+def missing(name: str) -> str | None:
+    """Why a LAN cannot run here, and what to install, in a line; None if it can."""
+    if name in ("bridge", "bridge-tap", "macvlan"):
+        from harness.lans import bridge
+
+        ask = {"bridge-tap": bridge.missing_tap, "macvlan": bridge.missing_macvlan}
+        return ask.get(name, bridge.missing)()
+    if name in ("vde", "vde-hub"):
+        from harness.lans import vde
+
+        return vde.missing()
+    if name == "qemu-hub":
+        from harness.lans import qemu
+
+        return qemu.missing()
+    return None
 
 
 def expand(names: Iterable[str]) -> list[str]:

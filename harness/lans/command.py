@@ -1,0 +1,260 @@
+"""``command:CMD``, a LAN that is a program of the user's.
+
+The harness starts it (its words are split as a shell would, and no shell is asked), makes
+it a private directory and talks to it in JSON lines on its standard input and output, as
+``harness.lans.contract`` says. Each port is a Unix stream socket that the program listens
+on in that directory; frames cross it in QEMU's stream framing. What the program cannot do
+follows from the features and limits that it declares, and from nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
+from harness.lans import contract
+from harness.lans.fence import FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.program import NoAnswer, Program, shown
+from harness.lans.stream import StreamSocket, connected_to
+from harness.lans.transport import Transport
+
+ANSWER_LIMIT_S = 5.0
+"""How long an answer may take."""
+
+QUIET_S = 0.1
+"""How long a LAN that declares itself unordered must be quiet after a fence."""
+
+_TOLD = "command "
+
+
+class Dialogue:
+    """The conversation with the program."""
+
+    def __init__(self, words: Sequence[str], limit_s: float) -> None:
+        self.title = f"command {shlex.join(words)!r}"
+        self.in_trouble = False
+        self._limit_s = limit_s
+        try:
+            self._program = Program(words)
+        except LanError as error:
+            raise LanError(f"{self.title}: {error}") from None
+        try:
+            self.declared = self._start()
+        except BaseException:
+            self._program.close()
+            raise
+
+    def _start(self) -> contract.Declared:
+        told = self.ask("start", contract=contract.VERSION, directory=str(self._program.directory))
+        try:
+            declared = contract.declared(told)
+        except contract.BadAnswer as error:
+            raise self._bad("start", str(error)) from None
+        made_up = f"made-up-{secrets.token_hex(4)}"
+        for word in (made_up, *sorted(declared.features)):
+            claims = self.ask("feature", feature=word)["has"]
+            if claims and word == made_up:
+                raise self._bad("feature", f"it claims {word!r}, which the harness made up")
+            if not claims and word != made_up:
+                raise self._bad("feature", f"it declares {word!r}, and asked for it says no")
+        return declared
+
+    def ask(self, message: str, **fields: object) -> dict[str, Any]:
+        """Its answer to a message."""
+        try:
+            self._program.tell(contract.request(message, **fields))
+            line = self._program.hear(self._limit_s)
+        except NoAnswer as error:
+            raise self._bad(message, str(error), Inconclusive) from None
+        try:
+            return contract.answer(message, line)
+        except contract.Refusal as error:
+            raise self._bad(message, f"it refused: {error}") from None
+        except contract.BadAnswer as error:
+            raise self._bad(message, f"{error}: {shown(line)}") from None
+
+    def join(self, number: int, mac: bytes) -> Callable[[], socket.socket]:
+        """Have a port made: what connects to it."""
+        told = self.ask("port", port=number, mac=mac.hex(":"))["socket"]
+        if Path(told).parent != self._program.directory:
+            raise self._bad("port", f"socket {told!r} is not in {self._program.directory}")
+
+        def connected() -> socket.socket:
+            try:
+                return connected_to(told)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise self._bad(f"port {number}", f"socket {told!r}: {reason}") from None
+
+        return connected
+
+    def _bad(self, message: str, what: str, kind: type[LanError] = LanError) -> LanError:
+        return self.told(kind(f"{message}: {what}"))
+
+    def told(self, error: LanError) -> LanError:
+        """The error with the command that is to blame, and the last that it said."""
+        if isinstance(error, FrameRefused | Unsupported):
+            return error
+        self.in_trouble = True
+        if str(error).startswith(_TOLD):
+            return error
+        end = self._program.end()
+        ended = f"; {end}" if end and end not in str(error) else ""
+        return type(error)(f"{self.title}: {error}{ended}; {self._program.last_words()}")
+
+    def close(self) -> None:
+        """Stop the program; LanError if it does not end well, unless it was in trouble before."""
+        try:
+            if not self.in_trouble:
+                self.ask("stop")
+                self._program.hang_up()
+                end = self._program.end(self._limit_s)
+                if end is None:
+                    raise self._bad("stop", f"it did not end within {self._limit_s:g} s")
+                if end not in ("it has ended with exit code 0", "it has ended"):
+                    raise self._bad("stop", end)
+        finally:
+            self.in_trouble = True
+            self._program.close()
+
+
+class CommandPort(StreamSocket):
+    """A port of the program."""
+
+    def __init__(self, name: str, number: int, mac: bytes, dialogue: Dialogue) -> None:
+        self._title = name
+        self._number = number
+        self._dialogue = dialogue
+        self._promiscuous = False
+        super().__init__(name, dialogue.join(number, mac))
+
+    def send(self, frame: bytes) -> None:
+        limits = self._dialogue.declared
+        if not limits.shortest <= len(frame) <= limits.longest:
+            raise FrameRefused(
+                f"{self._title}: {len(frame)} bytes, and the LAN takes {limits.shortest} to"
+                f" {limits.longest}"
+            )
+        super().send(frame)
+
+    def listen_to_all(self, on: bool) -> None:
+        features = self._dialogue.declared.features
+        if "promiscuous" not in features:
+            if on and "filters-at-sender" in features:
+                raise Unsupported(f"{self._title}: the LAN does not declare 'promiscuous'")
+        elif on != self._promiscuous:
+            self._dialogue.ask("promiscuous", port=self._number, on=on)
+            self._promiscuous = on
+
+    def unplug(self) -> None:
+        self._dialogue.ask("close", port=self._number)
+        super().unplug()
+
+    def plug(self) -> None:
+        self._dialogue.ask("open", port=self._number)
+        super().plug()
+
+
+class CommandPlant:
+    """The program, as what makes ports."""
+
+    one_cpu = False
+
+    def __init__(self, words: Sequence[str], limit_s: float) -> None:
+        self.dialogue = Dialogue(words, limit_s)
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:
+        return CommandPort(name, number, mac, self.dialogue)
+
+    def close(self) -> None:
+        self.dialogue.close()
+
+
+class CommandLan(FencedLan):
+    """The program, as a LAN; what goes wrong on it is told with its last words."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        answer_s: float = ANSWER_LIMIT_S,
+        fence_s: float = FENCE_LIMIT_S,
+    ) -> None:
+        plant = CommandPlant(words, answer_s)
+        self._dialogue = plant.dialogue
+        self.declared = plant.dialogue.declared
+        self.waited_s = 0.0
+        """How long was waited for a LAN that is not ordered, in all."""
+        name = f"{self.declared.name} {self.declared.version} (command:{shlex.join(words)})"
+        super().__init__(name, self.declared.traits(), plant, fence_s)
+
+    def ports(self, count: int) -> Sequence[FencedPort]:
+        if count > self.declared.ports:
+            raise Unsupported(f"{self.name}: has {self.declared.ports} ports")
+        return super().ports(count)
+
+    def send(self, port: FencedPort, frame: bytes) -> None:
+        try:
+            super().send(port, frame)
+        except LanError as error:
+            raise self._dialogue.told(error) from None
+
+    def settle(self) -> None:
+        try:
+            super().settle()
+            if not self.traits.ordered:
+                self._wait()
+        except LanError as error:
+            raise self._dialogue.told(error) from None
+
+    def welcome(self, newcomers: Sequence[FencedPort]) -> None:
+        try:
+            super().welcome(newcomers)
+        except LanError as error:
+            raise self._dialogue.told(error) from None
+
+    def regroup(self) -> None:
+        try:
+            super().regroup()
+        except LanError as error:
+            raise self._dialogue.told(error) from None
+
+    def _wait(self) -> None:
+        """What a fence overtook comes before the LAN has been quiet for a while."""
+        began = time.monotonic()
+        plugged = [port for port in self._ports if port.is_open]
+        waiting = select.poll()
+        for port in plugged:
+            waiting.register(port.transport, select.POLLIN)
+        while waiting.poll(1000 * QUIET_S):
+            for port in plugged:
+                self.read(port)
+            if time.monotonic() - began > self._limit_s:
+                raise Inconclusive(f"{self.name}: frames keep coming, {self._limit_s:g} s long")
+        self.waited_s += time.monotonic() - began
+
+
+def maker(command: str) -> Callable[[], Lan]:
+    """What starts a command; LanError for one that cannot be."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise LanError(f"command {command!r}: {error}") from None
+    if not words:
+        raise LanError("command:CMD needs a command")
+    if shutil.which(words[0]) is None:
+        raise LanError(f"command {command!r}: no program {words[0]!r} that can be started")
+
+    def make() -> Lan:
+        """A program of the user's, asked on its standard input and output."""
+        return CommandLan(words)
+
+    return make

@@ -1,0 +1,111 @@
+"""``python:module:Class``: a Python class of the user's that is a ``harness.lan.Lan``.
+
+It is made without arguments. That it has all that ``Lan`` asks for, and its ports all that
+``Port`` does, is looked at before either is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from harness.lan import Lan, LanError, Port, Record, Traits
+
+
+class UsersLan:
+    """A LAN of the user's class, whose ports are looked at when they are first asked for."""
+
+    def __init__(self, title: str, lan: Lan) -> None:
+        self._title = title
+        self._lan = lan
+        self._seen = 0
+
+    @property
+    def name(self) -> str:
+        return self._lan.name
+
+    @property
+    def traits(self) -> Traits:
+        return self._lan.traits
+
+    def ports(self, count: int) -> Sequence[Port]:
+        ports = self._lan.ports(count)
+        if len(ports) != count:
+            raise LanError(f"{self._title}: ports({count}) gave {len(ports)}")
+        for port in ports[self._seen :]:
+            if lacks := _lacking(port, Port):
+                raise LanError(f"{self._title}: its port {port!r} lacks {lacks}")
+        self._seen = max(self._seen, count)
+        return ports
+
+    def settle(self) -> None:
+        self._lan.settle()
+
+    def interfaces(self) -> Sequence[tuple[str, bytes]]:
+        return self._lan.interfaces()
+
+    def records(self) -> Sequence[Record]:
+        return self._lan.records()
+
+    def close(self) -> None:
+        self._lan.close()
+
+
+def maker(where: str) -> Callable[[], Lan]:
+    """What makes a LAN of a class; LanError for a class that cannot be had."""
+    module, colon, name = where.partition(":")
+    if not (module and colon and name):
+        raise LanError(f"python:{where}: should be python:MODULE:CLASS")
+    title = f"python:{where}"
+    found = _class(title, module, name)
+
+    def make() -> Lan:
+        """A Python class of the user's."""
+        try:
+            lan = found()
+        except Exception as error:
+            raise LanError(f"{title} cannot be made: {_said(error)}") from error
+        if lacks := _lacking(lan, Lan):
+            raise LanError(f"{title} lacks {lacks}")
+        if not isinstance(lan.traits, Traits):
+            raise LanError(f"{title}: its traits are {lan.traits!r}, not a harness.lan.Traits")
+        return UsersLan(title, lan)
+
+    return make
+
+
+def _class(title: str, module: str, name: str) -> Callable[[], Any]:
+    here = os.getcwd()  # noqa: PTH109  # as a string it goes into sys.path
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise LanError(f"{title}: there is no module {error.name!r}") from None
+    except Exception as error:
+        raise LanError(f"{title}: {module} cannot be imported: {_said(error)}") from error
+    if found is None:
+        raise LanError(f"{title}: {module} has no {name!r}")
+    if not isinstance(found, type):
+        raise LanError(f"{title}: {name} is no class, but {found!r}")
+    return found
+
+
+def _lacking(made: object, protocol: type) -> str:
+    """Names of a protocol that an object does not have, or cannot call as it should."""
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    missing = []
+    for name in names:
+        asked = vars(protocol)[name]
+        has = hasattr(made, name) and (callable(getattr(made, name)) or not callable(asked))
+        if not has:
+            missing.append(name)
+    return ", ".join(missing)
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
