@@ -148,8 +148,8 @@ def test_a_stream_that_nobody_serves_is_told(folder: Path, pytester: Pytester, b
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (bytes(4), "port[12]: garbage framing at byte 0: a length of 0,"),
-        (b"\xff" * 4, "port[12]: garbage framing at byte 0: a length of 4294967295,"),
+        (bytes(4), "port[123]: garbage framing at byte 0: a length of 0,"),
+        (b"\xff" * 4, "port[123]: garbage framing at byte 0: a length of 4294967295,"),
     ],
 )
 def test_garbage_on_a_stream_names_the_port_and_the_byte(
@@ -229,7 +229,7 @@ def test_a_class_that_is_not_a_lan_is_told(
     pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
     result.stdout.fnmatch_lines(
-        [f"*LanError: python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"]
+        [f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"]
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
