@@ -228,9 +228,7 @@ def test_a_class_that_is_not_a_lan_is_told(
     assert change in CLASS
     pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
-    result.stdout.fnmatch_lines(
-        [f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"]
-    )
+    result.stdout.fnmatch_lines([f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
