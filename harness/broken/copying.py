@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from harness.broken.base import Broken
-from harness.broken.hooks import OtherMemory, list_at, listed_bytes, used_len
+from harness.broken.hooks import OtherMemory, list_at, listed_bytes, next_buffer, used_len
 from harness.lans.lguest import Parts
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE, Section
@@ -95,7 +95,7 @@ class _CursorMovesTwice(Host):
 
 class _CursorBehindTheUsed(Host):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
-        before, index = binding.cursor, self.free_buffer(binding)
+        before, index = binding.cursor, next_buffer(self, binding)
         full = super().transfer(sender, binding, address)
         if binding.cursor != before and index is not None:
             binding.cursor = (index + 1) % binding.count
@@ -263,7 +263,7 @@ class _RefusesToCut(Host):
 
 class _ReceiverToldWhatWasSent(Host):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
-        index = self.free_buffer(binding)
+        index = next_buffer(self, binding)
         full = super().transfer(sender, binding, address)
         if index is not None and used_len(sender, address):
             at = binding.array + index * dma.SIZE
@@ -402,14 +402,14 @@ class _JudgesEarly(Host):
 
 class _JudgesSenderFirst(_JudgesEarly):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
-        if self.free_buffer(binding) is not None:
+        if next_buffer(self, binding) is not None:
             self.judge(sender, address)
         return sender.dead is None and super().transfer(sender, binding, address)
 
 
 class _JudgesAgainstAFullRing(_JudgesEarly):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
-        if self.free_buffer(binding) is None:
+        if next_buffer(self, binding) is None:
             self.judge(sender, address)
         return super().transfer(sender, binding, address)
 
@@ -423,7 +423,7 @@ class _JudgesWithoutReceiver(_JudgesEarly):
 
 class _CopiesBeforeJudging(Host):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
-        index = self.free_buffer(binding)
+        index = next_buffer(self, binding)
         listed = list_at(sender, address)
         if index is not None:
             try:

@@ -9,7 +9,7 @@ from harness.lguest import dma
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import GuestMemory
+from harness.lguest.memory import BadArray, Binding, GuestMemory
 
 
 class AfterTransmit(NetDevice):
@@ -59,3 +59,11 @@ def used_len(guest: Guest, address: int) -> int:
     if not guest.memory.inside(address, 4):
         return 0
     return int.from_bytes(guest.memory.read(address, 4), "little")
+
+
+def next_buffer(host: Host, binding: Binding) -> int | None:
+    """The buffer that a transfer will use; None too where the array is out of memory."""
+    try:
+        return host.free_buffer(binding)
+    except BadArray:
+        return None
