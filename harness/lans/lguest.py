@@ -13,7 +13,7 @@ from harness.lan import Arrival, FrameRefused, LanError, Layout, Record, Traits
 from harness.lans.lguest_records import Recorder, name_of
 from harness.lguest.defects import AS_SHIPPED, REPAIRED, Defects
 from harness.lguest.driver import LARGEST_FRAME, NUM_SKBS, NetDevice
-from harness.lguest.events import ETH_ALEN, Received
+from harness.lguest.events import ETH_ALEN, Event, Received
 from harness.lguest.guest import Guest
 from harness.lguest.host import EPOCH_NS, Host
 from harness.lguest.launcher import HostNetwork, Launcher, SharedFile, check_pages
@@ -132,6 +132,7 @@ class LguestLan:
         self._next_slot = 0
         self._launchers: dict[int, Launcher] = {}
         self._recorder = Recorder(self.devices)
+        self._told = 0
 
     def device(
         self,
@@ -196,6 +197,12 @@ class LguestLan:
             if isinstance(each, Received)
             and (each.guest, each.slot) == (device.guest.id, device.slot)
         ]
+
+    def news(self) -> list[Event]:
+        """What happened on the Host since last asked."""
+        events = self.host.events
+        news, self._told = events[self._told :], len(events)
+        return news
 
     def ports(self, count: int) -> Sequence[LguestPort]:
         while len(self._ports) < count:
