@@ -300,7 +300,7 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     ]
     all_records, interfaces = lan.records(), lan.interfaces()
     records = [
-        each._replace(comments=(f"{ids} {outcome}", *each.comments)) for each in all_records[start:]
+        each._replace(comments=(ids, outcome, *each.comments)) for each in all_records[start:]
     ]
     path = _capture_path(item)
     content = capture.encode(interfaces, records, comments)

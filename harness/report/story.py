@@ -71,7 +71,7 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
     """The story of a capture, from packet ``first`` on."""
     steps: list[_Step] = []
     for packet in packets:
-        told = packet.comments[1:]
+        told = packet.told
         if packet.direction == "sent":
             steps.append(_Step(packet, [], told))
             continue
