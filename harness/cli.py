@@ -129,5 +129,32 @@ def matrix(lans: tuple[str, ...], workers: int) -> None:
         sys.exit(EXIT_BAD_INPUT)
 
 
+@main.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--from", "first", metavar="PACKET", default=1, help="Begin at that packet.")
+@click.option("--test", metavar="TEXT", default="", help="Only tests with that in their name.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with letters of ASCII only.")
+def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
+    r"""Print a capture as a sequence diagram: ports as lifelines, frames as arrows.
+
+    A cut frame is broken off (//), a dropped one ends in an x with the reason. Numbers are
+    those of the packets in Wireshark. Exit code: 0, or 2 if there is no such capture, it is
+    damaged, or nothing in it is asked for.
+
+    \b
+    Example:
+      lguest-harness show reports/captures/testcases/test_sections.py/*Megapacket*.pcapng
+      lguest-harness show reports/run.pcapng --test test_runt
+    """
+    from harness.report import show as shown
+    from harness.report.reader import BadCapture
+
+    try:
+        shown.print_all(capture, first, test, ascii_only=ascii_only)
+    except BadCapture as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
 if __name__ == "__main__":
     main(prog_name="lguest-harness")
