@@ -79,6 +79,19 @@ def encode(
     return b"".join(blocks)
 
 
+def annotated(packet: bytes, comment: str, after: int) -> bytes:
+    """A packet's block with one more comment, after the first ``after`` that it has."""
+    length = struct.unpack_from("<I", packet, 20)[0]
+    at = 28 + length + -length % 4
+    for _ in range(after):
+        code, size = struct.unpack_from("<HH", packet, at)
+        if code != COMMENT:
+            break
+        at += 4 + size + -size % 4
+    more = _options([(COMMENT, _text(comment))])[:-4]
+    return _block(PACKET, packet[8:at] + more + packet[at:-4])
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a capture over the one that may be there.
 

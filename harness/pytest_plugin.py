@@ -14,6 +14,7 @@ from harness import capture, deviations, pytest_results
 from harness.lan import Inconclusive, Lan, LanError, Unsupported
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
+from harness.pytest_one_capture import OneCapture
 from harness.rules import RULES, Rule
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write no captures, results or report (verdicts are the same)",
     )
 
+    group.addoption(
+        "--one-capture",
+        action="store_true",
+        help="at the end put the captures of all tests into one, run.pcapng, beside them",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -76,10 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
             registry.maker(name)
         except LanError as error:
             raise pytest.UsageError(f"--lan: {error}") from None
+    if config.getoption("one_capture") and config.getoption("no_captures"):
+        raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
     no_results = config.getoption("no_captures") or config.getoption("collectonly")
     if not no_results and not hasattr(config, "workerinput"):
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, "lguest-harness-results")
+        if config.getoption("one_capture"):
+            config.pluginmanager.register(
+                OneCapture(_reports(config)), "lguest-harness-one-capture"
+            )
 
 
 def _lans(config: pytest.Config) -> list[str]:

@@ -30,7 +30,8 @@ class BadCapture(Exception):
 class Packet(NamedTuple):
     """A packet of a capture; ``number`` counts from 1, ``time`` is nanoseconds since 1970.
 
-    In the capture of a test its first two comments are the test's rules and its outcome.
+    In the capture of a test its first two comments are the test's rules and its outcome;
+    in that of a run the third, of a test's first packet, is the test's name.
     """
 
     number: int
@@ -43,8 +44,11 @@ class Packet(NamedTuple):
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What became of it: its comments without the test's rules and outcome."""
-        return self.comments[2:] if _OUTCOMES.intersection(self.comments[1:2]) else self.comments
+        """What became of it: its comments without the test's rules, outcome and name."""
+        if not _OUTCOMES.intersection(self.comments[1:2]):
+            return self.comments
+        named = self.comments[2:3] and self.comments[2].startswith("test: ")
+        return self.comments[3:] if named else self.comments[2:]
 
     @property
     def dropped(self) -> bool:
