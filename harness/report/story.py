@@ -84,9 +84,11 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
         if packet.direction == "sent":
             steps.append(_Step(packet, [], told))
             continue
-        step = _sent_as(packet, steps)
+        alike = _sent_as(packet, steps)
+        # Of sends that are alike the first that this port has not seen arrives first.
+        step = next((each for each in alike if not each.reached(packet.port)), None)
         if step is None:
-            step = _Step(None, [], ())
+            step = _Step(alike[-1].packet if alike else None, [], (), again=bool(alike))
             steps.append(step)
         step.arrows.append(_arrow(packet, told))
     shown = [each for each in steps if each.last >= first][:MOST_STEPS]
@@ -113,6 +115,15 @@ class _Step:
     packet: Packet | None
     arrows: list[Arrow]
     told: tuple[str, ...]
+    again: bool = False
+    """It is a copy too many of what was sent before."""
+
+    @property
+    def stopped(self) -> str:
+        return "; ".join(each for each in self.told if each.startswith(REFUSED))
+
+    def reached(self, port: str) -> bool:
+        return any(each.to == port for each in self.arrows)
 
     @property
     def begins(self) -> str:
@@ -124,16 +135,20 @@ class _Step:
         return max(numbers + ([self.packet.number] if self.packet else []))
 
 
-def _sent_as(packet: Packet, steps: Sequence[_Step]) -> _Step | None:
-    """What a received frame was when it was sent: the last such frame, else one it begins."""
-    start = None
-    for step in reversed(steps):
-        if step.packet is not None and step.packet.frame.startswith(packet.frame):
+def _sent_as(packet: Packet, steps: Sequence[_Step]) -> list[_Step]:
+    """The sends that a received frame may be of: of all of it, else of one that it begins."""
+    whole: list[_Step] = []
+    starts: list[_Step] = []
+    for step in steps:
+        if step.stopped or step.again or step.packet is None:
+            continue
+        if step.packet.frame.startswith(packet.frame):
             if len(step.packet.frame) == packet.original_length:
-                return step
-            # A real LAN that cuts a frame does not tell how long it was.
-            start = start or (step if len(packet.frame) < len(step.packet.frame) else None)
-    return start
+                whole.append(step)
+            elif len(packet.frame) < len(step.packet.frame):
+                # A real LAN that cuts a frame does not tell how long it was.
+                starts.append(step)
+    return whole or starts
 
 
 def _arrow(packet: Packet, told: tuple[str, ...]) -> Arrow:
@@ -154,14 +169,14 @@ def _finished(step: _Step, ports: Sequence[str]) -> Step:
         what, length, port = "nobody sent this", arrow.length, ""
     else:
         what, length, port = kind(step.packet.frame), len(step.packet.frame), step.packet.port
-    refused = [each for each in step.told if each.startswith(REFUSED)]
     number = step.packet.number if step.packet else step.arrows[0].packet
+    if step.again:
+        what, number = "once more", step.arrows[0].packet
     lost, notes = _lost(step, number, length)
     found = [*step.arrows, *lost]
     arrows = tuple(each for each in found if each.to in ports)
     elsewhere = sum(each.packet != number for each in found if each.to not in ports)
-    stopped = "; ".join(refused)
-    return Step(port, what, length, number, arrows, stopped, notes, elsewhere)
+    return Step(port, what, length, number, arrows, step.stopped, notes, elsewhere)
 
 
 def _lost(step: _Step, number: int, length: int) -> tuple[list[Arrow], tuple[str, ...]]:
