@@ -84,6 +84,13 @@ def usual_place() -> Path:
     raise NoProfile("tshark does not say where profiles go: name a DIR")
 
 
+def advice(folder: Path) -> str:
+    """How to use a profile that lies there."""
+    if folder.absolute().parent.name == "profiles":
+        return f"use it with -C {folder.name} (wireshark, tshark)"
+    return "Wireshark finds it once it lies in `profiles`, in its configuration's directory"
+
+
 def write(folder: Path, *, replace: bool = False) -> list[Path]:
     """Write the profile, and return what it replaced.
 
