@@ -23,6 +23,12 @@ IF_NAME, IF_DESCRIPTION, IF_MAC, IF_TSRESOL = 2, 3, 6, 9
 USER_APPLICATION = 4
 NANOSECONDS = b"\x09"
 DIRECTIONS = {"received": 1, "sent": 2}
+RULES_AND_OUTCOME = 2
+"""Comments that come first in every packet of a test: its rules, and its outcome."""
+
+TEST = "test: "
+"""How the comment begins that names a test."""
+
 LONGEST_NAME = 150
 """Bytes in the longest file name; what is longer is cut and gets a hash."""
 

@@ -197,7 +197,7 @@ def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
 
     \b
     Example:
-      lguest-harness show reports/captures/testcases/test_sections.py/*Megapacket*.pcapng
+      lguest-harness show "reports/captures/testcases/test_slots.py/test_first[lguest].pcapng"
       lguest-harness show reports/run.pcapng --test test_runt
     """
     from harness.report import show as shown

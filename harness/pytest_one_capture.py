@@ -10,21 +10,24 @@ from harness.report import one_capture
 
 
 class OneCapture:
-    """Merges the captures at the end of a run, and says so."""
+    """Merges the captures at the end of a run, and says so.
 
-    def __init__(self, folder: Path) -> None:
+    ``shown`` is how the folder of the results is named to the user.
+    """
+
+    def __init__(self, folder: Path, shown: str) -> None:
         self._folder = folder
+        self._shown = f"{shown}/{one_capture.FILE_NAME}"
         self._told: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        path = self._folder / one_capture.FILE_NAME
         try:
             merged = one_capture.merge(self._folder)
         except OSError as error:
-            self._told = [f"{path}: {error.strerror}"]
+            self._told = [f"{self._shown}: {error.strerror}"]
             return
-        self._told = [f"{merged.tests} tests in {path}", *merged.problems]
+        self._told = [f"{merged.tests} tests in {self._shown}", *merged.problems]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._told:

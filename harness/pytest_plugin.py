@@ -91,9 +91,8 @@ def pytest_configure(config: pytest.Config) -> None:
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, _WRITER)
         if config.getoption("one_capture"):
-            config.pluginmanager.register(
-                OneCapture(_reports(config)), "lguest-harness-one-capture"
-            )
+            one = OneCapture(_reports(config), _shown(_reports(config), config))
+            config.pluginmanager.register(one, "lguest-harness-one-capture")
 
 
 def _lans(config: pytest.Config) -> list[str]:
@@ -308,7 +307,7 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     outcome = "failed" if report is None else pytest_results.word(report)
     ids = ", ".join(rule_ids(item)) or "no rule"
     comments = [
-        f"test: {item.nodeid}",
+        f"{capture.TEST}{item.nodeid}",
         f"verdict: {outcome}",
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in _rules(item)),
     ]

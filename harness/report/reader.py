@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from harness.capture import COMMENT, PACKET, SECTION
+from harness.capture import COMMENT, PACKET, RULES_AND_OUTCOME, SECTION, TEST
 from harness.lan import DROPPED, NOT_FOR_HOST
 from harness.results import Outcome
 
@@ -47,8 +47,13 @@ class Packet(NamedTuple):
         """What became of it: its comments without the test's rules, outcome and name."""
         if not _OUTCOMES.intersection(self.comments[1:2]):
             return self.comments
-        named = self.comments[2:3] and self.comments[2].startswith("test: ")
-        return self.comments[3:] if named else self.comments[2:]
+        return self.comments[RULES_AND_OUTCOME + bool(self.begins) :]
+
+    @property
+    def begins(self) -> str:
+        """The name of the test whose first packet it is, in the capture of a run; else ""."""
+        third = "".join(self.comments[RULES_AND_OUTCOME : RULES_AND_OUTCOME + 1])
+        return third.removeprefix(TEST) if third.startswith(TEST) else ""
 
     @property
     def dropped(self) -> bool:
@@ -75,9 +80,10 @@ def read(path: Path) -> list[Packet]:
 
 
 def sections(path: Path) -> Iterator[Section]:
-    """A capture, section by section; BadCapture unless every byte of it can be read.
+    """A capture, test by test; BadCapture unless every byte of it can be read.
 
-    Packets are numbered throughout, as Wireshark does it.
+    Packets are numbered throughout, as Wireshark does it. Of a test in the capture of a run
+    only those ports are known that have packets.
     """
     try:
         content = path.read_bytes()
@@ -99,7 +105,7 @@ def sections(path: Path) -> Iterator[Section]:
         if len(found.packets) != count:
             raise BadCapture(f"{path}: a packet after number {numbered} cannot be read")
         numbered += count
-        yield found
+        yield from _tests(found)
 
 
 def blocks(path: Path, content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -143,6 +149,20 @@ def _section(content: bytes, numbered: int) -> Section:
         )
         ports = tuple(_text(options.get("name", b"")) for _, _, options in reader.interfaces)
     return Section(_comments(content), ports, packets)
+
+
+def _tests(section: Section) -> Iterator[Section]:
+    """The capture of a run, cut where a test begins; that of a test as it is."""
+    starts = [n for n, packet in enumerate(section.packets) if packet.begins]
+    if not starts:
+        yield section
+        return
+    for start, end in zip(starts, [*starts[1:], len(section.packets)], strict=True):
+        packets = section.packets[start:end]
+        rules, outcome = packets[0].comments[:RULES_AND_OUTCOME]
+        about = (f"{TEST}{packets[0].begins}", f"verdict: {outcome}", f"rule: {rules}")
+        used = {each.port for each in packets}
+        yield Section(about, tuple(each for each in section.ports if each in used), packets)
 
 
 def _raw(reader: RawPcapNgReader) -> Iterator[tuple[bytes, Any]]:

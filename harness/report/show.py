@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from harness.capture import TEST
 from harness.report.reader import BadCapture, Section, sections
 from harness.report.terminal import can_draw, for_encoding, lines
 
@@ -43,6 +44,5 @@ def print_all(path: Path, first: int, test: str, *, ascii_only: bool) -> None:
 
 def _named(section: Section, test: str) -> bool:
     return not test or any(
-        each.startswith("test: ") and test in each.removeprefix("test: ")
-        for each in section.comments
+        each.startswith(TEST) and test in each.removeprefix(TEST) for each in section.comments
     )
