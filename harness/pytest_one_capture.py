@@ -20,7 +20,6 @@ class OneCapture:
         self._shown = f"{shown}/{one_capture.FILE_NAME}"
         self._told: list[str] = []
 
-    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         try:
             merged = one_capture.merge(self._folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -36,6 +37,8 @@ def show(path: Path, width: int, first: int = 1, test: str = "") -> Iterator[str
 
 def print_all(path: Path, first: int, test: str, *, ascii_only: bool) -> None:
     """Print it as wide as the terminal, and with the characters that it has."""
+    # What Scapy warns of is what BadCapture says.
+    logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
     encoding = sys.stdout.encoding
     ascii_only = ascii_only or not can_draw(encoding, os.environ.get("TERM"))
     for line in show(path, shutil.get_terminal_size().columns, first, test):

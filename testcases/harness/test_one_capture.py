@@ -135,6 +135,32 @@ def test_a_capture_that_is_gone_or_damaged_is_named_and_the_others_are_kept(
     assert names == ["test: t0", "test: t3"]
 
 
+def two_lans(folder: Path) -> Path:
+    """The capture of a run whose tests have other ports: what is 1 here is 0 or 2 there."""
+    with (folder / results.FILE_NAME).open("wb") as file:
+        for number, ports in enumerate(("ab", "cda", "ba")):
+            path = folder / f"{number}.pcapng"
+            records = [
+                Record(1, port, "sent", port.encode() * 60, 60, ("R", "passed")) for port in ports
+            ]
+            path.write_bytes(capture.encode([(each, bytes(6)) for each in ports], records))
+            held = results.Capture(path.name, len(ports), "")
+            file.write(results.line(results.Result(f"t{number}", (), "a", "passed", capture=held)))
+    assert one_capture.merge(folder).tests == 3
+    return folder / one_capture.FILE_NAME
+
+
+def test_ports_keep_their_names(tmp_path: Path) -> None:
+    found = read(two_lans(tmp_path))
+    assert [each.port for each in found] == list("abcdaba")
+    assert [each.frame[:1].decode() for each in found] == list("abcdaba")
+
+
+def test_wireshark_sees_the_ports_names(tmp_path: Path, tshark: Tshark) -> None:
+    found = tshark(two_lans(tmp_path), "frame.interface_name")
+    assert [each["frame.interface_name"] for each in found] == [[name] for name in "abcdaba"]
+
+
 def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:
     peaks = []
     for count in (5, 100):

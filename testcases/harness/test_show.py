@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from harness.cli import main
 from harness.frames import BROADCAST, ethernet, fragmented
 from harness.lan import NOT_FOR_HOST, FrameRefused, Layout, Record
 from harness.lans.lguest import LguestLan, repaired
-from harness.report.reader import BadCapture, read, sections
+from harness.report.reader import BadCapture, blocks, read, sections
 from harness.report.show import show
 from harness.report.terminal import can_draw
 
@@ -334,6 +336,19 @@ def test_a_capture_cut_short_anywhere_or_damaged_is_read_or_refused(tmp_path: Pa
             list(show(path, 80))
         except BadCapture as error:
             assert str(error).startswith(f"{path}: ")  # noqa: PT017 (either is right)
+
+
+def test_a_packet_of_no_interface_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", [("a", bytes(6))], [Record(1, "a", "sent", bytes(60), 60)])
+    content = bytearray(path.read_bytes())
+    at = next(at for at, kind, _ in blocks(path, bytes(content)) if kind == capture.PACKET)
+    content[at + 8] = 7
+    path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "show", str(path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{path}: a packet after number 0 cannot be read\n"
 
 
 def capture_ends_at(whole: bytes, size: int) -> bool:
