@@ -77,8 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
             registry.maker(name)
         except LanError as error:
             raise pytest.UsageError(f"--lan: {error}") from None
-    no_results = config.getoption("no_captures") or config.getoption("collectonly")
-    if not no_results and not hasattr(config, "workerinput"):
+    silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
+    if not any(map(config.getoption, silent)) and not hasattr(config, "workerinput"):
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, _WRITER)
 
