@@ -86,8 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--lan: {error}") from None
     if config.getoption("one_capture") and config.getoption("no_captures"):
         raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
-    no_results = config.getoption("no_captures") or config.getoption("collectonly")
-    if not no_results and not hasattr(config, "workerinput"):
+    silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
+    if not any(map(config.getoption, silent)) and not hasattr(config, "workerinput"):
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, _WRITER)
         if config.getoption("one_capture"):
