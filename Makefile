@@ -1,7 +1,7 @@
 # Each target does all its set-up: a fresh clone needs nothing done first.
 PYTHON ?= python3
 BIN := .venv/bin
-REAL := bridge bridge-tap macvlan vde vde-hub qemu-hub
+REAL := bridge bridge-tap macvlan vde vde-hub qemu-hub ovs
 LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 
 .PHONY: help venv conformance test bench mutants clean

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import capture, deviations
-from harness.lan import Inconclusive, Lan, LanError, Unsupported
+from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
 from harness.rules import RULES, Rule
@@ -27,6 +27,7 @@ _COVERED = "covered "
 _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
 _WRITTEN = "capture"
+_USED = pytest.StashKey[tuple[Lan, float]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -232,6 +233,7 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Poo
     """
     if _simulated(lan_name):
         lan = registry.make(lan_name)
+        request.node.stash[_USED] = lan, waited_s(lan)
         try:
             yield lan
             _write_capture(request.node, lan, 0)
@@ -240,6 +242,7 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Poo
         return
     lan = lan_pool.borrow(lan_name)
     before = len(lan.records())
+    request.node.stash[_USED] = lan, waited_s(lan)
     try:
         yield lan
     finally:
@@ -358,6 +361,8 @@ def pytest_runtest_makereport(
         report.user_properties.append(("lan", _lan_of(item)))
     if call.when == "call":
         item.stash[_CALL] = report
+        if _USED in item.stash:
+            report.user_properties.append(("settled", settled(*item.stash[_USED])))
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):
             where = _shown(_capture_path(item), item.config)
             report.user_properties.append((_WRITTEN, where))

@@ -128,6 +128,7 @@ class QemuPlant:
     """A QEMU that runs nothing but a hub."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self) -> None:
         control = ["-qmp", "unix:qmp,server=on,wait=off"]

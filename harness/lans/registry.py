@@ -52,6 +52,13 @@ def _qemu_hub() -> Lan:
     return qemu.qemu_hub()
 
 
+def _ovs() -> Lan:
+    """Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET."""
+    from harness.lans import ovs
+
+    return ovs.ovs()
+
+
 LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
     {
         "lguest": lguest.lguest,
@@ -62,6 +69,7 @@ LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
         "vde": _vde,
         "vde-hub": _vde_hub,
         "qemu-hub": _qemu_hub,
+        "ovs": _ovs,
     }
 )
 """Name to what makes the LAN; the maker's docstring says what it is."""
@@ -129,6 +137,10 @@ def missing(name: str) -> str | None:
         from harness.lans import qemu
 
         return qemu.missing()
+    if name == "ovs":
+        from harness.lans import ovs
+
+        return ovs.missing()
     return None
 
 

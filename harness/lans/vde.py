@@ -141,6 +141,7 @@ class VdePlant:
     """A vde_switch with its sockets in a private directory."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self, *options: str) -> None:
         self._child = Child([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
