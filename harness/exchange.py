@@ -148,6 +148,17 @@ def explain(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> lis
     return lines
 
 
+def observed(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
+    """The first port where a delivery and what was expected differ, in one line."""
+    for port, got in delivery.received.items():
+        want = tuple(expected.get(port, ()))
+        if got != want:
+            sizes = _sizes(want), _sizes(got)
+            differs = ", which differ" if sizes[0] == sizes[1] else ""
+            return f"{port.name}: expected {sizes[0]}, received {sizes[1]}{differs}"
+    return "no difference"
+
+
 def _sizes(arrived: Sequence[bytes]) -> str:
     if not arrived:
         return "nothing"

@@ -27,6 +27,8 @@ _COVERED = "covered "
 _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
 _WRITTEN = "capture"
+_KNOWN = pytest.StashKey[dict[str, tuple[deviations.Deviation, ...]]]()
+_OBSERVED = pytest.StashKey[str]()
 _USED = pytest.StashKey[tuple[Lan, float]]()
 
 
@@ -38,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="LAN under test (lguest if not given; several: each test once per LAN);"
         " `lguest-harness lans` lists them; broken:* names all that are wrong on purpose",
+    )
+    group.addoption(
+        "--deviations",
+        metavar="FILE",
+        type=Path,
+        help="the known deviations of the LAN under test, instead of its own; one --lan only",
     )
     group.addoption(
         "--own-rule",
@@ -76,6 +84,24 @@ def pytest_configure(config: pytest.Config) -> None:
             registry.maker(name)
         except LanError as error:
             raise pytest.UsageError(f"--lan: {error}") from None
+    try:
+        config.stash[_KNOWN] = _known_deviations(config)
+    except LanError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _known_deviations(config: pytest.Config) -> dict[str, tuple[deviations.Deviation, ...]]:
+    """What each LAN under test is known to do otherwise, as far as it is of that version."""
+    names = _lans(config)
+    given: Path | None = config.getoption("deviations")
+    if given is not None and len(names) != 1:
+        raise LanError(f"--deviations {given}: it is for one LAN, and here are {len(names)}")
+    known: dict[str, tuple[deviations.Deviation, ...]] = {}
+    for name in names:
+        listed = deviations.read(given) if given else deviations.of(name)
+        version = registry.version(name) if any(each.versions for each in listed) else ""
+        known[name] = tuple(each for each in listed if each.holds(version))
+    return known
 
 
 def _lans(config: pytest.Config) -> list[str]:
@@ -113,7 +139,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    known = {name: deviations.of(name) for name in _lans(config)}
+    known = config.stash[_KNOWN]
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -127,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         kept.append(item)
         for deviation in known[name]:
-            if deviation.covers(rule_ids(item), _short_name(item, name)):
+            if deviation.covers(rule_ids(item), deviations.test_name(item.nodeid, name)):
                 reason = f"deviation of {name} from {deviation.rule}: {deviation.reason}"
                 item.add_marker(
                     pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
@@ -147,7 +173,7 @@ def _refuse_idle_deviations(
     if any("::" in arg for arg in config.args):
         return
     for lan, listed in known.items():
-        mine = [_short_name(item, lan) for item in items if _lan_of(item) == lan]
+        mine = [deviations.test_name(item.nodeid, lan) for item in items if _lan_of(item) == lan]
         names = {*mine, *(name.partition("[")[0] for name in mine)}
         files = {name.partition("::")[0] for name in mine}
         for deviation in listed:
@@ -157,14 +183,6 @@ def _refuse_idle_deviations(
                         f"deviations of {lan}: {deviation.rule} names {test}, and there is no"
                         " such test"
                     )
-
-
-def _short_name(item: pytest.Item, lan: str) -> str:
-    """``file.py::test[parameters]``: what a deviations file calls a test."""
-    name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
-    parameters = item.name.partition("[")[2].removesuffix("]")
-    rest = parameters.removeprefix(lan).removeprefix("-")
-    return f"{name}[{rest}]" if rest else name
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -363,6 +381,8 @@ def pytest_runtest_makereport(
         item.stash[_CALL] = report
         if _USED in item.stash:
             report.user_properties.append(("settled", settled(*item.stash[_USED])))
+        if report.failed and _OBSERVED in item.stash:
+            report.user_properties.append(("observed", item.stash[_OBSERVED]))
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):
             where = _shown(_capture_path(item), item.config)
             report.user_properties.append((_WRITTEN, where))
@@ -394,7 +414,7 @@ def pytest_assertrepr_compare(
     left: object,
     right: object,
 ) -> list[str] | None:
-    from harness.exchange import Delivery, explain
+    from harness.exchange import Delivery, explain, observed
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
         return None
@@ -402,6 +422,7 @@ def pytest_assertrepr_compare(
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
         item.stash[_EXPLAINED] = ["", *explain(left, right)]
+        item.stash[_OBSERVED] = observed(left, right)
     wrong = [port.name for port, got in left.received.items() if got != tuple(right.get(port, ()))]
     return [f"what {', '.join(wrong)} received (more below)", "== what the rule asks for"]
 

@@ -114,3 +114,15 @@ class Child:
                 os.killpg(guard.pid, signal.SIGKILL)
             guard.wait()
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def version_line(program: str | None) -> str:
+    """The first line that a program answers to ``--version``; empty if it cannot be asked."""
+    if program is None:
+        return ""
+    try:
+        asked = [program, "--version"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return next(iter((done.stdout + done.stderr).strip().splitlines()), "")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from harness.lan import Lan, LanError
 from harness.lans.bridge import BRIDGE
-from harness.lans.children import PATIENCE_S, Child
+from harness.lans.children import PATIENCE_S, Child, version_line
 from harness.lans.fence import FencedLan
 from harness.lans.namespace import Namespace, why_not
 from harness.lans.stream import connected_to
@@ -131,3 +131,8 @@ def missing() -> str | None:
     if _schema() is None:
         return f"no /{_SCHEMA}: apt-get install openvswitch-switch (on Debian it starts services)"
     return why_not(tap=True) or tried(OvsPlant)
+
+
+def version() -> str:
+    """What the program says of its version; empty if it is not here."""
+    return version_line(program(SWITCH))

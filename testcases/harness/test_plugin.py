@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 from _pytest.pytester import Pytester
 
-from harness import deviations
-from harness.lan import LanError
-
 UNICAST = """
 from harness.exchange import Tester
 from harness.frames import ethernet
@@ -129,22 +126,6 @@ def test_a_deviation_without_its_test_is_an_error(pytester: Pytester) -> None:
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*deviations of lguest: DLV-2 names test_suite.py::test_gone*"])
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("[[deviation]", "not a deviations file"),
-        ("x = 1", "not a deviations file"),
-        ("[[deviation]]\nrule = 'DLV-2'", "not a deviations file"),
-        ("[[deviation]]\nrule='DLV-99'\nreason=''\nevidence=''", "unknown rule 'DLV-99'"),
-    ],
-)
-def test_a_bad_deviations_file_is_named(pytester: Pytester, content: str, complaint: str) -> None:
-    (pytester.path / "some.toml").write_text(content)
-    with pytest.raises(LanError, match=complaint) as error:
-        deviations.of("some", pytester.path)
-    assert str(pytester.path / "some.toml") in str(error.value)
 
 
 def test_the_number_of_captures_is_told_at_the_end(pytester: Pytester) -> None:

@@ -229,7 +229,7 @@ def test_order_is_not_asked_of_an_unordered_lan(tmp_path: Path, pytester: Pytest
     result = pytester.runpytest_subprocess(
         str(ROOT / "testcases" / "test_delivery.py"),
         "-k",
-        "order",
+        "sending_order or their_order or their_own_order",
         "--lan",
         name,
         "--no-captures",
