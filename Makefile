@@ -32,7 +32,7 @@ test: venv
 	$(BIN)/mypy
 	$(BIN)/lguest-harness play fixtures/recorded/*.jsonl
 	$(BIN)/lguest-harness rules --coverage
-	$(BIN)/pytest testcases -n auto $(LANS)
+	$(BIN)/pytest testcases -n auto --strict $(LANS)
 
 bench: venv
 	$(BIN)/python -m harness.bench

@@ -106,6 +106,7 @@ def catches(workers: int) -> dict[str, Catch]:
         "--own-rule",
         "--no-captures",
         "--tb=line",
+        "--assert=plain",
         "-n",
         str(workers),
     ]

@@ -9,6 +9,7 @@ silence counts only from a LAN that has just been proved alive.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Literal
 
 from harness import frames
@@ -20,13 +21,40 @@ CONTROL_STAMP = -1
 """The stamp of control frames: no test's own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where an exchange stands in its LAN's records: from ``first`` up to, not with, ``last``.
+
+    From there up to ``control`` is the control broadcast, if one was sent.
+    """
+
+    first: int
+    last: int
+    control: int
+
+
+NOWHERE = Span(0, 0, 0)
+"""The span of a delivery that no LAN made."""
+
+
 class Delivery:
-    """Who received what in one exchange; frames are ``bytes``."""
+    """Who received what in one exchange; frames are ``bytes``.
+
+    ``expected`` is what it was last compared with; None if it never was.
+    """
 
     __hash__ = None  # type: ignore[assignment]  # it is compared, not looked up
 
-    def __init__(self, received: Mapping[Port, Sequence[bytes]]) -> None:
+    def __init__(
+        self,
+        received: Mapping[Port, Sequence[bytes]],
+        view: View = "wire",
+        span: Span = NOWHERE,
+    ) -> None:
         self.received = {port: tuple(arrived) for port, arrived in received.items()}
+        self.view = view
+        self.span = span
+        self.expected: Mapping[Port, Sequence[bytes]] | None = None
 
     def __getitem__(self, port: Port) -> tuple[bytes, ...]:
         return self.received[port]
@@ -37,6 +65,7 @@ class Delivery:
         strangers = [port for port in expected if port not in self.received]
         if strangers:
             raise ValueError(f"not a port of this LAN: {strangers[0]!r}")
+        self.expected = expected
         return all(
             arrived == tuple(expected.get(port, ())) for port, arrived in self.received.items()
         )
@@ -58,6 +87,8 @@ class Tester:
     def __init__(self, lan: Lan, view: View = "wire") -> None:
         self.lan = lan
         self.view = view
+        self.deliveries: list[Delivery] = []
+        """Every exchange so far."""
         self._ports: list[Port] = []
 
     @property
@@ -84,6 +115,7 @@ class Tester:
         for sender, frame in sent:
             own.setdefault(sender, set()).add(frame)
         self._collect(own)
+        first = len(self.lan.records())
         received: dict[Port, list[bytes]] = {port: [] for port in self._ports}
         # Frames that may overtake each other are sent one at a time, to be told apart.
         burst = self.traits.burst if self.traits.ordered else 1
@@ -93,9 +125,12 @@ class Tester:
             self.lan.settle()
             for port, arrived in self._collect(own).items():
                 received[port] += arrived
+        last = control = len(self.lan.records())
         if sent and not any(received.values()):
             self.prove_alive(sent[0][0])
-        return Delivery(received)
+            control = len(self.lan.records())
+        self.deliveries.append(Delivery(received, self.view, Span(first, last, control)))
+        return self.deliveries[-1]
 
     def prove_alive(self, sender: Port) -> None:
         """A broadcast that must come through; Inconclusive if nobody has it."""

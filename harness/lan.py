@@ -47,10 +47,18 @@ class Arrival(NamedTuple):
     for_host: bool
 
 
+NOT_FOR_HOST = "not for this host"
+"""The comment of a frame that reached a port, and that its host's card would not pass up."""
+
+DROPPED = "dropped by the receiver"
+"""How the comment of a frame ends that reached a port, and that its receiver threw away."""
+
+
 class Record(NamedTuple):
     """A line of a capture: a frame at a port, and what became of it.
 
-    ``original_length`` is more than the frame's where it was cut.
+    ``original_length`` is more than the frame's where it was cut. A frame counts as received
+    unless a comment says otherwise: ``NOT_FOR_HOST``, ``DROPPED``.
     """
 
     time: int

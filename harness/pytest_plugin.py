@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import capture, deviations
+from harness import capture, deviations, pytest_results
 from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _CALL = pytest.StashKey[pytest.TestReport]()
 _CURRENT = pytest.StashKey[pytest.Item]()
-_EXPLAINED = pytest.StashKey[list[str]]()
 _PATH = pytest.StashKey[Path]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
@@ -71,7 +70,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="seeds of random programs to try (default: %(default)s)",
     )
     group.addoption(
-        "--no-captures", action="store_true", help="write no captures (verdicts are the same)"
+        "--no-captures",
+        action="store_true",
+        help="write no captures, results or report (verdicts are the same)",
     )
 
 
@@ -88,6 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_KNOWN] = _known_deviations(config)
     except LanError as error:
         raise pytest.UsageError(str(error)) from None
+    no_results = config.getoption("no_captures") or config.getoption("collectonly")
+    if not no_results and not hasattr(config, "workerinput"):
+        writer = pytest_results.Writer(config, _reports(config), _lans(config))
+        config.pluginmanager.register(writer, "lguest-harness-results")
 
 
 def _known_deviations(config: pytest.Config) -> dict[str, tuple[deviations.Deviation, ...]]:
@@ -307,19 +312,28 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     if item.config.getoption("no_captures"):
         return
     report = item.stash.get(_CALL, None)
-    outcome = "failed" if report is None else _word(report)
+    outcome = "failed" if report is None else pytest_results.word(report)
     ids = ", ".join(rule_ids(item)) or "no rule"
     comments = [
         f"test: {item.nodeid}",
         f"verdict: {outcome}",
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in _rules(item)),
     ]
-    records = (
-        each._replace(comments=(f"{ids} {outcome}", *each.comments))
-        for each in lan.records()[start:]
-    )
+    all_records, interfaces = lan.records(), lan.interfaces()
+    records = [
+        each._replace(comments=(f"{ids} {outcome}", *each.comments)) for each in all_records[start:]
+    ]
     path = _capture_path(item)
-    capture.write(path, capture.encode(lan.interfaces(), records, comments))
+    content = capture.encode(interfaces, records, comments)
+    capture.write(path, content)
+    known = pytest_results.evidence(item)
+    below = path.relative_to(_reports(item.config)).as_posix()
+    known.capture = pytest_results.capture_of(below, content, len(records))
+    known.settled = settled(*item.stash[_USED])
+    known.ports = {name: mac.hex(":") for name, mac in interfaces}
+    tester = getattr(item, "funcargs", {}).get("lan")
+    if tester is not None:
+        known.exchanges = pytest_results.exchanges_of(tester.deliveries, all_records, start)
 
 
 def _capture_path(item: pytest.Item) -> Path:
@@ -337,14 +351,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         del item.config.stash[_CURRENT]
-
-
-def _word(report: pytest.TestReport) -> str:
-    """A test's outcome: passed, failed, deviation, unsupported, skipped or inconclusive."""
-    for key, value in report.user_properties:
-        if key == _OUTCOME:
-            return str(value)
-    return report.outcome
 
 
 @pytest.hookimpl(wrapper=True)
@@ -371,7 +377,7 @@ def pytest_runtest_makereport(
         report.longrepr = str(error)  # a user's LAN did that: a line says it, no traceback
     elif hasattr(report, "wasxfail") and report.skipped:
         report.user_properties.append((_OUTCOME, "deviation"))
-    elif report.skipped and strict and _lan_of(item) is not None:
+    elif report.skipped and strict and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"unexpected skip, under --strict: {error}"
     if _lan_of(item) is not None and (call.when == "call" or not report.passed):
@@ -389,11 +395,14 @@ def pytest_runtest_makereport(
             if report.failed:
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
-                if _EXPLAINED in item.stash:
-                    explained: list[str] = item.stash[_EXPLAINED]
-                    told.extend(explained)
+                told.extend(pytest_results.evidence(item).told)
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
+    pytest_results.finish(item, report, _described)
     return report
+
+
+def _described(item: pytest.Item) -> tuple[tuple[str, ...], str | None]:
+    return rule_ids(item), _lan_of(item)
 
 
 def _shown(path: Path, config: pytest.Config) -> str:
@@ -401,7 +410,7 @@ def _shown(path: Path, config: pytest.Config) -> str:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    word = _word(report) if isinstance(report, pytest.TestReport) else ""
+    word = pytest_results.word(report) if isinstance(report, pytest.TestReport) else ""
     letters = {"deviation": "d", "unsupported": "u", "inconclusive": "I"}
     if word not in letters or (report.when != "call" and word != "inconclusive"):
         return None
@@ -421,7 +430,7 @@ def pytest_assertrepr_compare(
     item = config.stash.get(_CURRENT, None)
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
-        item.stash[_EXPLAINED] = ["", *explain(left, right)]
+        pytest_results.evidence(item).told = ["", *explain(left, right)]
         item.stash[_OBSERVED] = observed(left, right)
     wrong = [port.name for port, got in left.received.items() if got != tuple(right.get(port, ()))]
     return [f"what {', '.join(wrong)} received (more below)", "== what the rule asks for"]

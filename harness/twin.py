@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from harness.expectation import NOTHING_PUBLISHED, Expected, Peer
 from harness.lan import Layout, Record
-from harness.lans.lguest import LguestLan, records_of
+from harness.lans.lguest import LguestLan
+from harness.lans.lguest_records import records_of
 from harness.lguest import dma
 from harness.lguest.driver import MEGAPACKET, NetDevice
 from harness.lguest.events import Event, Fault, Killed, Message, Received

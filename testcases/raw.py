@@ -170,7 +170,7 @@ def snapshot(guest: Guest) -> bytes:
     return guest.memory.read(0, guest.memory.private_size)
 
 
-def changed(before: bytes, after: bytes) -> set[int]:
+def changed(before: bytes | bytearray, after: bytes) -> set[int]:
     """The addresses of the bytes that differ."""
     found: set[int] = set()
     for page in range(0, len(before), PAGE):

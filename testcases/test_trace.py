@@ -12,7 +12,6 @@ from harness.lguest.driver import MEGAPACKET, NUM_SKBS, SEND_PAGES, STEP_NS
 from harness.lguest.events import (
     Copied,
     Dropped,
-    Event,
     Killed,
     Message,
     Point,
@@ -31,25 +30,18 @@ from testcases.raw import ARRAY, END, ROOM, STRUCTURE
 SOME_TIME = EPOCH_NS + 2 * STEP_NS
 
 
-def told(lguest: LguestLan) -> list[Event]:
-    """The events so far, and none of them twice."""
-    events = list(lguest.host.events)
-    lguest.host.events.clear()
-    return events
-
-
 def test_a_unicast_and_its_interrupt(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    assert told(lguest) == []
+    assert lguest.news() == []
     frame = ethernet(owner.address, sender.address, size=100)
     sender.transmit(frame)
     now = SOME_TIME + STEP_NS
-    assert told(lguest) == [
+    assert lguest.news() == [
         Transmitted(now, 1, 0, frame, 1, 1),
         Copied(now, 1, 4, 2, 0, 100, ""),
     ]
     lguest.settle()
-    assert told(lguest) == [Received(now + STEP_NS, 2, 1, 0, frame, True, owner.address)]
+    assert lguest.news() == [Received(now + STEP_NS, 2, 1, 0, frame, True, owner.address)]
 
 
 def test_a_full_ring_is_tried_twice(lguest: LguestLan) -> None:
@@ -57,11 +49,11 @@ def test_a_full_ring_is_tried_twice(lguest: LguestLan) -> None:
     frame = ethernet(owner.address, sender.address)
     for _ in range(NUM_SKBS):
         sender.transmit(frame)
-    told(lguest)
+    lguest.news()
     sender.transmit(frame)
     now = SOME_TIME + 9 * STEP_NS
     full = Copied(now, 1, 4, 2, None, 0, "no free buffer")
-    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), full, full]
+    assert lguest.news() == [Transmitted(now, 1, 0, frame, 1, 1), full, full]
 
 
 def test_a_slot_without_buffers(lguest: LguestLan) -> None:
@@ -71,7 +63,7 @@ def test_a_slot_without_buffers(lguest: LguestLan) -> None:
     sender.transmit(frame)
     now = EPOCH_NS + 2 * STEP_NS
     nobody = Copied(now, 1, 20, None, None, 0, "nobody has bound buffers to this slot")
-    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), nobody]
+    assert lguest.news() == [Transmitted(now, 1, 0, frame, 1, 1), nobody]
 
 
 @pytest.mark.parametrize(
@@ -85,17 +77,17 @@ def test_a_runt(lguest: LguestLan, size: int, reason: str) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=size)
     sender.transmit(frame)
-    told(lguest)
+    lguest.news()
     lguest.settle()
     reason = f"runt: {size} bytes, dropped by the receiver"
-    assert told(lguest) == [Dropped(SOME_TIME + 2 * STEP_NS, 2, 1, 0, frame, reason)]
+    assert lguest.news() == [Dropped(SOME_TIME + 2 * STEP_NS, 2, 1, 0, frame, reason)]
 
 
 def test_a_giant(lguest: LguestLan) -> None:
     (owner,) = lguest.open_devices(1)
     owner.guest.memory.write(owner.ring, (2000).to_bytes(4, "little"))
     assert owner.receive()
-    (event,) = told(lguest)
+    (event,) = lguest.news()
     assert isinstance(event, Dropped)
     assert len(event.frame) == 1514
     assert event.reason == "giant: 2000 bytes, dropped by the receiver"
@@ -105,16 +97,16 @@ def test_a_failed_refill_of_the_repaired_driver(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
-    told(lguest)
+    lguest.news()
     owner.guest.memory_left = 0
     lguest.settle()
     now = SOME_TIME + 2 * STEP_NS
     message = Message(now, 2, "eth0: could not fill slot 0")
     if lguest.host.defects.failed_refill_leaves_hole:
-        assert told(lguest) == [message, Received(now, 2, 1, 0, frame, True, owner.address)]
+        assert lguest.news() == [message, Received(now, 2, 1, 0, frame, True, owner.address)]
     else:
         reason = "no memory for a fresh buffer"
-        assert told(lguest) == [message, Dropped(now, 2, 1, 0, frame, reason)]
+        assert lguest.news() == [message, Dropped(now, 2, 1, 0, frame, reason)]
 
 
 @pytest.mark.parametrize(
@@ -140,14 +132,14 @@ def test_a_refused_frame(lguest: LguestLan, layout: Layout, size: int, reason: s
     with pytest.raises(FrameRefused) as refusal:
         sender.send(frame, layout)
     assert str(refusal.value) == f"eth0 of Guest 1 cannot send this frame: {reason}"
-    assert told(lguest) == [Refused(SOME_TIME + STEP_NS, 1, 0, frame, reason)]
+    assert lguest.news() == [Refused(SOME_TIME + STEP_NS, 1, 0, frame, reason)]
 
 
 def test_as_many_fragments_as_there_are_pages_are_sent(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=13 + SEND_PAGES)
     assert sender.transmit(frame, 14, 0, [(1, 0)] * (SEND_PAGES - 1)) == 0
-    assert told(lguest)[0] == Transmitted(SOME_TIME + STEP_NS, 1, 0, frame, SEND_PAGES, 16)
+    assert lguest.news()[0] == Transmitted(SOME_TIME + STEP_NS, 1, 0, frame, SEND_PAGES, 16)
 
 
 def test_a_closed_device_and_a_killed_guest_refuse(lguest: LguestLan) -> None:
@@ -170,11 +162,11 @@ def test_a_raw_send_and_what_its_list_names(lguest: LguestLan) -> None:
     key = sender.peer_key(owner.slot)
     assert sender.guest.send_dma(key, STRUCTURE) == 5
     now = SOME_TIME + STEP_NS
-    assert told(lguest) == [RawSend(now, 1, key, b"abdef"), Copied(now, 1, 4, 2, 0, 5, "")]
+    assert lguest.news() == [RawSend(now, 1, key, b"abdef"), Copied(now, 1, 4, 2, 0, 5, "")]
     memory.write(STRUCTURE + 4, dma.pack([(ROOM, 4097)]))
     assert sender.guest.send_dma(key, STRUCTURE) == 0
     now += STEP_NS
-    assert told(lguest) == [
+    assert lguest.news() == [
         RawSend(now, 1, key, b""),
         Killed(now, 1, f"bad DMA entry: 4097@{ROOM:#x}"),
         Copied(now, 1, 4, 2, 1, 0, "the sender's section list is bad"),
@@ -188,11 +180,11 @@ def test_a_receiver_with_a_bad_list_or_no_room(lguest: LguestLan) -> None:
     sender.transmit(frame)
     now = SOME_TIME + STEP_NS
     no_room = Copied(now, 1, 4, 2, 0, 0, "the receive buffer has no room")
-    assert told(lguest) == [Transmitted(now, 1, 0, frame, 1, 1), no_room]
+    assert lguest.news() == [Transmitted(now, 1, 0, frame, 1, 1), no_room]
     owner.guest.memory.write(owner.ring + 4, dma.pack([(ROOM + 1, 4096)]))
     sender.transmit(frame)
     now += STEP_NS
-    assert told(lguest) == [
+    assert lguest.news() == [
         Transmitted(now, 1, 0, frame, 1, 1),
         Killed(now, 2, f"bad DMA entry: 4096@{ROOM + 1:#x}"),
         Copied(now, 1, 4, 2, 0, 0, "the receiver's section list is bad"),
@@ -205,10 +197,10 @@ def test_an_array_outside_memory(lguest: LguestLan) -> None:
     assert owner.guest.bind_dma(owner.key, END - 50, 1, 3)
     lguest.pages.publish(owner.slot, owner.address)
     frame = ethernet(owner.address, sender.address)
-    told(lguest)
+    lguest.news()
     sender.transmit(frame)
     now = lguest.host.now
-    assert told(lguest) == [
+    assert lguest.news() == [
         Transmitted(now, 1, 0, frame, 1, 1),
         Killed(now, 2, "bad address in registered DMA struct"),
         Copied(now, 1, 4, 2, None, 0, "the receiver's array is outside its memory"),
@@ -225,11 +217,11 @@ def test_what_is_sent_to_the_launcher(lguest: LguestLan) -> None:
     device.transmit(frame)
     now = EPOCH_NS + 2 * STEP_NS
     copied = Copied(now, 9, HOST_SLOT, None, None, 60, "")
-    assert told(lguest) == [Transmitted(now, 9, 1, frame, 1, 1), copied]
+    assert lguest.news() == [Transmitted(now, 9, 1, frame, 1, 1), copied]
     device.transmit(frame[:13])
     now += STEP_NS
     refused = Copied(now, 9, HOST_SLOT, None, None, 0, "the TAP refused 13 bytes")
-    assert told(lguest) == [Transmitted(now, 9, 1, frame[:13], 1, 1), refused]
+    assert lguest.news() == [Transmitted(now, 9, 1, frame[:13], 1, 1), refused]
 
 
 def test_what_comes_from_the_launcher(lguest: LguestLan) -> None:
@@ -242,16 +234,16 @@ def test_what_comes_from_the_launcher(lguest: LguestLan) -> None:
     now = EPOCH_NS + STEP_NS
     why = "the Guest has bound no buffers: read and thrown away"
     thrown = Copied(now, None, 4, 9, None, 0, why)
-    assert told(lguest) == [thrown]
+    assert lguest.news() == [thrown]
     assert device.open() == 0
     device.transmit(ethernet(tap.address, device.address))
     device.close()
-    told(lguest)
+    lguest.news()
     tap.feed(frame)
     assert not network.input()
     now = lguest.host.now
     warned = Warned(now, 9, "network: no dma buffer!")
-    assert told(lguest) == [warned, thrown._replace(time=now)]
+    assert lguest.news() == [warned, thrown._replace(time=now)]
     assert device.open() == 0
     tap.feed(frame)
     tap.feed(ethernet(device.address, tap.address, size=2000))
@@ -259,7 +251,7 @@ def test_what_comes_from_the_launcher(lguest: LguestLan) -> None:
     assert network.input()
     assert not network.input()
     now = lguest.host.now
-    assert told(lguest) == [
+    assert lguest.news() == [
         Copied(now - STEP_NS, None, 4, 9, 0, 60, ""),
         Copied(now, None, 4, 9, 1, 1514, "longer than the buffer"),
     ]
@@ -271,7 +263,7 @@ def test_a_key_that_nobody_watches(lguest: LguestLan) -> None:
     assert sender.guest.send_dma(ARRAY, STRUCTURE) == 0
     now = EPOCH_NS + 2 * STEP_NS
     warned = Warned(now, 1, f"Pending dma {STRUCTURE:#x}, key {ARRAY:#x}")
-    assert told(lguest) == [RawSend(now, 1, ARRAY, bytes(60)), warned]
+    assert lguest.news() == [RawSend(now, 1, ARRAY, bytes(60)), warned]
 
 
 def test_every_point_is_passed_with_its_guest(lguest: LguestLan) -> None:
@@ -304,7 +296,7 @@ def test_a_megapacket_is_told_for_each_receiver_also_when_others_act(lguest: Lgu
     frame = ethernet(GROUPS["broadcast"], sender.address, size=14 + 16)
     sender.transmit(frame, 14, 0, [(1, 0)] * 16)
     sender.transmit(frame[:-1], 14, 0, [(1, 0)] * 15)
-    said = [each for each in told(lguest) if isinstance(each, Message)]
+    said = [each for each in lguest.news() if isinstance(each, Message)]
     assert [each.text for each in said] == [MEGAPACKET] * 3
     assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (3, 3)
     assert sender.counters.tx_bytes == 3 * 29

@@ -19,7 +19,16 @@ import select
 import time
 from collections.abc import Sequence
 
-from harness.lan import Arrival, FrameRefused, Inconclusive, LanError, Layout, Record, Traits
+from harness.lan import (
+    NOT_FOR_HOST,
+    Arrival,
+    FrameRefused,
+    Inconclusive,
+    LanError,
+    Layout,
+    Record,
+    Traits,
+)
 from harness.lans.one_cpu import OneCpu
 from harness.lans.transport import Got, Plant, Transport
 
@@ -238,7 +247,7 @@ class FencedLan:
                 continue
             now = time.time_ns()
             wanted = port.wants(got)
-            told = () if wanted else ("not for this host",)
+            told = () if wanted else (NOT_FOR_HOST,)
             port.arrived.append(Arrival(now, frame, wanted))
             self._records.append(Record(now, port.name, "received", frame, got.length, told))
         return True

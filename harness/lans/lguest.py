@@ -6,22 +6,14 @@ in ascending order of Guest id, until none is pending; then nothing can be in fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.lan import Arrival, FrameRefused, LanError, Layout, Record, Traits
+from harness.lans.lguest_records import Recorder, name_of
 from harness.lguest.defects import AS_SHIPPED, REPAIRED, Defects
 from harness.lguest.driver import LARGEST_FRAME, NUM_SKBS, NetDevice
-from harness.lguest.events import (
-    ETH_ALEN,
-    Copied,
-    Dropped,
-    Event,
-    RawSend,
-    Received,
-    Refused,
-    Transmitted,
-)
+from harness.lguest.events import ETH_ALEN, Event, Received
 from harness.lguest.guest import Guest
 from harness.lguest.host import EPOCH_NS, Host
 from harness.lguest.launcher import HostNetwork, Launcher, SharedFile, check_pages
@@ -40,9 +32,6 @@ TRAITS = Traits(
     counters=True,
     settles="barrier",
 )
-
-LONGEST_CAPTURED = 262_144
-"""Bytes of a frame that Wireshark accepts."""
 
 
 class LguestPort:
@@ -142,6 +131,8 @@ class LguestLan:
         self._taken: set[int] = set()
         self._next_slot = 0
         self._launchers: dict[int, Launcher] = {}
+        self._recorder = Recorder(self.devices)
+        self._told = 0
 
     def device(
         self,
@@ -207,6 +198,12 @@ class LguestLan:
             and (each.guest, each.slot) == (device.guest.id, device.slot)
         ]
 
+    def news(self) -> list[Event]:
+        """What happened on the Host since last asked."""
+        events = self.host.events
+        news, self._told = events[self._told :], len(events)
+        return news
+
     def ports(self, count: int) -> Sequence[LguestPort]:
         while len(self._ports) < count:
             (device,) = self.open_devices(1)
@@ -224,16 +221,10 @@ class LguestLan:
         return [(name_of(device), device.address) for device in self.devices]
 
     def records(self) -> list[Record]:
-        return records_of(self.host.events, self.devices)
+        return self._recorder.up_to(self.host.events)
 
     def close(self) -> None:
         self.host.close()
-
-
-def name_of(device: NetDevice) -> str:
-    """What a device's interface is called: its Guest, and its own name if not the first."""
-    base = f"guest{device.guest.id}"
-    return base if device.name == "eth0" else f"{base}.{device.name}"
 
 
 def lguest(start_ns: int = EPOCH_NS) -> LguestLan:
@@ -244,65 +235,3 @@ def lguest(start_ns: int = EPOCH_NS) -> LguestLan:
 def repaired(start_ns: int = EPOCH_NS) -> LguestLan:
     """The lguest LAN with its known defects mended."""
     return LguestLan("lguest-repaired", REPAIRED, start_ns=start_ns)
-
-
-def records_of(events: Iterable[Event], devices: Iterable[NetDevice]) -> list[Record]:
-    """A capture's lines from what happened on the Host."""
-    names: dict[tuple[int, int], str] = {}
-    firsts: dict[int, int] = {}
-    at_slot: dict[int, str] = {}
-    for device in devices:
-        names[device.guest.id, device.slot] = at_slot[device.slot] = name_of(device)
-        firsts.setdefault(device.guest.id, device.slot)
-    found: list[Record] = []
-    sending: dict[int, int] = {}
-    whole: dict[tuple[int, int, int], int] = {}
-
-    def sent(event: Transmitted | RawSend | Refused, slot: int, comments: tuple[str, ...]) -> None:
-        if (event.guest, slot) not in names:
-            return  # a device that is not on this LAN
-        sending[event.guest] = len(found)
-        frame = event.frame[:LONGEST_CAPTURED]
-        port = names[event.guest, slot]
-        found.append(Record(event.time, port, "sent", frame, len(event.frame), comments))
-
-    for event in events:
-        match event:
-            case Transmitted():
-                told: tuple[str, ...] = ()
-                if event.packed < event.sections:
-                    told = (f"Megapacket: {event.packed} of {event.sections} sections sent",)
-                sent(event, event.slot, told)
-            case RawSend():
-                if event.guest in firsts:
-                    sent(event, firsts[event.guest], (f"raw SEND_DMA to key {event.key:#x}",))
-            case Refused():
-                sent(event, event.slot, (f"refused: {event.reason}",))
-            case Copied():
-                to = at_slot.get(event.key // 4, f"slot {event.key // 4}")
-                length = event.moved
-                if event.sender is not None and event.sender in sending:
-                    index = sending[event.sender]
-                    length = len(found[index].frame)
-                    told = ()
-                    if event.reason:
-                        told = (f"to {to}: {event.reason}",)
-                    elif event.moved != length:
-                        told = (f"to {to}: {event.moved} of {length} bytes copied",)
-                    found[index] = found[index]._replace(comments=found[index].comments + told)
-                if event.receiver is not None and event.buffer is not None:
-                    whole[event.receiver, event.key // 4, event.buffer] = length
-            case Received() | Dropped():
-                size = len(event.frame)
-                length = max(size, whole.pop((event.guest, event.slot, event.buffer), size))
-                comments: tuple[str, ...] = ()
-                if isinstance(event, Dropped):
-                    comments = (event.reason,)
-                elif length > size:
-                    comments = (f"cut: {size} of {length} bytes arrived",)
-                port = names.get((event.guest, event.slot), "")
-                if port:
-                    found.append(
-                        Record(event.time, port, "received", event.frame, length, comments)
-                    )
-    return found

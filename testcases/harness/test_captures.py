@@ -14,6 +14,8 @@ from harness.lan import FrameRefused, Layout, Record
 from harness.lans.lguest import LguestLan, repaired
 from testcases.harness.conftest import Tshark
 
+COPIED = "copied by the Host into buffer 0, interrupt"
+
 
 def written(lan: LguestLan, tmp_path: Path) -> Path:
     path = tmp_path / "capture.pcapng"
@@ -51,7 +53,7 @@ def test_names_directions_and_lengths(tshark: Tshark, tmp_path: Path) -> None:
     lan.settle()
     assert rows(tshark, written(lan, tmp_path)) == [
         ("guest1", "sent", 100, 100, []),
-        ("guest2", "received", 100, 100, []),
+        ("guest2", "received", 100, 100, [COPIED]),
     ]
 
 
@@ -87,7 +89,7 @@ def test_the_fate_of_a_megapacket(tshark: Tshark, tmp_path: Path) -> None:
                 f"to guest2: {arrived} of 1000 bytes copied",
             ],
         ),
-        ("guest2", "received", arrived, 1000, [f"cut: {arrived} of 1000 bytes arrived"]),
+        ("guest2", "received", arrived, 1000, [f"cut: {arrived} of 1000 bytes arrived", COPIED]),
     ]
 
 
@@ -98,7 +100,7 @@ def test_the_fate_of_an_oversized_frame(tshark: Tshark, tmp_path: Path) -> None:
     lan.settle()
     assert rows(tshark, written(lan, tmp_path)) == [
         ("guest1", "sent", 9014, 9014, ["to guest2: 1514 of 9014 bytes copied"]),
-        ("guest2", "received", LONGEST, 9014, ["cut: 1514 of 9014 bytes arrived"]),
+        ("guest2", "received", LONGEST, 9014, ["cut: 1514 of 9014 bytes arrived", COPIED]),
     ]
 
 
@@ -110,7 +112,13 @@ def test_the_fate_of_a_runt(tshark: Tshark, tmp_path: Path, size: int) -> None:
     lan.settle()
     assert rows(tshark, written(lan, tmp_path)) == [
         ("guest1", "sent", size, size, []),
-        ("guest2", "received", size, size, [f"runt: {size} bytes, dropped by the receiver"]),
+        (
+            "guest2",
+            "received",
+            size,
+            size,
+            [f"runt: {size} bytes, dropped by the receiver", COPIED],
+        ),
     ]
 
 

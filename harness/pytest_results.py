@@ -1,0 +1,213 @@
+"""pytest glue: from reports of tests to ``results.jsonl``, and to the report of a run.
+
+A worker makes a test's line when the test has given everything back; the process that
+the user started writes it at once, so a run that is killed keeps what has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from harness import results
+from harness.lan import Record
+
+if TYPE_CHECKING:
+    from harness.exchange import Delivery
+
+EVIDENCE = pytest.StashKey["Evidence"]()
+_LINE = "lguest_harness_result"
+"""The attribute of a test's last report that has its line: it crosses from workers."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a test leaves beside its verdict."""
+
+    phases: list[pytest.TestReport] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    settled: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    exchanges: Sequence[results.Exchange] = ()
+    capture: results.Capture | None = None
+
+
+class Describes(Protocol):
+    """What the rest of the glue knows of a test."""
+
+    def __call__(self, item: pytest.Item) -> tuple[tuple[str, ...], str | None]:
+        """The rules that it names, and its LAN."""
+
+
+def evidence(item: pytest.Item) -> Evidence:
+    """A test's evidence so far."""
+    return item.stash.setdefault(EVIDENCE, Evidence())
+
+
+def exchanges_of(
+    deliveries: Sequence[Delivery], records: Sequence[Record], start: int
+) -> list[results.Exchange]:
+    """The exchanges that were compared; ``records[start]`` is packet 1 of the capture."""
+    found: list[results.Exchange] = []
+    for delivery in deliveries:
+        if delivery.expected is None:
+            continue
+        span = delivery.span
+        sent = {
+            number: records[start + number - 1].frame
+            for number in range(span.first - start + 1, span.last - start + 1)
+            if records[start + number - 1].direction == "sent"
+        }
+        expected = {
+            port.name: [results.wanted(frame, sent) for frame in wanted]
+            for port, wanted in delivery.expected.items()
+            if wanted
+        }
+        found.append(
+            results.Exchange(
+                span.first - start + 1,
+                span.last - start,
+                span.control - start,
+                delivery.view,
+                expected,
+                delivery == delivery.expected,
+            )
+        )
+    return found
+
+
+def capture_of(path: str, content: bytes, packets: int) -> results.Capture:
+    """What a result says of a capture."""
+    return results.Capture(path, packets, hashlib.sha256(content).hexdigest())
+
+
+def word(report: pytest.TestReport) -> results.Outcome:
+    """A test's outcome: passed, failed, deviation, unsupported, skipped or inconclusive."""
+    for key, value in report.user_properties:
+        if key == "outcome":
+            return value  # type: ignore[return-value]
+    return report.outcome
+
+
+def reason(report: pytest.TestReport) -> str:
+    """Why a test did not pass, in one line."""
+    if report.passed:
+        return ""
+    told = getattr(report, "wasxfail", "")
+    if told:
+        return str(told)
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr) if crash is None else str(crash.message)
+    return next((each for each in text.splitlines() if each.strip()), "")
+
+
+def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) -> None:
+    """Keep a report of a test; with the last of them goes the test's line."""
+    known = evidence(item)
+    known.phases.append(report)
+    if report.when != "teardown":
+        return
+    *earlier, last = known.phases
+    decisive = next((each for each in earlier if not each.passed), earlier[-1])
+    rules, lan = describe(item)
+    outcome = word(decisive)
+    ending = reason(last)
+    if last.failed and outcome not in results.RED:
+        outcome = word(last)
+    result = results.Result(
+        id=item.nodeid,
+        rules=rules,
+        lan=lan,
+        outcome=outcome,
+        reason=reason(decisive) or ending,
+        told=known.told if decisive.failed or hasattr(decisive, "wasxfail") else (),
+        ending=ending,
+        doc=getattr(getattr(item, "obj", None), "__doc__", None) or "",
+        settled=known.settled,
+        ports=known.ports,
+        exchanges=known.exchanges,
+        capture=known.capture,
+        seconds=round(sum(each.duration for each in known.phases), 6),
+    )
+    setattr(report, _LINE, results.line(result).decode())
+
+
+class Writer:
+    """Writes the results of a run, line by line, and its report at the end."""
+
+    def __init__(self, config: pytest.Config, folder: Path, lans: Sequence[str]) -> None:
+        self._config = config
+        self._folder = folder
+        self._lans = lans
+        self._outcomes: Counter[str] = Counter()
+        self._began = time.time()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / results.FILE_NAME).open("wb", buffering=0)
+        self._headed = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._begin([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._begin(ids)
+
+    def _begin(self, ids: Sequence[str]) -> None:
+        if self._headed:
+            return
+        self._headed = True
+        option = self._config.getoption
+        options = {
+            "campaign": str(option("campaign")),
+            "search-lan": str(option("search_lan")),
+            "strict": str(bool(option("strict", False))).lower(),
+        }
+        repeat = ["--campaign", options["campaign"], "--search-lan", options["search-lan"]]
+        run = results.Run(
+            schema=results.SCHEMA,
+            harness=metadata.version("lguest-harness"),
+            rules=results.rules_hash(),
+            lans=dict.fromkeys(self._lans, ""),
+            options=options,
+            repeat=repeat,
+            shard=option("shard", None) or "",
+            collected=list(ids),
+            machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
+        )
+        self._file.write(results.line(run))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        text = getattr(report, _LINE, None)
+        if text is not None:
+            self._file.write(text.encode())
+            self._count(results.parse(text.encode()))
+        elif report.when not in ("setup", "call", "teardown"):
+            # The worker died: nobody is left to make the test's line.
+            lost = results.Result(report.nodeid, (), None, "failed", str(report.longrepr))
+            self._file.write(results.line(lost))
+            self._count(lost)
+
+    def _count(self, line: results.Line) -> None:
+        if isinstance(line, results.Result):
+            self._outcomes[line.outcome] += 1
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if not self._headed:
+            self._begin([])
+        seconds = round(time.time() - self._began, 3)
+        end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
+        self._file.write(results.line(end))
+        self._file.close()

@@ -1,0 +1,203 @@
+"""What a run leaves for machines: ``results.jsonl``, one JSON object per line.
+
+The first line is a ``Run``, then comes a ``Result`` per test in the order in which they
+ended, then an ``End``; a file without its end is of a run that did not finish. Every line
+says its ``kind``. A reader refuses a ``schema`` that it does not know. Rule ids are
+permanent: never renumbered, never used again. But for times, and the order of tests when
+several workers run them, the same seed gives the same lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from harness.rules import RULES
+
+SCHEMA = 1
+FILE_NAME = "results.jsonl"
+
+Outcome = Literal["passed", "failed", "deviation", "unsupported", "skipped", "inconclusive"]
+RED: frozenset[Outcome] = frozenset({"failed", "inconclusive"})
+
+
+class BadResults(Exception):
+    """A file of results that cannot be read, said in one line."""
+
+
+class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A frame that was expected: ``length`` bytes.
+
+    They are the first of packet ``packet`` (from 1) of the test's capture, or, where none
+    that was sent begins so, ``hex``.
+    """
+
+    length: int
+    packet: int = 0
+    hex: str = ""
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """Frames sent, and what was expected to arrive, as packets of the test's capture.
+
+    The packets are ``first`` to ``last`` (from 1; ``last`` is less if there are none); those
+    after it up to ``control`` are the control broadcast that proved a silent LAN alive.
+    ``expected`` names ports; every other port was to receive nothing. ``held`` is the run's
+    own verdict.
+    """
+
+    first: int
+    last: int
+    control: int
+    view: Literal["wire", "host"]
+    expected: Mapping[str, Sequence[Wanted]]
+    held: bool
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """A test's capture: its path below the directory of the results, and what it held."""
+
+    path: str
+    packets: int
+    sha256: str
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
+    """How a run began.
+
+    ``rules`` is the hash of the rule table; ``lans`` has each LAN's version; ``options`` are
+    those that decide what is tested, seeds included, and ``repeat`` the same as arguments of
+    pytest; ``collected`` the node ids of all tests that were to run; ``shard`` is K/N or "".
+    """
+
+    schema: int
+    harness: str
+    rules: str
+    lans: Mapping[str, str]
+    options: Mapping[str, str]
+    repeat: Sequence[str]
+    shard: str
+    collected: Sequence[str]
+    machine: str
+    started: str
+
+
+class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
+    """How a test ended.
+
+    ``reason`` is one line, ``told`` all lines of a failure. ``ending`` is what went wrong
+    after the verdict, when all was given back. ``settled`` says how it was known that
+    nothing more would come. ``ports`` has each port's address.
+    """
+
+    id: str
+    rules: Sequence[str]
+    lan: str | None
+    outcome: Outcome
+    reason: str = ""
+    told: Sequence[str] = ()
+    ending: str = ""
+    doc: str = ""
+    settled: str = ""
+    ports: Mapping[str, str] = {}
+    exchanges: Sequence[Exchange] = ()
+    capture: Capture | None = None
+    seconds: float = 0.0
+
+
+class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):
+    """How a run ended: how many tests ended in each word, and pytest's exit code."""
+
+    outcomes: Mapping[str, int]
+    exit_code: int
+    seconds: float
+
+
+Line = Run | Result | End
+
+_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class Results(msgspec.Struct, frozen=True):
+    """A file of results as it was read; ``problems`` has a line for each that cannot be."""
+
+    path: Path
+    run: Run
+    tests: Sequence[Result]
+    end: End | None
+    problems: Sequence[str]
+
+    def unfinished(self) -> list[str]:
+        """The tests that were collected and never reported."""
+        done = {each.id for each in self.tests}
+        return [each for each in self.run.collected if each not in done]
+
+
+def line(of: Line) -> bytes:
+    """One line of a file, its end included."""
+    return msgspec.json.encode(of) + b"\n"
+
+
+def parse(text: bytes) -> Line:
+    """What a line says; ValueError for one that says nothing."""
+    return _DECODER.decode(text)
+
+
+def rules_hash() -> str:
+    """A hash of the rule table: results with different tables cannot be compared."""
+    table = repr([astuple(rule) for rule in RULES.values()])
+    return hashlib.sha256(table.encode()).hexdigest()
+
+
+def wanted(frame: bytes, sent: Mapping[int, bytes]) -> Wanted:
+    """A frame as the packet, of those ``sent`` by number, that it is, or is the start of."""
+    for number, whole in sent.items():
+        if whole.startswith(frame):
+            return Wanted(len(frame), number)
+    return Wanted(len(frame), hex=frame.hex())
+
+
+def read(path: Path) -> Results:
+    """Read a file; BadResults if it cannot be opened, or does not begin with a run."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise BadResults(f"{path}: {error.strerror}") from None
+    problems: list[str] = []
+    found = _decoded(path, lines, problems)
+    run = next(found, None)
+    if not isinstance(run, Run):
+        first = problems[0] if problems else f"{path}:1: a run's first line is missing"
+        raise BadResults(first)
+    if run.schema != SCHEMA:
+        raise BadResults(f"{path}:1: schema {run.schema} is not known here, only {SCHEMA}")
+    tests: dict[str, Result] = {}
+    end: End | None = None
+    for each in found:
+        if isinstance(each, Result):
+            if each.id in tests:
+                problems.append(f"{path}: {each.id} is reported twice")
+            tests[each.id] = each
+        elif isinstance(each, End):
+            end = each
+        else:
+            problems.append(f"{path}: a second run in one file")
+    if end is not None and sum(end.outcomes.values()) != len(tests):
+        told = sum(end.outcomes.values())
+        problems.append(f"{path}: {told} tests ended, and {len(tests)} can be read")
+    return Results(path, run, list(tests.values()), end, problems)
+
+
+def _decoded(path: Path, lines: Iterable[bytes], problems: list[str]) -> Iterator[Line]:
+    for number, text in enumerate(lines, start=1):
+        if not text:
+            continue
+        try:
+            yield parse(text)
+        except ValueError as error:
+            problems.append(f"{path}:{number}: not a line of results: {error}")
