@@ -60,13 +60,14 @@ class Run:
         crash = getattr(report.longrepr, "reprcrash", None)
         message = str(report.longrepr if crash is None else crash.message)
         first = (message.strip().splitlines() or ["it said nothing"])[0]
+        observed = first.removeprefix("AssertionError: ").removeprefix("assert ")
         if report.passed:
             self.others.add(test)
         elif report.failed:
             verdict = report.when == "call" and told.get("outcome") != "inconclusive"
             if verdict and crash is not None and message.startswith(_ASSERTED):
                 rules = tuple(str(told["rule"]).split(", "))
-                self.shown.append(Shown(test, rules, str(told.get("observed", first))))
+                self.shown.append(Shown(test, rules, observed))
             else:
                 self.others.add(test)
                 self.unclear[test] = first

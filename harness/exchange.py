@@ -162,36 +162,47 @@ class Tester:
             raise Unsupported(f"{self.lan.name}: {what}")
 
 
-def explain(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """Where a delivery and what was expected of it differ, in lines to read."""
+def sum_up(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
+    """What the first port that differs was to receive, and received, in one line."""
+    (port, want, got), *others = _differing(delivery, expected)
+    told = f"{port.name} expected {_sizes(want)}, received {_sizes(got)}"
+    if len(want) == len(got):
+        told += ", not the same"
+    return told + (f"; {len(others)} more differ" if others else "")
+
+
+def _differing(
+    delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]
+) -> list[tuple[Port, tuple[bytes, ...], tuple[bytes, ...]]]:
+    return [
+        (port, want, got)
+        for port, got in delivery.received.items()
+        if got != (want := tuple(expected.get(port, ())))
+    ]
+
+
+def explain_ports(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
+    """Every port side by side, in lines to read."""
     lines = [f"{'port':<10}  {'expected':<34}  received"]
-    wrong = []
     for port, got in delivery.received.items():
         want = tuple(expected.get(port, ()))
         mark = "" if got == want else "   <- differs"
         lines.append(f"{port.name:<10}  {_sizes(want):<34}  {_sizes(got)}{mark}")
-        if got != want:
-            wrong.append((port, want, got))
-    for port, want, got in wrong:
+    return lines
+
+
+def explain_frames(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
+    """The first frame that differs at each port that differs, in lines to read."""
+    lines: list[str] = []
+    for port, want, got in _differing(delivery, expected):
         for number in range(max(len(want), len(got))):
             one = want[number] if number < len(want) else None
             other = got[number] if number < len(got) else None
             if one != other:
-                lines.append("")
+                lines += [""] if lines else []
                 lines += _frame_lines(f"{port.name}, frame {number + 1}", one, other)
                 break
     return lines
-
-
-def observed(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
-    """The first port where a delivery and what was expected differ, in one line."""
-    for port, got in delivery.received.items():
-        want = tuple(expected.get(port, ()))
-        if got != want:
-            sizes = _sizes(want), _sizes(got)
-            differs = ", which differ" if sizes[0] == sizes[1] else ""
-            return f"{port.name}: expected {sizes[0]}, received {sizes[1]}{differs}"
-    return "no difference"
 
 
 def _sizes(arrived: Sequence[bytes]) -> str:

@@ -27,8 +27,8 @@ _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
 _WRITTEN = "capture"
 _KNOWN = pytest.StashKey[dict[str, tuple[deviations.Deviation, ...]]]()
-_OBSERVED = pytest.StashKey[str]()
 _USED = pytest.StashKey[tuple[Lan, float]]()
+_WRITER = "lguest-harness-results"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     no_results = config.getoption("no_captures") or config.getoption("collectonly")
     if not no_results and not hasattr(config, "workerinput"):
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
-        config.pluginmanager.register(writer, "lguest-harness-results")
+        config.pluginmanager.register(writer, _WRITER)
 
 
 def _known_deviations(config: pytest.Config) -> dict[str, tuple[deviations.Deviation, ...]]:
@@ -387,15 +387,14 @@ def pytest_runtest_makereport(
         item.stash[_CALL] = report
         if _USED in item.stash:
             report.user_properties.append(("settled", settled(*item.stash[_USED])))
-        if report.failed and _OBSERVED in item.stash:
-            report.user_properties.append(("observed", item.stash[_OBSERVED]))
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):
             where = _shown(_capture_path(item), item.config)
             report.user_properties.append((_WRITTEN, where))
             if report.failed:
                 told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
                 told.append(f"capture: {where}")
-                told.extend(pytest_results.evidence(item).told)
+                known = pytest_results.evidence(item)
+                told += ["", *known.ports_told, "", *known.told] if known.told else []
                 report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     pytest_results.finish(item, report, _described)
     return report
@@ -411,10 +410,13 @@ def _shown(path: Path, config: pytest.Config) -> str:
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     word = pytest_results.word(report) if isinstance(report, pytest.TestReport) else ""
-    letters = {"deviation": "d", "unsupported": "u", "inconclusive": "I"}
-    if word not in letters or (report.when != "call" and word != "inconclusive"):
+    letters = {"passed": ".", "failed": "F", "deviation": "d", "unsupported": "u"}
+    letters["inconclusive"] = "I"
+    known = word in letters and (report.when == "call" or word == "inconclusive")
+    if not known or (word == "passed" and hasattr(report, "wasxfail")):
         return None
-    return word, letters[word], word.upper()
+    rules = " ".join(str(value) for key, value in report.user_properties if key == "rule")
+    return word, letters[word], f"{word.upper()} {rules}".strip()
 
 
 def pytest_assertrepr_compare(
@@ -423,17 +425,17 @@ def pytest_assertrepr_compare(
     left: object,
     right: object,
 ) -> list[str] | None:
-    from harness.exchange import Delivery, explain, observed
+    from harness.exchange import Delivery, explain_frames, explain_ports, sum_up
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
         return None
     item = config.stash.get(_CURRENT, None)
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
-        pytest_results.evidence(item).told = ["", *explain(left, right)]
-        item.stash[_OBSERVED] = observed(left, right)
-    wrong = [port.name for port, got in left.received.items() if got != tuple(right.get(port, ()))]
-    return [f"what {', '.join(wrong)} received (more below)", "== what the rule asks for"]
+        known = pytest_results.evidence(item)
+        known.ports_told = explain_ports(left, right)
+        known.told = explain_frames(left, right)
+    return [sum_up(left, right), "(every port, side by side, stands below)"]
 
 
 def pytest_terminal_summary(
@@ -451,10 +453,6 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"{count} tests: {reason}")
     for report in terminalreporter.stats.get("inconclusive", ()):
         terminalreporter.write_line(f"INCONCLUSIVE {report.nodeid}: {report.longrepr}", red=True)
-    captures = {value for key, value in told if key == _WRITTEN}
-    if captures:
-        where = _shown(_reports(config) / "captures", config)
-        terminalreporter.write_line(f"{len(captures)} captures in {where}")
     covered: dict[str, int] = {}
     for key, value in told:
         if key.startswith(_COVERED):
@@ -467,3 +465,6 @@ def pytest_terminal_summary(
     if covered:
         sums = ", ".join(f"{count:,} {what}" for what, count in covered.items())
         terminalreporter.write_line(f"searches covered {sums}")
+    writer = config.pluginmanager.get_plugin(_WRITER)
+    if isinstance(writer, pytest_results.Writer) and writer.index is not None:
+        terminalreporter.write_line(f"{writer.told()}; report: {_shown(writer.index, config)}")

@@ -29,11 +29,16 @@ _LINE = "lguest_harness_result"
 """The attribute of a test's last report that has its line: it crosses from workers."""
 
 
+MOST_LINES = 40
+"""Lines of a failure that go into the results."""
+
+
 @dataclass(slots=True)
 class Evidence:
     """What a test leaves beside its verdict."""
 
     phases: list[pytest.TestReport] = field(default_factory=list)
+    ports_told: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     settled: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +114,18 @@ def reason(report: pytest.TestReport) -> str:
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(report.longrepr) if crash is None else str(crash.message)
-    return next((each for each in text.splitlines() if each.strip()), "")
+    first = next((each for each in text.splitlines() if each.strip()), "")
+    return first.removeprefix("AssertionError: ").removeprefix("assert ")
+
+
+def _crash(report: pytest.TestReport, root: Path) -> list[str]:
+    """What pytest says of a failure, without the code that it came from."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is None or not report.failed:
+        return []
+    path = Path(crash.path)
+    where = path.relative_to(root) if path.is_relative_to(root) else path.name
+    return [f"{where}:{crash.lineno}", *str(crash.message).splitlines()[:MOST_LINES]]
 
 
 def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) -> None:
@@ -131,7 +147,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         lan=lan,
         outcome=outcome,
         reason=reason(decisive) or ending,
-        told=known.told if decisive.failed or hasattr(decisive, "wasxfail") else (),
+        told=known.told or _crash(decisive, item.config.rootpath),
         ending=ending,
         doc=getattr(getattr(item, "obj", None), "__doc__", None) or "",
         settled=known.settled,
@@ -151,10 +167,13 @@ class Writer:
         self._folder = folder
         self._lans = lans
         self._outcomes: Counter[str] = Counter()
+        self._rules: dict[str, set[results.Outcome]] = {}
         self._began = time.time()
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / results.FILE_NAME).open("wb", buffering=0)
         self._headed = False
+        self.index: Path | None = None
+        """Where the report is, when it is written."""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._begin([item.nodeid for item in session.items])
@@ -173,7 +192,9 @@ class Writer:
             "search-lan": str(option("search_lan")),
             "strict": str(bool(option("strict", False))).lower(),
         }
-        repeat = ["--campaign", options["campaign"], "--search-lan", options["search-lan"]]
+        repeat = [] if options["campaign"] == "8" else ["--campaign", options["campaign"]]
+        if options["search-lan"] != "lguest-repaired":
+            repeat += ["--search-lan", options["search-lan"]]
         run = results.Run(
             schema=results.SCHEMA,
             harness=metadata.version("lguest-harness"),
@@ -202,6 +223,15 @@ class Writer:
     def _count(self, line: results.Line) -> None:
         if isinstance(line, results.Result):
             self._outcomes[line.outcome] += 1
+            for rule in line.rules:
+                self._rules.setdefault(rule, set()).add(line.outcome)
+
+    def told(self) -> str:
+        """The run in a line: how many rules passed, how many did not."""
+        red = sum(1 for words in self._rules.values() if words & results.RED)
+        deviating = sum(1 for words in self._rules.values() if "deviation" in words)
+        passed = sum(1 for words in self._rules.values() if words == {"passed"})
+        return f"{passed} rules passed whole, {deviating} with deviations, {red} failed"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -211,3 +241,10 @@ class Writer:
         end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
         self._file.write(results.line(end))
         self._file.close()
+        self.index = _report(self._folder)
+
+
+def _report(folder: Path) -> Path:
+    from harness.report import html, merge
+
+    return html.write(merge.load([folder / results.FILE_NAME]), folder)

@@ -51,16 +51,35 @@ def _frame(wanted: Wanted, packets: Sequence[Packet]) -> bytes:
     return frame
 
 
-def received(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
+def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
     """What arrived, in the exchange's view; what came back to its sender counts in either."""
     inside = packets[exchange.first - 1 : exchange.last]
     own = {(each.port, each.frame) for each in inside if each.direction == "sent"}
+    return [
+        each
+        for each in inside
+        if each.direction == "received"
+        and not each.dropped
+        and (exchange.view == "wire" or each.for_host or (each.port, each.frame) in own)
+    ]
+
+
+def received(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
+    """The same, as frames by port."""
     found: dict[str, tuple[bytes, ...]] = {}
-    for each in inside:
-        if each.direction == "received" and not each.dropped:
-            seen = exchange.view == "wire" or each.for_host or (each.port, each.frame) in own
-            if seen:
-                found[each.port] = (*found.get(each.port, ()), each.frame)
+    for each in arrivals(exchange, packets):
+        found[each.port] = (*found.get(each.port, ()), each.frame)
+    return found
+
+
+def strays(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
+    """Arrivals that are not those that were due next at their port."""
+    due = {port: list(each) for port, each in expected(exchange, packets).items()}
+    found = []
+    for packet in arrivals(exchange, packets):
+        waiting = due.get(packet.port, [])
+        if not waiting or waiting.pop(0) != packet.frame:
+            found.append(packet)
     return found
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.exchange import Delivery, Tester, explain
+from harness.exchange import Delivery, Tester, explain_frames, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
-from harness.lan import Arrival, Inconclusive, Lan, Layout, Record, Traits
+from harness.lan import Arrival, Inconclusive, Lan, Layout, Port, Record, Traits
 from harness.lans.lguest import TRAITS
 
 
@@ -164,7 +164,12 @@ def test_a_difference_is_explained_to_the_byte() -> None:
     port, other = FakePort(1), FakePort(2)
     want = ethernet(port, other)
     got = want[:30] + bytes((want[30] ^ 0xFF,)) + want[31:]
-    lines = explain(Delivery({port: [got], other: []}), {port: [want]})
+    delivery = Delivery({port: [got], other: []})
+    expected: dict[Port, list[bytes]] = {port: [want]}
+    assert sum_up(delivery, expected) == (
+        "port1 expected 1 frame of 60 bytes, received 1 frame of 60 bytes, not the same"
+    )
+    lines = [*explain_ports(delivery, expected), *explain_frames(delivery, expected)]
     text = "\n".join(lines)
     words = [" ".join(line.split()) for line in lines]
     assert "port1 1 frame of 60 bytes 1 frame of 60 bytes <- differs" in words

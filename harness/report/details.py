@@ -1,0 +1,145 @@
+"""What a reader sees of one test: made from its result and its capture."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scapy.utils import hexdump
+
+from harness import frames
+from harness.report import judge, story, svg
+from harness.report.reader import Packet
+from harness.results import Exchange, Result
+from harness.rules import RULES, Rule
+
+MOST_BYTES = 128
+"""Bytes of a frame that are printed; the capture has all of them."""
+
+MOST_EXCHANGES = 5
+"""Exchanges whose deliveries are shown side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one port was to receive, and received, in words."""
+
+    port: str
+    expected: str
+    received: str
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One exchange's delivery, port by port."""
+
+    title: str
+    held: bool
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The frame that decides: its number in the capture, its bytes, Scapy's reading."""
+
+    number: int
+    where: str
+    dump: str
+    more: int
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """All of it; ``problem`` says why the capture could not be shown."""
+
+    result: Result
+    rules: tuple[Rule, ...]
+    about: str
+    command: str
+    capture: str
+    problem: str
+    drawing: svg.Drawing | None
+    compared: tuple[Compared, ...]
+    hidden_exchanges: int
+    deciding: Deciding | None
+
+
+def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) -> Detail:
+    """Look at one test; ``capture`` is the link to its capture, "" if it has none."""
+    try:
+        packets: Sequence[Packet] = judge.capture_of(result, folder)
+        problem = ""
+    except judge.BadEvidence as error:
+        packets, problem = [], str(error)
+    exchanges = [each for each in result.exchanges if each.control <= len(packets)]
+    wrong = next((each for each in exchanges if not each.held), None)
+    told = story.tell(list(result.ports), packets, wrong.first if wrong else 1)
+    strays = {
+        packet.number
+        for each in exchanges
+        if not each.held
+        for packet in judge.strays(each, packets)
+    }
+    ordered = sorted(enumerate(exchanges, start=1), key=lambda each: each[1].held)
+    return Detail(
+        result,
+        tuple(RULES[each] for each in result.rules if each in RULES),
+        " ".join(result.doc.split()),
+        command(result, repeat),
+        capture,
+        problem,
+        svg.draw(told, result.ports, exchanges, strays) if told.steps else None,
+        tuple(_compared(n, each, result.ports, packets) for n, each in ordered[:MOST_EXCHANGES]),
+        max(0, len(ordered) - MOST_EXCHANGES),
+        _deciding(wrong, packets),
+    )
+
+
+def command(result: Result, repeat: Sequence[str]) -> str:
+    """What runs just this test again, with its seed."""
+    lan = ["--lan", result.lan] if result.lan is not None else []
+    return shlex.join(["pytest", result.id, *lan, *repeat])
+
+
+def _compared(
+    number: int, exchange: Exchange, ports: Mapping[str, str], packets: Sequence[Packet]
+) -> Compared:
+    want, got = judge.expected(exchange, packets), judge.received(exchange, packets)
+    rows = [
+        Row(port, _sizes(want.get(port, ())), _sizes(got.get(port, ())), differs)
+        for port in ports
+        if (differs := want.get(port, ()) != got.get(port, ())) or len(ports) <= 16 or got.get(port)
+    ]
+    rows.sort(key=lambda row: not row.differs)
+    return Compared(f"exchange {number}", exchange.held, tuple(rows[:16]))
+
+
+def _sizes(received: Sequence[bytes]) -> str:
+    if not received:
+        return "nothing"
+    shown = ", ".join(str(len(each)) for each in received[:5]) + ", …" * (len(received) > 5)
+    return f"{len(received)} frame{'s' * (len(received) > 1)} of {shown} bytes"
+
+
+def _deciding(wrong: Exchange | None, packets: Sequence[Packet]) -> Deciding | None:
+    if not packets:
+        return None
+    if wrong is None:
+        arrived = [each for each in packets if each.direction == "received"]
+        chosen = (arrived or packets)[-1]
+    else:
+        inside = packets[wrong.first - 1 : wrong.last]
+        chosen = [*judge.strays(wrong, packets), *inside, *packets][0]
+    shown = chosen.frame[:MOST_BYTES]
+    way = "sent by" if chosen.direction == "sent" else "received by"
+    return Deciding(
+        chosen.number,
+        f"{way} {chosen.port}",
+        str(hexdump(shown, dump=True)),
+        len(chosen.frame) - len(shown),
+        frames.describe(chosen.frame),
+    )

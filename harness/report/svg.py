@@ -1,0 +1,172 @@
+"""Where everything stands in a sequence diagram; the template only writes it down.
+
+All numbers are pixels.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.report.story import Arrow, Step, Story
+from harness.results import Exchange
+
+COLUMN = 158
+MARGIN = 79
+TOP = 44
+LINE = 13
+LETTERS = 25
+"""Letters of small print that fit a column."""
+
+STUB = 46
+"""How far an arrow goes that reaches nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Text; ``style`` is its class in the style sheet."""
+
+    x: float
+    y: float
+    text: str
+    style: str
+    anchor: Literal["start", "middle", "end"] = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A line from a lifeline towards another; ``to`` is where it stops, at ``y``."""
+
+    x: float
+    y: float
+    to: float
+    style: str
+
+    @property
+    def toward(self) -> int:
+        """1 to the right, -1 to the left."""
+        return 1 if self.to >= self.x else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A whole diagram."""
+
+    width: float
+    height: float
+    title: str
+    lifelines: tuple[tuple[float, str, str], ...]
+    """Where each stands, its name and its address."""
+    bands: tuple[Label, ...]
+    strokes: tuple[Stroke, ...]
+    labels: tuple[Label, ...]
+
+
+def draw(
+    story: Story,
+    addresses: Mapping[str, str],
+    exchanges: Sequence[Exchange],
+    strays: Collection[int],
+) -> Drawing:
+    """Lay a story out: a lifeline per port, a row per frame, a heading per exchange.
+
+    ``strays`` are the packets that should not have come.
+    """
+    places = {name: MARGIN + COLUMN * n for n, name in enumerate(story.ports)}
+    strokes: list[Stroke] = []
+    labels: list[Label] = []
+    bands: list[Label] = []
+    y: float = TOP + 14
+    heading = ""
+    for step in story.steps:
+        now = _heading(step, exchanges)
+        if now != heading:
+            heading = now
+            if heading:
+                bands.append(Label(4, y + 12, heading, "heading"))
+                y += 22
+        y += 22
+        below = 0
+        for column, lines in _notes(step, places):
+            for n, (text, style) in enumerate(lines):
+                labels.append(Label(places[column], y + LINE * (n + 1), text, style, "middle"))
+            below = max(below, len(lines))
+        strokes += _strokes(step, places, y, strays)
+        labels += _title(step, places, y)
+        y += LINE * below + 8
+    hidden = [
+        f"{count} more {what}: see the capture"
+        for count, what in ((story.hidden_steps, "frames"), (story.hidden_ports, "ports"))
+        if count
+    ]
+    for text in hidden:
+        y += 18
+        labels.append(Label(4, y, text, "hidden"))
+    lifelines = tuple((x, name, addresses.get(name, "")) for name, x in places.items())
+    width = max(320, 2 * MARGIN + COLUMN * (len(places) - 1))
+    title = f"Sequence of {len(story.steps)} frames between {', '.join(story.ports)}"
+    return Drawing(width, y + 16, title, lifelines, tuple(bands), tuple(strokes), tuple(labels))
+
+
+def _heading(step: Step, exchanges: Sequence[Exchange]) -> str:
+    for number, each in enumerate(exchanges, start=1):
+        if each.first <= step.packet <= each.last:
+            return f"exchange {number}{'' if each.held else ': not as expected'}"
+        if each.last < step.packet <= each.control:
+            return f"control after exchange {number}: is the LAN alive?"
+    return ""
+
+
+def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:
+    text = f"{step.packet} {step.what}, {step.length} B"
+    if not step.port:
+        yield Label(4, y - 5, text, "stray")
+        return
+    x = places.get(step.port)
+    if x is None:
+        return
+    leftward = bool(step.arrows) and all(places[each.to] < x for each in step.arrows)
+    yield Label(x + (-8 if leftward else 8), y - 5, text, "what", "end" if leftward else "start")
+
+
+def _strokes(
+    step: Step, places: dict[str, int], y: float, strays: Collection[int]
+) -> Iterator[Stroke]:
+    x = places.get(step.port, 4)
+    if step.stopped:
+        yield Stroke(x, y, x + STUB, "refused")
+    elif not step.arrows:
+        yield Stroke(x, y, x + STUB, "nobody")
+    for arrow in step.arrows:
+        to = places[arrow.to]
+        style = {"not for this host": "unwanted"}.get(arrow.fate, arrow.fate)
+        if arrow.packet in strays:
+            style += " wrong"
+        if to == x:
+            yield Stroke(x - STUB, y, x, style)
+        else:
+            yield Stroke(x, y, to, style)
+
+
+def _notes(step: Step, places: dict[str, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    if step.port in places:
+        told = [step.stopped] if step.stopped else []
+        if not step.stopped and not step.arrows:
+            told.append("reaches nobody")
+        told += step.notes
+        if told:
+            yield step.port, _wrapped(told, "fate")
+    for arrow in step.arrows:
+        yield arrow.to, _wrapped(_told(arrow), "fate" if arrow.fate != "arrived" else "copy")
+
+
+def _told(arrow: Arrow) -> list[str]:
+    return [each.replace("copied by the Host into", "Host →") for each in arrow.notes]
+
+
+def _wrapped(told: Sequence[str], style: str) -> list[tuple[str, str]]:
+    shown = [line for each in told[:6] for line in textwrap.wrap(each, LETTERS)]
+    more = [f"and {len(told) - 6} more"] if len(told) > 6 else []
+    return [(line, "copy" if line.startswith("Host") else style) for line in shown + more]
