@@ -20,8 +20,8 @@ from typing import Any
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
 from harness.lans import contract
 from harness.lans.fence import FENCE_LIMIT_S, FencedLan, FencedPort
-from harness.lans.program import NoAnswer, Program, shown
-from harness.lans.stream import StreamSocket, connected_to
+from harness.lans.program import GOING_S, NoAnswer, Program, shown
+from harness.lans.stream import HungUp, StreamSocket, connected_to
 from harness.lans.transport import Transport
 
 ANSWER_LIMIT_S = 5.0
@@ -101,7 +101,8 @@ class Dialogue:
         self.in_trouble = True
         if str(error).startswith(_TOLD):
             return error
-        end = self._program.end()
+        # Its sockets are closed a moment before it has ended.
+        end = self._program.end(GOING_S if isinstance(error, HungUp) else 0.0)
         ended = f"; {end}" if end and end not in str(error) else ""
         return type(error)(f"{self.title}: {error}{ended}; {self._program.last_words()}")
 
