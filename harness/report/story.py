@@ -75,9 +75,11 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
         if packet.direction == "sent":
             steps.append(_Step(packet, [], told))
             continue
-        step = next((each for each in reversed(steps) if _is_of(packet, each.packet)), None)
+        alike = [each for each in steps if _is_of(packet, each.packet)]
+        # Of sends that are alike the first that this port has not seen arrives first.
+        step = next((each for each in alike if not each.reached(packet.port)), None)
         if step is None:
-            step = _Step(None, [], ())
+            step = _Step(alike[-1].packet if alike else None, [], (), again=bool(alike))
             steps.append(step)
         step.arrows.append(_arrow(packet, told))
     shown = [each for each in steps if each.last >= first][:MOST_STEPS]
@@ -94,6 +96,11 @@ class _Step:
     packet: Packet | None
     arrows: list[Arrow]
     told: tuple[str, ...]
+    again: bool = False
+    """It is a copy too many of what was sent before."""
+
+    def reached(self, port: str) -> bool:
+        return any(each.to == port for each in self.arrows)
 
     @property
     def last(self) -> int:
@@ -133,4 +140,6 @@ def _finished(step: _Step, ports: Sequence[str]) -> Step:
     notes = tuple(each for each in step.told if each not in refused)
     arrows = tuple(each for each in step.arrows if each.to in ports)
     number = step.packet.number if step.packet else step.arrows[0].packet
+    if step.again:
+        what, number = "once more", step.arrows[0].packet
     return Step(port, what, length, number, arrows, "; ".join(refused), notes)

@@ -167,6 +167,9 @@ def _told(arrow: Arrow) -> list[str]:
 
 
 def _wrapped(told: Sequence[str], style: str) -> list[tuple[str, str]]:
-    shown = [line for each in told[:6] for line in textwrap.wrap(each, LETTERS)]
-    more = [f"and {len(told) - 6} more"] if len(told) > 6 else []
-    return [(line, "copy" if line.startswith("Host") else style) for line in shown + more]
+    shown = [
+        (line, "copy" if each.startswith("Host") else style)
+        for each in told[:6]
+        for line in textwrap.wrap(each, LETTERS)
+    ]
+    return shown + ([(f"and {len(told) - 6} more", style)] if len(told) > 6 else [])

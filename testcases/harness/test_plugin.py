@@ -213,6 +213,14 @@ def test_under_strict_an_unexpected_skip_is_red(pytester: Pytester) -> None:
     result.stdout.fnmatch_lines_random(["=*1 failed*=", "=*1 unsupported*="])
 
 
+def test_under_strict_a_skip_is_red_in_a_test_without_a_lan_too(pytester: Pytester) -> None:
+    pytester.makepyfile("import pytest\ndef test_it(): pytest.skip('no tshark')")
+    assert pytester.runpytest_subprocess().ret == 0
+    result = pytester.runpytest_subprocess("--strict")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*unexpected skip, under --strict: no tshark*"])
+
+
 def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:
     pytester.makepyfile(
         test_suite="""
