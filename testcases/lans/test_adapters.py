@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harness.frames import BROADCAST, ethernet, real_frames
 from harness.lan import FrameRefused, Lan, LanError, Layout, Port
+from harness.lans import registry
 from testcases.lans.real import REAL
 
 
 def frames_of(port: Port) -> list[bytes]:
     return [each.frame for each in port.arrivals() if each.for_host]
+
+
+def test_a_version_can_be_told(real: str) -> None:
+    assert re.search(r"\d+\.\d+", registry.version(real))
 
 
 def test_a_unicast_reaches_its_owner_alone(network: Lan) -> None:

@@ -13,7 +13,7 @@ import pytest
 from _pytest.pytester import Pytester
 
 from harness.frames import ethernet
-from harness.lan import FrameRefused, Unsupported
+from harness.lan import FrameRefused, Unsupported, version_of
 from harness.lans import registry
 from harness.lans.command import CommandLan
 from testcases.lans.users import (
@@ -93,6 +93,7 @@ def test_traits_follow_from_what_is_declared(switch: str) -> None:
     lan = registry.make(f"command:{switch}")
     try:
         assert lan.name == f"example-switch 1.0 (command:{switch})"
+        assert version_of(lan) == "1.0"
         traits = lan.traits
         assert (traits.filters, traits.learns, traits.ordered) == ("sender", False, True)
         assert (traits.shortest, traits.longest, traits.settles) == (1, 1518, "fence")
