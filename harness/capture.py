@@ -23,6 +23,12 @@ IF_NAME, IF_DESCRIPTION, IF_MAC, IF_TSRESOL = 2, 3, 6, 9
 USER_APPLICATION = 4
 NANOSECONDS = b"\x09"
 DIRECTIONS = {"received": 1, "sent": 2}
+RULES_AND_OUTCOME = 2
+"""Comments that come first in every packet of a test: its rules, and its outcome."""
+
+TEST = "test: "
+"""How the comment begins that names a test."""
+
 LONGEST_NAME = 150
 """Bytes in the longest file name; what is longer is cut and gets a hash."""
 
@@ -77,6 +83,19 @@ def encode(
         padding = bytes(-len(record.frame) % 4)
         blocks.append(_block(PACKET, body + record.frame + padding + _options(told)))
     return b"".join(blocks)
+
+
+def annotated(packet: bytes, comment: str, after: int) -> bytes:
+    """A packet's block with one more comment, after the first ``after`` that it has."""
+    length = struct.unpack_from("<I", packet, 20)[0]
+    at = 28 + length + -length % 4
+    for _ in range(after):
+        code, size = struct.unpack_from("<HH", packet, at)
+        if code != COMMENT:
+            break
+        at += 4 + size + -size % 4
+    more = _options([(COMMENT, _text(comment))])[:-4]
+    return _block(PACKET, packet[8:at] + more + packet[at:-4])
 
 
 def write(path: Path, content: bytes) -> None:

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+
+from harness.report import completion
 
 EXIT_DISAGREES = 1
 EXIT_BAD_INPUT = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _unwrapped(text: str | None) -> str | None:
+    r"""Help whose lines after a ``\b`` click leaves as they are: a docstring has it in letters."""
+    return text and text.replace("\\b\n", "\b\n")
+
+
+class _Command(click.Command):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = _unwrapped(self.help)
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = _unwrapped(self.help)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lguest-harness")
 def main() -> None:
-    """Conformance of virtual LANs. The suite itself is run by pytest: `pytest testcases/`."""
+    r"""Conformance of virtual LANs. The suite itself is run by pytest: `pytest testcases/`.
+
+    Exit code of every command: 0 if all is well, 1 if what it looked at is not, 2 if it could
+    not look: input that is missing or damaged, or a mistake in the command line.
+
+    \b
+    Example:
+      lguest-harness COMMAND --help
+      eval "$(_LGUEST_HARNESS_COMPLETE=bash_source lguest-harness)"    # completion, in bash
+    """
 
 
 @main.command()
@@ -54,7 +85,12 @@ def play(files: tuple[Path, ...]) -> None:
 
 @main.command()
 def lans() -> None:
-    """List the LANs that `--lan` can name."""
+    r"""List the LANs that `--lan` can name. Exit code: 0.
+
+    \b
+    Example:
+      lguest-harness lans
+    """
     from harness.broken.catalogue import BROKEN
     from harness.lans import registry
 
@@ -75,11 +111,15 @@ def lans() -> None:
 @click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
 @click.option("--workers", default=2, show_default=True, help="Processes that run them.")
 def rules(coverage: bool, workers: int) -> None:
-    """List the rules, and the tests of each.
+    r"""List the rules, and the tests of each.
 
     With --coverage also the LANs that are wrong on purpose, each run through the tests of
-    its rule. Exit code 1 if a rule has no test, or no broken LAN that its tests catch, or
-    a broken LAN is not caught.
+    its rule. Exit code: 0, or with --coverage 1 if a rule has no test, or no broken LAN that
+    its tests catch, or a broken LAN is not caught; 2 if the suite cannot be run.
+
+    \b
+    Example:
+      lguest-harness rules --coverage
     """
     from harness.broken.catalogue import BROKEN
     from harness.catalogue import SuiteError, catches, tests_of_rules
@@ -117,10 +157,24 @@ def rules(coverage: bool, workers: int) -> None:
 
 
 @main.command()
-@click.option("--lan", "lans", multiple=True, required=True, help="A LAN; give several.")
+@click.option(
+    "--lan",
+    "lans",
+    multiple=True,
+    required=True,
+    help="A LAN; give several.",
+    shell_complete=completion.lans,
+)
 @click.option("--workers", default=2, show_default=True, help="Processes that run them.")
 def matrix(lans: tuple[str, ...], workers: int) -> None:
-    """Run the suite on several LANs, and print rule by LAN as a Markdown table."""
+    r"""Run the suite on several LANs, and print rule by LAN as a Markdown table.
+
+    Exit code: 0 whatever the tests said, 2 if the suite cannot be run.
+
+    \b
+    Example:
+      lguest-harness matrix --lan lguest --lan bridge
+    """
     from harness.catalogue import SuiteError
     from harness.matrix import table
 
@@ -132,7 +186,7 @@ def matrix(lans: tuple[str, ...], workers: int) -> None:
 
 
 @main.command()
-@click.argument("lan")
+@click.argument("lan", shell_complete=completion.lans)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it there.")
 @click.option(
     "--known",
@@ -188,6 +242,88 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
     new = sum(not each.reason for each in made)
     click.echo(f"{len(made)} deviations, {new} to be filled in", err=True)
     sys.exit(EXIT_DISAGREES if found.unclear else 0)
+
+
+@main.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--from", "first", metavar="PACKET", default=1, help="Begin at that packet.")
+@click.option("--test", metavar="TEXT", default="", help="Only tests with that in their name.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with letters of ASCII only.")
+def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
+    r"""Print a capture as a sequence diagram: ports as lifelines, frames as arrows.
+
+    A cut frame is broken off (//), a dropped one ends in an x with the reason. Numbers are
+    those of the packets in Wireshark. Exit code: 0, or 2 if there is no such capture, it is
+    damaged, or nothing in it is asked for.
+
+    \b
+    Example:
+      lguest-harness show "reports/captures/testcases/test_slots.py/test_first[lguest].pcapng"
+      lguest-harness show reports/run.pcapng --test test_runt
+    """
+    from harness.report import show as shown
+    from harness.report.reader import BadCapture
+
+    try:
+        shown.print_all(capture, first, test, ascii_only=ascii_only)
+    except BadCapture as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@main.command()
+@click.argument("rule", shell_complete=completion.rules)
+def explain(rule: str) -> None:
+    r"""Tell all that is known of a rule: what it asks, its tests, who breaks it and why.
+
+    The broken LANs are named, and not run: `lguest-harness rules --coverage` does that.
+    Exit code: 0, or 2 for a rule that there is not.
+
+    \b
+    Example:
+      lguest-harness explain DLV-2
+    """
+    from harness.catalogue import SuiteError
+    from harness.lan import LanError
+    from harness.report import explain as about
+
+    try:
+        for line in about.explain(about.rule(rule)):
+            click.echo(line)
+    except (about.UnknownRule, LanError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except SuiteError as error:
+        click.echo(f"the suite cannot be run:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace another profile that is there.")
+def wireshark(folder: Path | None, force: bool) -> None:
+    r"""Write a profile for Wireshark and tshark: columns and colours for our captures.
+
+    It goes where Wireshark looks for profiles, or to DIR, which is then the profile itself.
+    Exit code: 0, or 2 if another profile is there, or it cannot be written.
+
+    \b
+    Example:
+      lguest-harness wireshark
+      wireshark -C lguest-harness reports/run.pcapng
+      tshark -C lguest-harness --color -r reports/run.pcapng
+    """
+    from harness.report import wireshark as profile
+
+    try:
+        where = folder or profile.usual_place()
+        replaced = profile.write(where, replace=force)
+    except profile.NoProfile as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for each in replaced:
+        click.echo(f"replaced {each}")
+    click.echo(f"{where}: {profile.advice(where)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from harness import capture, deviations, pytest_results
 from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
+from harness.pytest_one_capture import OneCapture
 from harness.rules import RULES, Rule
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write no captures, results or report (verdicts are the same)",
     )
 
+    group.addoption(
+        "--one-capture",
+        action="store_true",
+        help="at the end put the captures of all tests into one, run.pcapng, beside them",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -89,10 +96,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_KNOWN] = _known_deviations(config)
     except LanError as error:
         raise pytest.UsageError(str(error)) from None
-    no_results = config.getoption("no_captures") or config.getoption("collectonly")
-    if not no_results and not hasattr(config, "workerinput"):
+    if config.getoption("one_capture") and config.getoption("no_captures"):
+        raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
+    silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
+    if not any(map(config.getoption, silent)) and not hasattr(config, "workerinput"):
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, _WRITER)
+        if config.getoption("one_capture"):
+            one = OneCapture(_reports(config), _shown(_reports(config), config))
+            config.pluginmanager.register(one, "lguest-harness-one-capture")
 
 
 def _known_deviations(config: pytest.Config) -> dict[str, tuple[deviations.Deviation, ...]]:
@@ -315,13 +327,13 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     outcome = "failed" if report is None else pytest_results.word(report)
     ids = ", ".join(rule_ids(item)) or "no rule"
     comments = [
-        f"test: {item.nodeid}",
+        f"{capture.TEST}{item.nodeid}",
         f"verdict: {outcome}",
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in _rules(item)),
     ]
     all_records, interfaces = lan.records(), lan.interfaces()
     records = [
-        each._replace(comments=(f"{ids} {outcome}", *each.comments)) for each in all_records[start:]
+        each._replace(comments=(ids, outcome, *each.comments)) for each in all_records[start:]
     ]
     path = _capture_path(item)
     content = capture.encode(interfaces, records, comments)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -169,9 +170,7 @@ class Writer:
         self._outcomes: Counter[str] = Counter()
         self._rules: dict[str, set[results.Outcome]] = {}
         self._began = time.time()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / results.FILE_NAME).open("wb", buffering=0)
-        self._headed = False
+        self._file: FileIO | None = None
         self.index: Path | None = None
         """Where the report is, when it is written."""
 
@@ -183,9 +182,10 @@ class Writer:
         self._begin(ids)
 
     def _begin(self, ids: Sequence[str]) -> None:
-        if self._headed:
+        if self._file is not None:
             return
-        self._headed = True
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = (self._folder / results.FILE_NAME).open("wb", buffering=0)
         option = self._config.getoption
         options = {
             "campaign": str(option("campaign")),
@@ -207,20 +207,19 @@ class Writer:
             machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
         )
-        self._file.write(results.line(run))
+        self._write(run)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         text = getattr(report, _LINE, None)
         if text is not None:
-            self._file.write(text.encode())
-            self._count(results.parse(text.encode()))
+            self._write(results.parse(text.encode()))
         elif report.when not in ("setup", "call", "teardown"):
             # The worker died: nobody is left to make the test's line.
-            lost = results.Result(report.nodeid, (), None, "failed", str(report.longrepr))
-            self._file.write(results.line(lost))
-            self._count(lost)
+            self._write(results.Result(report.nodeid, (), None, "failed", str(report.longrepr)))
 
-    def _count(self, line: results.Line) -> None:
+    def _write(self, line: results.Line) -> None:
+        assert self._file is not None
+        self._file.write(results.line(line))
         if isinstance(line, results.Result):
             self._outcomes[line.outcome] += 1
             for rule in line.rules:
@@ -228,6 +227,8 @@ class Writer:
 
     def told(self) -> str:
         """The run in a line: how many rules passed, how many did not."""
+        if not self._rules:
+            return f"{self._outcomes.total()} tests, none of a rule"
         red = sum(1 for words in self._rules.values() if words & results.RED)
         deviating = sum(1 for words in self._rules.values() if "deviation" in words)
         passed = sum(1 for words in self._rules.values() if words == {"passed"})
@@ -235,11 +236,11 @@ class Writer:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        if not self._headed:
-            self._begin([])
+        self._begin([])
+        assert self._file is not None
         seconds = round(time.time() - self._began, 3)
         end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
-        self._file.write(results.line(end))
+        self._write(end)
         self._file.close()
         self.index = _report(self._folder)
 

@@ -108,6 +108,8 @@ class NetDevice:
         self.multicast_count = 0
         self.is_open = False
         control = guest.reserve(1)
+        self._store = guest.memory.private
+        self._words = guest.memory.words
         self.ring = control
         self.sending = control + _RING_BYTES
         size = len(dma.linear_sections(rx_offset, BUFFER_BYTES))
@@ -230,20 +232,20 @@ class NetDevice:
         host = guest.host
         host.now += STEP_NS
         length = len(frame)
+        listed = self._lists.get(length)
         if (
-            linear is None
-            and not offset
-            and not fragments
-            and ETH_ALEN <= length <= PAGE_SIZE
-            and self.is_open
-            and guest.dead is None
+            listed is None
+            or linear is not None
+            or offset
+            or fragments
+            or not self.is_open
+            or guest.dead is not None
         ):
-            start = guest.send_area
-            guest.memory.private[start : start + length] = frame
-            sections = 1
-            listed = self._lists.get(length) or self._one_section(start, length)
-        else:
             listed, sections = self._prepare(frame, linear, offset, fragments)
+        else:
+            start = guest.send_area
+            self._store[start : start + length] = frame
+            sections = 1
         if host.trace:
             self._tell_transmitted(frame, sections)
         pages = self.pages
@@ -315,12 +317,10 @@ class NetDevice:
                 guest.host.events.append(Refused(guest.host.now, guest.id, self.slot, frame, why))
             raise LguestError(f"{self._who()} cannot send this frame: {why}")
         sections = self.sections_of(self._place(frame, linear, offset, fragments))
-        return self.pack(sections), len(sections)
-
-    def _one_section(self, address: int, length: int) -> bytes:
-        """The list of a linear frame in one page, remembered by its length."""
-        listed = self._lists[length] = self.pack([Section(address, length)])
-        return listed
+        listed = self.pack(sections)
+        if sections == [Section(guest.send_area, len(frame))]:
+            self._lists[len(frame)] = listed
+        return listed, len(sections)
 
     def _tell_transmitted(self, frame: bytes, sections: int) -> None:
         guest = self.guest
@@ -397,7 +397,7 @@ class NetDevice:
     def transfer(self, listed: bytes, length: int, slot: int) -> None:
         """One SEND_DMA to one peer, and what the counters say of it (CNT-1, CNT-3)."""
         guest = self.guest
-        store = guest.memory.private
+        store = self._store
         at = self.sending
         store[at : at + dma.SIZE] = NO_LENGTH + listed
         guest.host.send_dma(guest, self.page + 4 * slot, at)
@@ -424,11 +424,12 @@ class NetDevice:
         """Give a buffer to the Host: its list first, only then ``used_len`` 0 (RCV-2)."""
         self._buffers[slot] = address
         at = self.ring + slot * dma.SIZE
-        store = self.guest.memory.private
-        store[at + 4 : at + dma.SIZE] = self._offers.get(address) or self._offer_list(address)
-        if self.guest.host.interleave is not None:
-            self.guest.host.interleave(Point.LISTED, self.guest)
-        store[at : at + 4] = NO_LENGTH
+        listed = self._offers.get(address) or self._offer_list(address)
+        self._store[at + 4 : at + dma.SIZE] = listed
+        guest = self.guest
+        if guest.host.interleave is not None:
+            guest.host.interleave(Point.LISTED, guest)
+        self._words[at >> 2] = 0
 
     def _offer_list(self, address: int) -> bytes:
         listed = self._offers[address] = self.pack(dma.linear_sections(address, BUFFER_BYTES))
@@ -442,7 +443,7 @@ class NetDevice:
 
     def receive(self) -> bool:
         """The interrupt handler: false if no buffer was filled, "not our interrupt" (RCV-1)."""
-        store = self.guest.memory.private
+        store = self._store
         host = self.guest.host
         used = _USED.unpack_from(store, self.ring)
         if used == _NONE_USED:
@@ -511,7 +512,7 @@ class NetDevice:
             text = f"{self.name}: slot {slot} looks used and has no buffer: null pointer"
             host.events.append(Fault(host.now, guest.id, "DEF-8", text))
             return
-        frame = guest.memory.private[buffer : buffer + length]
+        frame = self._store[buffer : buffer + length]
         self._spare.append(buffer)
         self.hand_up(slot, frame)
 

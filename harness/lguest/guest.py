@@ -102,8 +102,8 @@ class Guest:
         pending, self.pending = self.pending, 0
         handled = False
         for device in self.devices:
-            if pending >> device.interrupt & 1:
-                handled |= device.receive()
+            if pending >> device.interrupt & 1 and device.receive():
+                handled = True
         return handled
 
     def alive(self) -> None:

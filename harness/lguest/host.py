@@ -118,9 +118,9 @@ class Host:
         if None not in table:
             return False
         memory = guest.memory
-        whole = array >= 0 and array + count * dma.SIZE <= memory.private_size
-        store = memory.private if whole else None
-        binding = Binding(guest, found, array, count, 1 << interrupt, store)
+        whole = 0 <= array <= memory.private_size - count * dma.SIZE and not array % 4
+        store, words = (memory.private, memory.words) if whole else (None, None)
+        binding = Binding(guest, found, array, count, 1 << interrupt, store, words)
         table[table.index(None)] = binding
         # The newest binding of a key is found first, as in the original's hash chains.
         found.bound.insert(0, binding)
@@ -184,16 +184,14 @@ class Host:
         None when none is free; BadArray when the search came to a buffer that is outside
         its owner's memory.
         """
-        store = binding.store
-        if store is None:
+        words = binding.words
+        if words is None:
             return self._free_buffer_anywhere(binding)
         cursor = binding.cursor
-        at = binding.array + cursor * dma.SIZE
-        if binding.count and store[at : at + 4] == NO_LENGTH:
+        if binding.count and not words[(binding.array + cursor * dma.SIZE) >> 2]:
             return cursor
         for index in chain(range(cursor + 1, binding.count), range(cursor)):
-            at = binding.array + index * dma.SIZE
-            if store[at : at + 4] == NO_LENGTH:
+            if not words[(binding.array + index * dma.SIZE) >> 2]:
                 return index
         return None
 
@@ -212,7 +210,8 @@ class Host:
         """Copy into a binding's next free buffer; true if it has none."""
         receiver = binding.guest
         giving = sender.memory
-        if 0 <= address <= giving.private_size - dma.SIZE:
+        is_normal = 0 <= address <= giving.last_structure
+        if is_normal:
             listed = giving.private[address + 4 : address + dma.SIZE]
         else:
             listed = self._read_list(sender, address)
@@ -228,8 +227,9 @@ class Host:
             return self._no_buffer(sender, binding)
         at = binding.array + index * dma.SIZE
         taking = receiver.memory
-        if binding.store is not None:
-            room = binding.store[at + 4 : at + dma.SIZE]
+        store = binding.store
+        if store is not None:
+            room = store[at + 4 : at + dma.SIZE]
         else:
             room = taking.read(at + 4, _LIST_BYTES)
         moved = 0
@@ -251,13 +251,13 @@ class Host:
                 reason = f"the {who}'s section list is bad"
         if self.interleave is not None:
             self.interleave(Point.COPIED, sender)
-        if 0 <= address <= giving.private_size - dma.SIZE:
+        if is_normal:
             _put_length(giving.private, address, moved)
         else:
             self.write_used_len(sender, address, moved)
         if not reason:
-            if binding.store is not None:
-                _put_length(binding.store, at, moved)
+            if store is not None:
+                _put_length(store, at, moved)
             else:
                 self.write_used_len(receiver, at, moved)
             if moved and not self.defects.drains_from_slot_zero:

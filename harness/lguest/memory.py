@@ -88,6 +88,7 @@ class Binding:
     count: int
     interrupt_bit: int
     store: mmap.mmap | None
+    words: memoryview | None
     cursor: int = 0
     fills: int = 0
     filled: dict[int, int] = field(default_factory=dict)
@@ -188,13 +189,16 @@ class GuestMemory:
     """What one Guest can address: normal memory, descriptors, device pages.
 
     ``pages`` counts normal memory; the descriptor page lies right above it, and
-    each mapped device above that, in the order of mapping.
+    each mapped device above that, in the order of mapping. ``private`` is both of the
+    first, ``words`` the same in units of four bytes, for asking whether one is zero.
     """
 
     def __init__(self, pages: int) -> None:
         self.normal = pages * PAGE_SIZE
         self.private_size = self.normal + PAGE_SIZE
         self.private = mmap.mmap(-1, self.private_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.last_structure = self.private_size - dma.SIZE
+        self.words = memoryview(self.private).cast("I")
         self.limit = self.private_size
         self._regions: list[tuple[int, DevicePages]] = []
         self.keys: dict[int, Key] = {}
@@ -300,4 +304,5 @@ class GuestMemory:
     def close(self) -> None:
         """Give the memory back. Device pages belong to whoever made them."""
         self.checked.clear()
+        self.words.release()
         self.private.close()

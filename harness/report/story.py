@@ -16,13 +16,20 @@ Fate = Literal["arrived", "cut", "dropped", "not for this host"]
 MOST_PORTS = 9
 """Lifelines in a diagram; a test of 682 peers is told by those that matter first."""
 
+REFUSED = "refused: "
+"""How a comment begins of a frame that did not leave its sender."""
+
 MOST_STEPS = 40
 """Frames in a diagram; the capture has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One frame's way from its sender to one port; ``notes`` say what happened on it."""
+    """One frame's way from its sender to one port; ``notes`` say what happened on it.
+
+    ``length`` of its ``of`` bytes arrived: 0 of one that the Host could not leave there,
+    whose ``packet`` is that of the sender.
+    """
 
     to: str
     fate: Fate
@@ -36,7 +43,8 @@ class Arrow:
 class Step:
     """One frame: sent by ``port``, or, if that is empty, come from nowhere.
 
-    ``stopped`` says why it did not leave its sender; ``notes`` what else is known of it.
+    ``stopped`` says why it did not leave its sender; ``notes`` what else is known of it;
+    ``elsewhere`` counts what it reached of the ports that are not in the diagram.
     """
 
     port: str
@@ -46,6 +54,7 @@ class Step:
     arrows: tuple[Arrow, ...]
     stopped: str
     notes: tuple[str, ...]
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +80,11 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
     """The story of a capture, from packet ``first`` on."""
     steps: list[_Step] = []
     for packet in packets:
-        told = packet.comments[1:]
+        told = packet.told
         if packet.direction == "sent":
             steps.append(_Step(packet, [], told))
             continue
-        alike = [each for each in steps if _is_of(packet, each.packet)]
+        alike = _sent_as(packet, steps)
         # Of sends that are alike the first that this port has not seen arrives first.
         step = next((each for each in alike if not each.reached(packet.port)), None)
         if step is None:
@@ -83,12 +92,22 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
             steps.append(step)
         step.arrows.append(_arrow(packet, told))
     shown = [each for each in steps if each.last >= first][:MOST_STEPS]
-    used = {name for each in shown for name in each.ports()}
-    # All ports of a small LAN stand there: that one got nothing is half of the story.
-    names = list(ports) if len(ports) <= MOST_PORTS else [each for each in ports if each in used]
-    kept = names[:MOST_PORTS]
+    kept = _kept(ports, shown)
+    # A frame cannot be drawn without the port where it begins.
+    shown = [each for each in shown if each.begins in kept]
     done = tuple(_finished(each, kept) for each in shown)
     return Story(tuple(kept), done, len(ports) - len(kept), len(steps) - len(shown))
+
+
+def _kept(ports: Sequence[str], steps: Sequence[_Step]) -> list[str]:
+    """The ports to draw, in the LAN's order: all of a small LAN, else senders first.
+
+    That a port got nothing is half of the story.
+    """
+    senders = [each.begins for each in steps]
+    reached = [arrow.to for each in steps for arrow in each.arrows]
+    wanted = list(dict.fromkeys([*senders, *reached, *ports]))[:MOST_PORTS]
+    return [each for each in ports if each in wanted]
 
 
 @dataclass(slots=True)
@@ -99,23 +118,37 @@ class _Step:
     again: bool = False
     """It is a copy too many of what was sent before."""
 
+    @property
+    def stopped(self) -> str:
+        return "; ".join(each for each in self.told if each.startswith(REFUSED))
+
     def reached(self, port: str) -> bool:
         return any(each.to == port for each in self.arrows)
+
+    @property
+    def begins(self) -> str:
+        return self.packet.port if self.packet else self.arrows[0].to
 
     @property
     def last(self) -> int:
         numbers = [each.packet for each in self.arrows]
         return max(numbers + ([self.packet.number] if self.packet else []))
 
-    def ports(self) -> list[str]:
-        return [each.to for each in self.arrows] + ([self.packet.port] if self.packet else [])
 
-
-def _is_of(packet: Packet, sent: Packet | None) -> bool:
-    """Whether a received frame is one that was sent, or the start of it."""
-    if sent is None or not sent.frame.startswith(packet.frame):
-        return False
-    return len(sent.frame) == packet.original_length or len(packet.frame) < len(sent.frame)
+def _sent_as(packet: Packet, steps: Sequence[_Step]) -> list[_Step]:
+    """The sends that a received frame may be of: of all of it, else of one that it begins."""
+    whole: list[_Step] = []
+    starts: list[_Step] = []
+    for step in steps:
+        if step.stopped or step.again or step.packet is None:
+            continue
+        if step.packet.frame.startswith(packet.frame):
+            if len(step.packet.frame) == packet.original_length:
+                whole.append(step)
+            elif len(packet.frame) < len(step.packet.frame):
+                # A real LAN that cuts a frame does not tell how long it was.
+                starts.append(step)
+    return whole or starts
 
 
 def _arrow(packet: Packet, told: tuple[str, ...]) -> Arrow:
@@ -136,10 +169,29 @@ def _finished(step: _Step, ports: Sequence[str]) -> Step:
         what, length, port = "nobody sent this", arrow.length, ""
     else:
         what, length, port = kind(step.packet.frame), len(step.packet.frame), step.packet.port
-    refused = [each for each in step.told if each.startswith("refused: ")]
-    notes = tuple(each for each in step.told if each not in refused)
-    arrows = tuple(each for each in step.arrows if each.to in ports)
     number = step.packet.number if step.packet else step.arrows[0].packet
     if step.again:
         what, number = "once more", step.arrows[0].packet
-    return Step(port, what, length, number, arrows, "; ".join(refused), notes)
+    lost, notes = _lost(step, number, length)
+    found = [*step.arrows, *lost]
+    arrows = tuple(each for each in found if each.to in ports)
+    elsewhere = sum(each.packet != number for each in found if each.to not in ports)
+    return Step(port, what, length, number, arrows, step.stopped, notes, elsewhere)
+
+
+def _lost(step: _Step, number: int, length: int) -> tuple[list[Arrow], tuple[str, ...]]:
+    """Frames that the Host took to a port and could not leave there, and what else is told."""
+    reached = {each.to for each in step.arrows}
+    lost: dict[str, tuple[str, ...]] = {}
+    notes: list[str] = []
+    for told in step.told:
+        to, colon, why = told.removeprefix("to ").partition(": ")
+        if told.startswith("to ") and colon and to not in reached:
+            lost[to] = (*lost.get(to, ()), why)
+        elif not told.startswith(REFUSED):
+            notes.append(told)
+    arrows = [
+        Arrow(to, "dropped", 0, length, number, tuple(dict.fromkeys(why)))
+        for to, why in lost.items()
+    ]
+    return arrows, tuple(notes)

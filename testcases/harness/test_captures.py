@@ -259,6 +259,6 @@ def test_the_verdict_and_the_rule_are_in_the_capture(pytester: Pytester, tshark:
     captured(pytester)
     folder = pytester.path / "reports" / "captures" / "test_suite.py"
     ((*_, passed), _) = rows(tshark, folder / "test_wrong[lguest-1].pcapng")
-    assert passed == ["DLV-2 passed"]
+    assert passed == ["DLV-2", "passed"]
     ((*_, failed), _) = rows(tshark, folder / "test_wrong[lguest-2].pcapng")
-    assert failed == ["DLV-2 failed"]
+    assert failed == ["DLV-2", "failed"]

@@ -1,0 +1,113 @@
+"""A profile for Wireshark and tshark that shows what our captures tell of a packet."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+NAME = "lguest-harness"
+"""What the profile is called, if it is not put elsewhere."""
+
+COLUMNS = (
+    ("No.", "%m"),
+    ("Time", "%Rt"),
+    ("Port", "%Cus:frame.interface_name:0:R"),
+    ("Direction", "%Cus:frame.packet_flags_direction:0:R"),
+    ("Verdict", "%Cus:frame.comment:2:R"),
+    ("Rule", "%Cus:frame.comment:1:R"),
+    ("Protocol", "%p"),
+    ("Length", "%Cus:frame.cap_len:0:R"),
+    ("Uncut", "%L"),
+    ("What happened", "%Cus:frame.comment:3:R"),
+    ("Info", "%i"),
+)
+"""Titles and what stands there. A test's comments are its rules, its outcome, what happened."""
+
+_RED = 'frame.comment == "failed" || frame.comment == "inconclusive"'
+_CUT = (
+    "frame.cap_len < frame.len"
+    ' || frame.comment matches "^(to [^:]*: [0-9]+ of [0-9]+ bytes copied|Megapacket: )"'
+)
+_DROPPED = 'frame.comment contains "dropped by the receiver" || frame.comment matches "^to [^:]*: "'
+_REFUSED = 'frame.comment matches "^refused: "'
+_UNWANTED = 'frame.comment == "not for this host"'
+
+COLOURS = (
+    # The first that fits colours a packet: on red, where its test failed, else on its own.
+    ("refused, test failed", f"({_REFUSED}) && ({_RED})", "b3261e", "ffb3ff"),
+    ("cut, test failed", f"({_CUT}) && ({_RED})", "b3261e", "ffe680"),
+    ("dropped, test failed", f"({_DROPPED}) && ({_RED})", "b3261e", "9fe8ff"),
+    ("failed", _RED, "b3261e", "ffffff"),
+    ("refused", _REFUSED, "e8c6f0", "4a0d5c"),
+    ("cut", _CUT, "ffe9a8", "5c4300"),
+    ("dropped", _DROPPED, "ffc9bd", "6b1305"),
+    ("not for this host", _UNWANTED, "ececec", "6a6a6a"),
+    ("deviation", 'frame.comment == "deviation"', "d9e6fb", "16335e"),
+)
+"""Name, filter, background and letters (RRGGBB), the first that fits first."""
+
+
+class NoProfile(Exception):
+    """Why the profile cannot be written, said in one line."""
+
+
+def files() -> Mapping[str, str]:
+    """Name to content of each file of the profile."""
+    columns = ",\n\t".join(f'"{title}", "{what}"' for title, what in COLUMNS)
+    colours = "".join(
+        f"@{name}@{what}@[{_rgb(back)}][{_rgb(letters)}]\n" for name, what, back, letters in COLOURS
+    )
+    return {
+        "preferences": f"# Columns for captures of lguest-harness.\n"
+        f"gui.column.format: \n\t{columns}\n",
+        "colorfilters": f"# Colours for captures of lguest-harness.\n{colours}",
+    }
+
+
+def _rgb(colour: str) -> str:
+    """Wireshark's 16 bits for each of red, green and blue."""
+    return ",".join(str(int(colour[at : at + 2], 16) * 257) for at in (0, 2, 4))
+
+
+def usual_place() -> Path:
+    """Where Wireshark looks for a profile of ours, asked of tshark; NoProfile without it."""
+    program = shutil.which("tshark")
+    if program is None:
+        raise NoProfile("tshark is not installed, and only it knows where profiles go: name a DIR")
+    done = subprocess.run([program, "-G", "folders"], capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        what, _, where = line.partition(":")
+        if what.strip() == "Personal configuration" and where.strip():
+            return Path(where.strip()) / "profiles" / NAME
+    raise NoProfile("tshark does not say where profiles go: name a DIR")
+
+
+def advice(folder: Path) -> str:
+    """How to use a profile that lies there."""
+    if folder.absolute().parent.name == "profiles":
+        return f"use it with -C {folder.name} (wireshark, tshark)"
+    return "Wireshark finds it once it lies in `profiles`, in its configuration's directory"
+
+
+def write(folder: Path, *, replace: bool = False) -> list[Path]:
+    """Write the profile, and return what it replaced.
+
+    NoProfile if another one is there and is not to be replaced, or it cannot be written.
+    """
+    content = files()
+    try:
+        others = [
+            folder / name
+            for name, text in content.items()
+            if (folder / name).exists() and (folder / name).read_bytes() != text.encode()
+        ]
+        if others and not replace:
+            raise NoProfile(f"{others[0]}: another profile is there (--force replaces it)")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in content.items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise NoProfile(f"{error.filename}: {error.strerror}") from None
+    return others
