@@ -95,7 +95,9 @@ def lans() -> None:
     from harness.lans import registry
 
     for name in registry.LANS:
-        click.echo(f"{name:<44}  {registry.describe(name)}")
+        version = registry.version(name)
+        shown = f"  [{version}]" if version else ""
+        click.echo(f"{name:<44}  {registry.describe(name)}{shown}")
         why_not = registry.missing(name)
         if why_not is not None:
             click.echo(f"{'':<44}  cannot run here: {why_not}")
@@ -181,6 +183,65 @@ def matrix(lans: tuple[str, ...], workers: int) -> None:
     except SuiteError as error:
         click.echo(f"the suite cannot be run:\n{error}", err=True)
         sys.exit(EXIT_BAD_INPUT)
+
+
+@main.command()
+@click.argument("lan", shell_complete=completion.lans)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it there.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    help="A deviations file whose entries are kept where they still hold  [default: the LAN's"
+    " own, or what is in --output]",
+)
+def deviations(lan: str, output: Path | None, known: Path | None) -> None:
+    r"""Run the suite on a LAN, and draft its deviations file.
+
+    A new entry has an empty reason, and is refused until a person has filled it in. Exit
+    code: 0 if every test gave a verdict, 1 if some did not (they are told, and are in no
+    entry), 2 if nothing could be run.
+
+    \b
+    Example:
+      lguest-harness deviations command:./mylan -o mylan.toml
+      pytest testcases --lan command:./mylan --deviations mylan.toml
+    """
+    from harness import drafts
+    from harness.catalogue import SuiteError
+    from harness.deviations import FOLDER, read
+    from harness.lan import LanError
+    from harness.lans import registry
+
+    if known is None:
+        places = (FOLDER / f"{lan}.toml", output)
+        known = next((each for each in places if each is not None and each.exists()), None)
+    try:
+        registry.maker(lan)
+        if why_not := registry.missing(lan):
+            raise LanError(f"{lan} cannot run here: {why_not}")
+        listed = read(known, draft=True) if known else ()
+        found = drafts.run(lan)
+        made = drafts.entries(found, listed)
+        text = drafts.text(lan, made, drafts.head_of(known) if known else "")
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_text(text)
+    except (LanError, SuiteError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        click.echo(f"{output}: {error.strerror}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    kept = {(each.rule, each.reason, each.evidence) for each in made}
+    for each in listed:
+        if (each.rule, each.reason, each.evidence) not in kept:
+            click.echo(f"left out, as no test shows it: {each.rule}: {each.reason}", err=True)
+    for test, why in found.unclear.items():
+        click.echo(f"no verdict: {test}: {why}", err=True)
+    new = sum(not each.reason for each in made)
+    click.echo(f"{len(made)} deviations, {new} to be filled in", err=True)
+    sys.exit(EXIT_DISAGREES if found.unclear else 0)
 
 
 @main.command()

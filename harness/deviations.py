@@ -1,14 +1,20 @@
 """What a LAN is known to do otherwise, with the reason and the evidence.
 
-``lans/deviations/<lan>.toml`` holds an array ``deviation``; each entry names a rule,
-the tests that show it, a reason and the evidence. A test is ``file.py::test``, for some
-of its parameters ``file.py::test[parameters]`` (the LAN left out); without tests, all of
-the rule. Such a test is a strict expected failure on that LAN.
+A deviations file holds an array ``deviation``. Each entry names a rule, the tests that
+show it, a reason and the evidence; neither may be empty. A test is ``file.py::test``, for
+some of its parameters ``file.py::test[parameters]`` (the LAN left out); without tests, all
+of the rule. Such a test is a strict expected failure on that LAN.
+
+``versions`` lists the versions that an entry holds for, each as the beginning of what
+``lguest-harness lans`` shows: ``Linux 6`` stands for Linux 6.1 and 6.18, ``Linux 6.1`` not
+for 6.18. For any other version there is no such entry, and the test must pass. Without
+``versions``, and where the version is known only when the LAN runs, an entry holds.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +22,9 @@ from harness.lan import LanError
 from harness.rules import RULES
 
 FOLDER = Path(__file__).parent / "lans" / "deviations"
+
+_WORDS = ("rule", "reason", "evidence")
+_LISTS = ("tests", "versions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +35,74 @@ class Deviation:
     reason: str
     evidence: str
     tests: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
     def covers(self, rule_ids: tuple[str, ...], test: str) -> bool:
         """Whether a test (``file.py::name[parameters]``) is one that fails for this."""
         named = test in self.tests or test.partition("[")[0] in self.tests
         return self.rule in rule_ids and (not self.tests or named)
 
+    def holds(self, version: str) -> bool:
+        """Whether it is known of this version; an empty one is not known."""
+        return not (self.versions and version) or any(
+            version.startswith(each) and not version[len(each) :][:1].isalnum()
+            for each in self.versions
+        )
+
 
 def of(lan: str, folder: Path = FOLDER) -> tuple[Deviation, ...]:
     """The deviations of a LAN; LanError for a file that is not as it should be."""
     path = folder / f"{lan}.toml"
-    if not path.exists():
-        return ()
+    return read(path) if path.exists() else ()
+
+
+def read(path: Path, *, draft: bool = False) -> tuple[Deviation, ...]:
+    """The deviations in a file; LanError for one that is not as it should be.
+
+    In a ``draft``, reasons and evidence may still be empty.
+    """
     try:
-        entries = tomllib.loads(path.read_text())["deviation"]
-        found = tuple(
-            Deviation(
-                entry["rule"], entry["reason"], entry["evidence"], tuple(entry.get("tests", ()))
-            )
-            for entry in entries
-        )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise LanError(f"{path}: not a deviations file: {error}") from None
+        told = tomllib.loads(path.read_text())
+        if told and told.keys() != {"deviation"}:
+            raise TypeError("it should hold an array `deviation`, and nothing else")
+        found = tuple(map(_entry, told.get("deviation", ())))
+    except OSError as error:
+        raise LanError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise LanError(f"{path}: not a deviations file: {what}") from None
     for deviation in found:
         if deviation.rule not in RULES:
             raise LanError(f"{path}: unknown rule {deviation.rule!r}")
+        for word in ("reason", "evidence"):
+            if not draft and not getattr(deviation, word).strip():
+                where = f"{deviation.rule}, {', '.join(deviation.tests) or 'all tests'}"
+                raise LanError(f"{path}: the {word} is empty ({where}): a person fills it in")
     return found
+
+
+def _entry(told: Mapping[str, object]) -> Deviation:
+    for key in told:
+        if key not in (*_WORDS, *_LISTS):
+            raise TypeError(f"unknown key {key!r}")
+    words = [told[key] for key in _WORDS]
+    lists = [told.get(key, []) for key in _LISTS]
+    for each in lists:
+        if not isinstance(each, list) or not all(isinstance(one, str) for one in each):
+            raise TypeError(f"{each!r} should be a list of strings")
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"{word!r} should be a string")
+    return Deviation(*words, *map(tuple, lists))  # type: ignore[arg-type]
+
+
+def test_name(node_id: str, lan: str) -> str:
+    """``file.py::test[parameters]``: what a deviations file calls a test."""
+    head, _, parameters = node_id.partition("[")
+    file, *_, name = head.split("::")
+    rest = parameters.removesuffix("]").removeprefix(lan).removeprefix("-")
+    short = f"{Path(file).name}::{name}"
+    return f"{short}[{rest}]" if rest else short
+
+
+test_name.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test

@@ -74,9 +74,11 @@ class Traits:
     """What a LAN can do and how it behaves, declared or probed once.
 
     ``filters`` says who keeps a frame from ports that do not want it; ``burst`` how many
-    frames may be sent before the LAN must settle; ``shortest`` and ``longest`` are bytes
-    in a frame that it takes; ``oversized`` what becomes of one that is longer than a
-    receiver takes; ``settles`` how quiet is known; ``ports`` how many a test may ask for.
+    frames may be sent before the LAN must settle (one, if not ``ordered``); ``shortest``
+    and ``longest`` are bytes in a frame that it takes; ``oversized`` what becomes of one
+    that is longer than a receiver takes; ``settles`` how quiet is known; ``ports`` how many
+    a test may ask for. ``ordered``: frames of one sender to one receiver never overtake
+    each other. ``wait_s`` is how many seconds one that settles by waiting waits.
     """
 
     filters: Literal["sender", "receiver", "nobody"]
@@ -90,6 +92,7 @@ class Traits:
     counters: bool
     settles: Literal["barrier", "fence", "wait"]
     ports: int = 8
+    wait_s: float = 0.0
     needs: tuple[str, ...] = ()
 
 
@@ -144,3 +147,20 @@ class Lan(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+def version_of(lan: Lan) -> str:
+    """What the LAN tells of its version, its optional attribute ``version``; else nothing."""
+    return str(getattr(lan, "version", ""))
+
+
+def waited_s(lan: Lan) -> float:
+    """Seconds that the LAN has waited to be quiet, its optional attribute ``waited_s``."""
+    return float(getattr(lan, "waited_s", 0.0))
+
+
+def settled(lan: Lan, before_s: float) -> str:
+    """How quiet was known since ``waited_s`` was ``before_s``: barrier, fence or the wait."""
+    if lan.traits.settles != "wait":
+        return lan.traits.settles
+    return f"waited {waited_s(lan) - before_s:.3g} s"

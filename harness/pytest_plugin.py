@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import capture, deviations, pytest_results
-from harness.lan import Inconclusive, Lan, LanError, Unsupported
+from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
 from harness.pytest_one_capture import OneCapture
@@ -27,6 +27,8 @@ _COVERED = "covered "
 _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
 _WRITTEN = "capture"
+_KNOWN = pytest.StashKey[dict[str, tuple[deviations.Deviation, ...]]]()
+_USED = pytest.StashKey[tuple[Lan, float]]()
 _WRITER = "lguest-harness-results"
 
 
@@ -38,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="LAN under test (lguest if not given; several: each test once per LAN);"
         " `lguest-harness lans` lists them; broken:* names all that are wrong on purpose",
+    )
+    group.addoption(
+        "--deviations",
+        metavar="FILE",
+        type=Path,
+        help="the known deviations of the LAN under test, instead of its own; one --lan only",
     )
     group.addoption(
         "--own-rule",
@@ -84,6 +92,10 @@ def pytest_configure(config: pytest.Config) -> None:
             registry.maker(name)
         except LanError as error:
             raise pytest.UsageError(f"--lan: {error}") from None
+    try:
+        config.stash[_KNOWN] = _known_deviations(config)
+    except LanError as error:
+        raise pytest.UsageError(str(error)) from None
     if config.getoption("one_capture") and config.getoption("no_captures"):
         raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
     silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
@@ -93,6 +105,20 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("one_capture"):
             one = OneCapture(_reports(config), _shown(_reports(config), config))
             config.pluginmanager.register(one, "lguest-harness-one-capture")
+
+
+def _known_deviations(config: pytest.Config) -> dict[str, tuple[deviations.Deviation, ...]]:
+    """What each LAN under test is known to do otherwise, as far as it is of that version."""
+    names = _lans(config)
+    given: Path | None = config.getoption("deviations")
+    if given is not None and len(names) != 1:
+        raise LanError(f"--deviations {given}: it is for one LAN, and here are {len(names)}")
+    known: dict[str, tuple[deviations.Deviation, ...]] = {}
+    for name in names:
+        listed = deviations.read(given) if given else deviations.of(name)
+        version = registry.version(name) if any(each.versions for each in listed) else ""
+        known[name] = tuple(each for each in listed if each.holds(version))
+    return known
 
 
 def _lans(config: pytest.Config) -> list[str]:
@@ -130,7 +156,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    known = {name: deviations.of(name) for name in _lans(config)}
+    known = config.stash[_KNOWN]
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -144,7 +170,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         kept.append(item)
         for deviation in known[name]:
-            if deviation.covers(rule_ids(item), _short_name(item, name)):
+            if deviation.covers(rule_ids(item), deviations.test_name(item.nodeid, name)):
                 reason = f"deviation of {name} from {deviation.rule}: {deviation.reason}"
                 item.add_marker(
                     pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
@@ -164,7 +190,7 @@ def _refuse_idle_deviations(
     if any("::" in arg for arg in config.args):
         return
     for lan, listed in known.items():
-        mine = [_short_name(item, lan) for item in items if _lan_of(item) == lan]
+        mine = [deviations.test_name(item.nodeid, lan) for item in items if _lan_of(item) == lan]
         names = {*mine, *(name.partition("[")[0] for name in mine)}
         files = {name.partition("::")[0] for name in mine}
         for deviation in listed:
@@ -174,14 +200,6 @@ def _refuse_idle_deviations(
                         f"deviations of {lan}: {deviation.rule} names {test}, and there is no"
                         " such test"
                     )
-
-
-def _short_name(item: pytest.Item, lan: str) -> str:
-    """``file.py::test[parameters]``: what a deviations file calls a test."""
-    name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
-    parameters = item.name.partition("[")[2].removesuffix("]")
-    rest = parameters.removeprefix(lan).removeprefix("-")
-    return f"{name}[{rest}]" if rest else name
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -250,6 +268,7 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Poo
     """
     if _simulated(lan_name):
         lan = registry.make(lan_name)
+        request.node.stash[_USED] = lan, waited_s(lan)
         try:
             yield lan
             _write_capture(request.node, lan, 0)
@@ -258,6 +277,7 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Poo
         return
     lan = lan_pool.borrow(lan_name)
     before = len(lan.records())
+    request.node.stash[_USED] = lan, waited_s(lan)
     try:
         yield lan
     finally:
@@ -321,7 +341,7 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     known = pytest_results.evidence(item)
     below = path.relative_to(_reports(item.config)).as_posix()
     known.capture = pytest_results.capture_of(below, content, len(records))
-    known.settled = lan.traits.settles
+    known.settled = settled(*item.stash[_USED])
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
     tester = getattr(item, "funcargs", {}).get("lan")
     if tester is not None:
@@ -369,7 +389,7 @@ def pytest_runtest_makereport(
         report.longrepr = str(error)  # a user's LAN did that: a line says it, no traceback
     elif hasattr(report, "wasxfail") and report.skipped:
         report.user_properties.append((_OUTCOME, "deviation"))
-    elif report.skipped and strict and _lan_of(item) is not None:
+    elif report.skipped and strict and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"unexpected skip, under --strict: {error}"
     if _lan_of(item) is not None and (call.when == "call" or not report.passed):
@@ -377,6 +397,8 @@ def pytest_runtest_makereport(
         report.user_properties.append(("lan", _lan_of(item)))
     if call.when == "call":
         item.stash[_CALL] = report
+        if _USED in item.stash:
+            report.user_properties.append(("settled", settled(*item.stash[_USED])))
         if _lan_of(item) is not None and not item.config.getoption("no_captures"):
             where = _shown(_capture_path(item), item.config)
             report.user_properties.append((_WRITTEN, where))

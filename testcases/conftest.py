@@ -9,6 +9,16 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exchanges",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="exchanges per LAN while every processor is busy (default: %(default)s)",
+    )
+
+
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A network namespace of this test's own, by name."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.fence import FencedLan, mac_of
+from harness.lans.fence import FencedLan
 from harness.lans.namespace import Namespace, why_not
-from harness.lans.packet import PacketSocket
 from harness.lans.tap import TapPort
 from harness.lans.transport import Plant, Transport
+from harness.lans.veth import FAR_MAC, carrier, far_end, packet_port, tried
 from harness.lguest.memory import LguestError
 from harness.lguest.tap import KernelTap
 
@@ -33,14 +32,12 @@ BRIDGE = Traits(
 BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
 MACVLAN = replace(BRIDGE, filters="sender", learns=False)
 
-_FAR_MAC = "06:6c:67:fe:{:02x}:{:02x}"
-"""Addresses of what is not a port: far from those of ports, whatever bit is flipped."""
-
 
 class BridgePlant:
     """A bridge in a namespace of its own, and a veth pair or a TAP per port."""
 
     one_cpu = True
+    fences = 1
 
     def __init__(self, kind: Literal["veth", "tap"]) -> None:
         self._kind = kind
@@ -51,7 +48,7 @@ class BridgePlant:
                 "add",
                 ifname="lan",
                 kind="bridge",
-                address=_FAR_MAC.format(0, 0),
+                address=FAR_MAC.format(0, 0),
                 br_mcast_snooping=0,
                 br_stp_state=0,
                 br_forward_delay=0,
@@ -66,12 +63,10 @@ class BridgePlant:
         return self._veth(number, name, mac) if self._kind == "veth" else self._tap(number, name)
 
     def _veth(self, number: int, name: str, mac: bytes) -> Transport:
-        space, inside = self._namespace, f"lan{number}"
-        far = {"ifname": inside, "address": _FAR_MAC.format(1, number)}
-        space.link("add", ifname=name, kind="veth", address=mac.hex(":"), peer=far)
-        at_bridge = space.index(inside)
+        space = self._namespace
+        _, at_bridge = far_end(space, number, name, mac)
         space.link("set", index=at_bridge, master=self._bridge, state="up")
-        return _packet_port(space, name, at_bridge)
+        return packet_port(space, name, at_bridge)
 
     def _tap(self, number: int, name: str) -> Transport:
         space = self._namespace
@@ -83,12 +78,12 @@ class BridgePlant:
             raise LanError(str(error)) from None
         try:
             index = space.index(name)
-            space.link("set", index=index, address=_FAR_MAC.format(1, number))
+            space.link("set", index=index, address=FAR_MAC.format(1, number))
             space.link("set", index=index, master=self._bridge, state="up")
         except BaseException:
             tap.close()
             raise
-        return TapPort(name, tap, functools.partial(_carrier, space, index), self._net_dev)
+        return TapPort(name, tap, functools.partial(carrier, space, index), self._net_dev)
 
     def close(self) -> None:
         if self._net_dev is not None:
@@ -101,12 +96,13 @@ class MacvlanPlant:
     """A macvlan in bridge mode per port, all on one end of a veth pair."""
 
     one_cpu = True
+    fences = 1
 
     def __init__(self) -> None:
         self._namespace = space = Namespace()
         try:
-            far = {"ifname": "far", "address": _FAR_MAC.format(0, 1)}
-            near = _FAR_MAC.format(0, 0)
+            far = {"ifname": "far", "address": FAR_MAC.format(0, 1)}
+            near = FAR_MAC.format(0, 0)
             space.link("add", ifname="lan", kind="veth", address=near, peer=far)
             for end in ("lan", "far"):
                 space.link("set", index=space.index(end), state="up")
@@ -125,24 +121,10 @@ class MacvlanPlant:
             macvlan_mode="bridge",
             address=mac.hex(":"),
         )
-        return _packet_port(space, name)
+        return packet_port(space, name)
 
     def close(self) -> None:
         self._namespace.close()
-
-
-def _packet_port(space: Namespace, name: str, *far_ends: int) -> Transport:
-    index = space.index(name)
-    # A bridge sees at once that its own end is down, and late that the far one is.
-    carrier = functools.partial(_carrier, space, index, *far_ends)
-    carrier(True)
-    return space.run(PacketSocket, name, name, index, carrier)
-
-
-def _carrier(space: Namespace, *ends_and_up: int) -> None:
-    *ends, up = ends_and_up
-    for index in ends:
-        space.link("set", index=index, state="up" if up else "down")
 
 
 def _lan(name: str, traits: Traits, plant: Plant) -> Lan:
@@ -166,27 +148,14 @@ def macvlan() -> Lan:
 
 def missing() -> str | None:
     """Why ``bridge`` cannot run here; None if it can."""
-    return why_not() or _tried(functools.partial(BridgePlant, "veth"))
+    return why_not() or tried(functools.partial(BridgePlant, "veth"))
 
 
 def missing_tap() -> str | None:
     """Why ``bridge-tap`` cannot run here; None if it can."""
-    return why_not(tap=True) or _tried(functools.partial(BridgePlant, "tap"))
+    return why_not(tap=True) or tried(functools.partial(BridgePlant, "tap"))
 
 
 def missing_macvlan() -> str | None:
     """Why ``macvlan`` cannot run here; None if it can."""
-    return why_not() or _tried(MacvlanPlant)
-
-
-def _tried(make: Callable[[], Plant]) -> str | None:
-    """Why the kernel cannot make one port of a LAN."""
-    try:
-        plant = make()
-        try:
-            plant.connect(1, "port1", mac_of(1)).close()
-        finally:
-            plant.close()
-    except (LanError, OSError) as error:
-        return f"this kernel cannot: {error}"
-    return None
+    return why_not() or tried(MacvlanPlant)

@@ -12,8 +12,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from harness.lan import LanError
@@ -42,9 +43,14 @@ T = TypeVar("T")
 
 
 class Child:
-    """The program, started in ``directory``, which is ours alone (0700)."""
+    """The program, started in ``directory``, which is ours alone (0700).
 
-    def __init__(self, command: Sequence[str]) -> None:
+    ``environment`` is added to our own.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._program = command[0]
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "guard", PREFIX, *command],
@@ -52,6 +58,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **environment},
         )
         assert self._guard.stdout is not None
         with self._guard.stdout as told:
@@ -107,3 +114,15 @@ class Child:
                 os.killpg(guard.pid, signal.SIGKILL)
             guard.wait()
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def version_line(program: str | None) -> str:
+    """The first line that a program answers to ``--version``; empty if it cannot be asked."""
+    if program is None:
+        return ""
+    try:
+        asked = [program, "--version"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return next(iter((done.stdout + done.stderr).strip().splitlines()), "")

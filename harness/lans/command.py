@@ -10,11 +10,9 @@ follows from the features and limits that it declares, and from nothing else.
 from __future__ import annotations
 
 import secrets
-import select
 import shlex
 import shutil
 import socket
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,12 @@ from typing import Any
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
 from harness.lans import contract
 from harness.lans.fence import FENCE_LIMIT_S, FencedLan, FencedPort
-from harness.lans.program import NoAnswer, Program, shown
-from harness.lans.stream import StreamSocket, connected_to
+from harness.lans.program import GOING_S, NoAnswer, Program, shown
+from harness.lans.stream import HungUp, StreamSocket, connected_to
 from harness.lans.transport import Transport
 
 ANSWER_LIMIT_S = 5.0
 """How long an answer may take."""
-
-QUIET_S = 0.1
-"""How long a LAN that declares itself unordered must be quiet after a fence."""
 
 _TOLD = "command "
 
@@ -106,7 +101,8 @@ class Dialogue:
         self.in_trouble = True
         if str(error).startswith(_TOLD):
             return error
-        end = self._program.end()
+        # Its sockets are closed a moment before it has ended.
+        end = self._program.end(GOING_S if isinstance(error, HungUp) else 0.0)
         ended = f"; {end}" if end and end not in str(error) else ""
         return type(error)(f"{self.title}: {error}{ended}; {self._program.last_words()}")
 
@@ -167,6 +163,7 @@ class CommandPlant:
     """The program, as what makes ports."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self, words: Sequence[str], limit_s: float) -> None:
         self.dialogue = Dialogue(words, limit_s)
@@ -191,10 +188,9 @@ class CommandLan(FencedLan):
         plant = CommandPlant(words, answer_s)
         self._dialogue = plant.dialogue
         self.declared = plant.dialogue.declared
-        self.waited_s = 0.0
-        """How long was waited for a LAN that is not ordered, in all."""
         name = f"{self.declared.name} {self.declared.version} (command:{shlex.join(words)})"
         super().__init__(name, self.declared.traits(), plant, fence_s)
+        self.version = self.declared.version
 
     def ports(self, count: int) -> Sequence[FencedPort]:
         if count > self.declared.ports:
@@ -210,8 +206,6 @@ class CommandLan(FencedLan):
     def settle(self) -> None:
         try:
             super().settle()
-            if not self.traits.ordered:
-                self._wait()
         except LanError as error:
             raise self._dialogue.told(error) from None
 
@@ -226,20 +220,6 @@ class CommandLan(FencedLan):
             super().regroup()
         except LanError as error:
             raise self._dialogue.told(error) from None
-
-    def _wait(self) -> None:
-        """What a fence overtook comes before the LAN has been quiet for a while."""
-        began = time.monotonic()
-        plugged = [port for port in self._ports if port.is_open]
-        waiting = select.poll()
-        for port in plugged:
-            waiting.register(port.transport, select.POLLIN)
-        while waiting.poll(1000 * QUIET_S):
-            for port in plugged:
-                self.read(port)
-            if time.monotonic() - began > self._limit_s:
-                raise Inconclusive(f"{self.name}: frames keep coming, {self._limit_s:g} s long")
-        self.waited_s += time.monotonic() - began
 
 
 def maker(command: str) -> Callable[[], Lan]:

@@ -43,7 +43,7 @@ ANSWERS: Mapping[str, Schema] = MappingProxyType(
             "name": str,
             "version": str,
             "features": [str],
-            "limits": {"shortest": int, "longest": int, "ports": int},
+            "limits": {"shortest": int, "longest": int, "ports": int, "wait_ms": int},
         },
         "feature": {"answer": str, "has": bool},
         "port": {"answer": str, "socket": str},
@@ -55,12 +55,15 @@ ANSWERS: Mapping[str, Schema] = MappingProxyType(
 )
 """What the program answers, by message."""
 
+OPTIONAL = frozenset({"wait_ms"})
+"""Keys that may be missing."""
+
 FEATURES: Mapping[str, str] = MappingProxyType(
     {
         "filters-at-sender": "a port is sent only what is for it, by the address it was told",
         "learns": "it learns from sources where an address is, and sends there alone",
         "promiscuous": "it takes the message promiscuous, and then sends that port everything",
-        "unordered": "frames of one sender to one receiver may overtake each other",
+        "unordered": "frames may overtake each other, and come within limits.wait_ms",
     }
 )
 """The words that a LAN can claim."""
@@ -69,6 +72,7 @@ MARKER = 60
 """Bytes in the harness's own frames: the limits must let them through."""
 
 LONGEST = 262_144
+LONGEST_WAIT_MS = 1000
 PORTS = 8
 _BUFFERED = 65_536
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -92,6 +96,7 @@ class Declared:
     shortest: int
     longest: int
     ports: int
+    wait_ms: int = 0
 
     def traits(self) -> Traits:
         """The same as the harness says it; nothing else is known of the LAN."""
@@ -110,6 +115,7 @@ class Declared:
             counters=False,
             settles="fence" if ordered else "wait",
             ports=min(self.ports, PORTS),
+            wait_s=self.wait_ms / 1000,
         )
 
 
@@ -154,9 +160,14 @@ def declared(told: Mapping[str, Any]) -> Declared:
         ("shortest", 1, MARKER),
         ("longest", MARKER, LONGEST),
         ("ports", 2, 65_535),
+        ("wait_ms", 1, LONGEST_WAIT_MS),
     ):
+        if key in OPTIONAL and key not in limits:
+            continue
         if not least <= limits[key] <= most:
             raise BadAnswer(f"limits.{key} is {limits[key]}, and should be {least} to {most}")
+    if ("unordered" in told["features"]) != ("wait_ms" in limits):
+        raise BadAnswer("feature 'unordered' and limits.wait_ms go together: one is missing")
     return Declared(told["name"], told["version"], frozenset(told["features"]), **limits)
 
 
@@ -166,7 +177,7 @@ def _check(told: object, schema: Any, where: str) -> None:
             raise BadAnswer(f"{where} should be an object")
         within = f"{where}." if where else ""
         for key in schema:
-            if key not in told:
+            if key not in told and key not in OPTIONAL:
                 raise BadAnswer(f"{within}{key} is missing")
         for key in told:
             if key not in schema:

@@ -6,6 +6,9 @@ ways, from each port that sent to all others, then back to it, so that the sende
 silence is known too. Markers are told to nobody, and stand in no record. They carry the
 port's own address as their source, so a LAN that learns knows every open port.
 
+A LAN that settles by waiting (``Traits.settles``) is waited for after the fences as well,
+as long as it declares: what a fence overtook comes within that time.
+
 What carries frames is a ``Transport``, one per port; what makes them is a ``Plant``.
 """
 
@@ -106,7 +109,12 @@ class FencedPort:
 
 
 class FencedLan:
-    """A real LAN that settles by fences."""
+    """A real LAN that settles by fences.
+
+    ``limit_s`` is how long a fence, and frames that keep coming, may take; ``waited_s`` how
+    long was waited for a LAN that settles by waiting, in all; ``version`` what it tells of
+    its version.
+    """
 
     def __init__(
         self, name: str, traits: Traits, plant: Plant, limit_s: float = FENCE_LIMIT_S
@@ -114,7 +122,9 @@ class FencedLan:
         self.name = name
         self.traits = traits
         self._plant = plant
-        self._limit_s = limit_s
+        self.limit_s = limit_s
+        self.waited_s = 0.0
+        self.version = ""
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
         self._records: list[Record] = []
@@ -152,22 +162,29 @@ class FencedLan:
         finally:
             self._records.append(Record(now, port.name, "sent", frame, len(frame), told))
 
+    def plugged(self) -> list[FencedPort]:
+        """The ports that are open."""
+        return [port for port in self._ports if port.is_open]
+
     def settle(self) -> None:
         try:
-            plugged = [port for port in self._ports if port.is_open]
-            deadline = time.monotonic() + self._limit_s
-            for sender in self._sent:
+            plugged = self.plugged()
+            deadline = time.monotonic() + self.limit_s
+            for sender in self._sent * self._plant.fences:
                 self._fence(sender, plugged, deadline)
             for sender in self._sent:
                 if sender.heard < self._markers:
                     answering = next(port for port in plugged if port is not sender)
-                    self._fence(answering, self._sent, deadline)
+                    for _ in range(self._plant.fences):
+                        self._fence(answering, self._sent, deadline)
+            if self._sent and self.traits.settles == "wait":
+                deadline += self._wait(plugged)
             for port in plugged:
                 while self.read(port):
                     if time.monotonic() > deadline:
                         raise Inconclusive(
                             f"{port.name} of {self.name}: frames keep coming,"
-                            f" {self._limit_s:g} s after the fence"
+                            f" {self.limit_s:g} s after the fence"
                         )
             self._sent = []
             for port in plugged:
@@ -179,12 +196,26 @@ class FencedLan:
             if self._cpu is not None:
                 self._cpu.let_go()
 
+    def _wait(self, plugged: Sequence[FencedPort]) -> float:
+        """Read what comes as long as the LAN declares; how many seconds that took."""
+        began = time.monotonic()
+        waiting = select.poll()
+        for port in plugged:
+            waiting.register(port.transport, select.POLLIN)
+        while (left := began + self.traits.wait_s - time.monotonic()) > 0:
+            waiting.poll(1000 * left)
+            for port in plugged:
+                self.read(port)
+        took = time.monotonic() - began
+        self.waited_s += took
+        return took
+
     def welcome(self, newcomers: Sequence[FencedPort]) -> None:
         """Return when the newcomers and all other ports reach each other."""
-        plugged = [port for port in self._ports if port.is_open]
+        plugged = self.plugged()
         if len(plugged) < 2:
             return
-        deadline = time.monotonic() + self._limit_s
+        deadline = time.monotonic() + self.limit_s
         for port in newcomers:
             others = [other for other in plugged if other is not port]
             first = self._markers + 1
@@ -198,8 +229,8 @@ class FencedLan:
         It may see that only after the frame that it is at, and forget others with it: hence
         two rounds in which each port speaks.
         """
-        plugged = [port for port in self._ports if port.is_open]
-        deadline = time.monotonic() + self._limit_s
+        plugged = self.plugged()
+        deadline = time.monotonic() + self.limit_s
         for port in 2 * plugged if len(plugged) > 1 else ():
             self._fence(port, plugged, deadline)
 
@@ -251,7 +282,7 @@ class FencedLan:
         if deaf:
             raise Inconclusive(
                 f"{deaf[0].name} of {self.name}: the fence of {sender.name} did not come"
-                f" back within {self._limit_s:g} s"
+                f" back within {self.limit_s:g} s"
             )
 
     def _reaches(
@@ -268,7 +299,7 @@ class FencedLan:
         deaf = self._deaf_to(first, others, soon)
         if deaf and time.monotonic() >= deadline:
             raise Inconclusive(
-                f"{port.name} of {self.name} did not come up within {self._limit_s:g} s:"
+                f"{port.name} of {self.name} did not come up within {self.limit_s:g} s:"
                 f" {deaf[0].name} does not hear it, {reason}"
             )
         return not deaf

@@ -25,7 +25,9 @@ from harness.lans.children import PATIENCE_S, PREFIX
 LONGEST_LINE = 65_536
 """Bytes in the longest line that is believed."""
 
-_GOING_S = 0.5
+GOING_S = 0.5
+"""How long a program may take to end after its pipes and sockets are closed."""
+
 _WORDS = 3
 _LONGEST_WORD = 200
 _TAIL = 4096
@@ -128,8 +130,7 @@ class Program:
         return f"it has ended with exit code {code}"
 
     def _gone(self) -> str:
-        # Its pipes are closed a moment before it has ended.
-        return self.end(_GOING_S) or "it has closed its standard input or output"
+        return self.end(GOING_S) or "it has closed its standard input or output"
 
     def last_words(self) -> str:
         """The last lines of its standard error, in one."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.lan import Lan, LanError, Port, Record, Traits
+from harness.lan import Lan, LanError, Port, Record, Traits, version_of, waited_s
 
 
 class UsersLan:
@@ -30,6 +30,14 @@ class UsersLan:
     @property
     def traits(self) -> Traits:
         return self._lan.traits
+
+    @property
+    def version(self) -> str:
+        return version_of(self._lan)
+
+    @property
+    def waited_s(self) -> float:
+        return waited_s(self._lan)
 
     def ports(self, count: int) -> Sequence[Port]:
         ports = self._lan.ports(count)

@@ -14,7 +14,7 @@ import socket
 from typing import Any
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.children import PATIENCE_S, Child
+from harness.lans.children import PATIENCE_S, Child, version_line
 from harness.lans.fence import FencedLan
 from harness.lans.stream import StreamSocket, connected_to
 from harness.lans.transport import Transport
@@ -128,6 +128,7 @@ class QemuPlant:
     """A QEMU that runs nothing but a hub."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self) -> None:
         control = ["-qmp", "unix:qmp,server=on,wait=off"]
@@ -162,3 +163,8 @@ def missing() -> str | None:
     if shutil.which(PROGRAM) is None:
         return f"no {PROGRAM}: apt-get install --no-install-recommends qemu-system-x86"
     return None
+
+
+def version() -> str:
+    """What the program says of its version; empty if it is not here."""
+    return version_line(shutil.which(PROGRAM))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
 from types import MappingProxyType
 
 from harness.broken.catalogue import BROKEN
@@ -52,6 +54,13 @@ def _qemu_hub() -> Lan:
     return qemu.qemu_hub()
 
 
+def _ovs() -> Lan:
+    """Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET."""
+    from harness.lans import ovs
+
+    return ovs.ovs()
+
+
 LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
     {
         "lguest": lguest.lguest,
@@ -62,6 +71,7 @@ LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
         "vde": _vde,
         "vde-hub": _vde_hub,
         "qemu-hub": _qemu_hub,
+        "ovs": _ovs,
     }
 )
 """Name to what makes the LAN; the maker's docstring says what it is."""
@@ -129,7 +139,36 @@ def missing(name: str) -> str | None:
         from harness.lans import qemu
 
         return qemu.missing()
+    if name == "ovs":
+        from harness.lans import ovs
+
+        return ovs.missing()
     return None
+
+
+def version(name: str) -> str:
+    """The version of what a LAN is made of; empty where only a running LAN could tell.
+
+    A LAN of the kernel has the kernel's release, a program what it says itself, a
+    simulated LAN the harness's own version; of a user's LAN, ask ``harness.lan.version_of``.
+    """
+    if name in ("bridge", "bridge-tap", "macvlan"):
+        return f"Linux {platform.release()}"
+    if name in ("vde", "vde-hub"):
+        from harness.lans import vde
+
+        return vde.version()
+    if name == "qemu-hub":
+        from harness.lans import qemu
+
+        return qemu.version()
+    if name == "ovs":
+        from harness.lans import ovs
+
+        return ovs.version()
+    if name.startswith(tuple(USERS)):
+        return ""
+    return f"lguest-harness {metadata.version('lguest-harness')}"
 
 
 def expand(names: Iterable[str]) -> list[str]:

@@ -19,6 +19,10 @@ _HEAD = 4
 _CHUNK = 65_536
 
 
+class HungUp(Inconclusive):
+    """The LAN has closed a connection."""
+
+
 class StreamSocket:
     """A port on a connected stream socket; ``connect`` makes one, again after ``unplug``."""
 
@@ -50,7 +54,7 @@ class StreamSocket:
             except BlockingIOError:
                 self._wait_for_room(deadline)
             except OSError as error:
-                raise Inconclusive(f"{self._name}: the LAN is gone: {error.strerror}") from None
+                raise HungUp(f"{self._name}: the LAN is gone: {error.strerror}") from None
 
     def _wait_for_room(self, deadline: float) -> None:
         room = select.poll()
@@ -67,9 +71,9 @@ class StreamSocket:
             except BlockingIOError:
                 return None
             except OSError as error:
-                raise Inconclusive(f"{self._name}: the LAN is gone: {error.strerror}") from None
+                raise HungUp(f"{self._name}: the LAN is gone: {error.strerror}") from None
             if not data:
-                raise Inconclusive(self._end())
+                raise HungUp(self._end())
             self._waiting += data
             frame = self._next()
         return Got(frame, len(frame))

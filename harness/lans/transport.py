@@ -51,6 +51,9 @@ class Plant(Protocol):
     one_cpu: bool
     """Whether frames keep their order only if all are sent from one processor."""
 
+    fences: int
+    """Fences, one after another, that no frame before them can outlast."""
+
     def connect(self, number: int, name: str, mac: bytes) -> Transport:
         """Plug in port ``number``, counted from 1."""
 

@@ -33,6 +33,7 @@ class StreamPlant:
     """A socket that takes one connection per port."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
-from harness.lans.children import Child
+from harness.lans.children import Child, version_line
 from harness.lans.fence import FENCE_LIMIT_S, FencedLan
 from harness.lans.stream import connected_to
 from harness.lans.transport import Got, Transport
@@ -141,6 +141,7 @@ class VdePlant:
     """A vde_switch with its sockets in a private directory."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self, *options: str) -> None:
         self._child = Child([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
@@ -167,3 +168,8 @@ def missing() -> str | None:
     if shutil.which(PROGRAM) is None:
         return f"no {PROGRAM}: apt-get install vde2"
     return None
+
+
+def version() -> str:
+    """What the program says of its version; empty if it is not here."""
+    return version_line(shutil.which(PROGRAM))

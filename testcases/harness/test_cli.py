@@ -20,6 +20,7 @@ def test_lans_are_listed_with_what_they_are() -> None:
     lines = result.output.splitlines()
     names = [line.split()[0] for line in lines]
     assert names[:2] == ["lguest", "lguest-repaired"]
+    assert f"[{registry.version('lguest')}]" in lines[0]
     assert {f"broken:{name}" for name in BROKEN} <= set(names)
     assert all(len(line.split()) > 2 for line in lines)
 

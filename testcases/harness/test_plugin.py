@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 from _pytest.pytester import Pytester
 
-from harness import deviations
-from harness.lan import LanError
-
 UNICAST = """
 from harness.exchange import Tester
 from harness.frames import ethernet
@@ -131,22 +128,6 @@ def test_a_deviation_without_its_test_is_an_error(pytester: Pytester) -> None:
     result.stderr.fnmatch_lines(["*deviations of lguest: DLV-2 names test_suite.py::test_gone*"])
 
 
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("[[deviation]", "not a deviations file"),
-        ("x = 1", "not a deviations file"),
-        ("[[deviation]]\nrule = 'DLV-2'", "not a deviations file"),
-        ("[[deviation]]\nrule='DLV-99'\nreason=''\nevidence=''", "unknown rule 'DLV-99'"),
-    ],
-)
-def test_a_bad_deviations_file_is_named(pytester: Pytester, content: str, complaint: str) -> None:
-    (pytester.path / "some.toml").write_text(content)
-    with pytest.raises(LanError, match=complaint) as error:
-        deviations.of("some", pytester.path)
-    assert str(pytester.path / "some.toml") in str(error.value)
-
-
 def test_a_run_ends_with_its_verdict_and_where_the_report_is(pytester: Pytester) -> None:
     suite(pytester)
     last = "1 rules passed whole, 0 with deviations, 0 failed; report: reports/index.html"
@@ -230,6 +211,14 @@ def test_under_strict_an_unexpected_skip_is_red(pytester: Pytester) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*unexpected skip, under --strict: no reason*"])
     result.stdout.fnmatch_lines_random(["=*1 failed*=", "=*1 unsupported*="])
+
+
+def test_under_strict_a_skip_is_red_in_a_test_without_a_lan_too(pytester: Pytester) -> None:
+    pytester.makepyfile("import pytest\ndef test_it(): pytest.skip('no tshark')")
+    assert pytester.runpytest_subprocess().ret == 0
+    result = pytester.runpytest_subprocess("--strict")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*unexpected skip, under --strict: no tshark*"])
 
 
 def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:

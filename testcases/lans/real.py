@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.lans import bridge, qemu, vde
+from harness.lans import bridge, ovs, qemu, vde
 from harness.lans.bridge import BridgePlant, MacvlanPlant
 from harness.lans.transport import Plant
 
@@ -30,6 +30,7 @@ REAL = {
     "vde": Real(functools.cache(vde.missing), vde.VdePlant),
     "vde-hub": Real(functools.cache(vde.missing), functools.partial(vde.VdePlant, "-x")),
     "qemu-hub": Real(functools.cache(qemu.missing), qemu.QemuPlant),
+    "ovs": Real(functools.cache(ovs.missing), ovs.OvsPlant),
 }
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harness.frames import BROADCAST, ethernet, real_frames
 from harness.lan import FrameRefused, Lan, LanError, Layout, Port
+from harness.lans import registry
+from testcases.lans.real import REAL
 
 
 def frames_of(port: Port) -> list[bytes]:
     return [each.frame for each in port.arrivals() if each.for_host]
+
+
+def test_a_version_can_be_told(real: str) -> None:
+    assert re.search(r"\d+\.\d+", registry.version(real))
 
 
 def test_a_unicast_reaches_its_owner_alone(network: Lan) -> None:
@@ -21,9 +29,9 @@ def test_a_unicast_reaches_its_owner_alone(network: Lan) -> None:
     assert [frames_of(port) for port in (sender, *others)] == [[], [], []]
 
 
+@pytest.mark.parametrize("real", ["bridge", "bridge-tap", "vde", "ovs"], indirect=True)
 def test_a_switch_that_learns_sends_a_unicast_one_way_alone(network: Lan) -> None:
-    if not network.traits.learns:
-        pytest.skip("this LAN does not learn")
+    assert network.traits.learns
     sender, owner, *others = network.ports(4)
     sender.send(ethernet(owner, sender))
     network.settle()
@@ -58,9 +66,9 @@ def test_lengths_arrive_whole(network: Lan, size: int) -> None:
     assert frames_of(owner) == [frame]
 
 
+# vde_switch discards tags of VLANs that it was not told of.
+@pytest.mark.parametrize("real", [each for each in REAL if each != "vde"], indirect=True)
 def test_vlan_tags_are_put_back(network: Lan) -> None:
-    if network.name == "vde":
-        pytest.skip("vde_switch discards tags of VLANs that it was not told of")
     sender, owner = network.ports(2)
     for kind in ("vlan", "vlan-in-vlan"):
         frame = real_frames(owner, sender)[kind]

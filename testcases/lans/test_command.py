@@ -13,12 +13,13 @@ import pytest
 from _pytest.pytester import Pytester
 
 from harness.frames import ethernet
-from harness.lan import FrameRefused, Unsupported
+from harness.lan import FrameRefused, Unsupported, version_of
 from harness.lans import registry
 from harness.lans.command import CommandLan
 from testcases.lans.users import (
     EXAMPLES,
     ROOT,
+    SUITE,
     lan_name,
     leaving_nothing,
     program,
@@ -92,6 +93,7 @@ def test_traits_follow_from_what_is_declared(switch: str) -> None:
     lan = registry.make(f"command:{switch}")
     try:
         assert lan.name == f"example-switch 1.0 (command:{switch})"
+        assert version_of(lan) == "1.0"
         traits = lan.traits
         assert (traits.filters, traits.learns, traits.ordered) == ("sender", False, True)
         assert (traits.shortest, traits.longest, traits.settles) == (1, 1518, "fence")
@@ -156,26 +158,83 @@ def test_the_directory_is_private_and_the_test_is_not_told(
         lan.close()
 
 
+UNORDERED = """
+FEATURES.append("unordered")
+LIMITS["wait_ms"] = {wait_ms}
+late = []
+def forward(self, sender, frame):
+    if b"fence" not in frame:
+        return self.late.append((sender, frame))
+    super().forward(sender, frame)
+    while self.late:
+        time.sleep(0.02)
+        super().forward(*self.late.pop())
+"""
+"""A hub whose fences overtake all else, and whose last frame is the first to come."""
+
+
 def test_what_overtakes_a_fence_on_an_unordered_lan_is_waited_for(tmp_path: Path) -> None:
-    words = program(
-        tmp_path,
-        """
-        FEATURES.append("unordered")
-        late = []
-        def forward(self, sender, frame):
-            if b"fence" not in frame:
-                return self.late.append((sender, frame))
-            super().forward(sender, frame)
-            if self.late:
-                time.sleep(0.02)
-                super().forward(*self.late.pop())
-        """,
-    )
-    lan = CommandLan(words)
+    lan = CommandLan(program(tmp_path, UNORDERED.format(wait_ms=100)))
     try:
-        sent = ethernet(lan.ports(3)[1], lan.ports(3)[0])
-        assert lan.traits.settles == "wait"
+        sender, owner, _ = lan.ports(3)
+        sent = ethernet(owner, sender)
+        assert (lan.traits.ordered, lan.traits.settles, lan.traits.wait_s) == (False, "wait", 0.1)
+        assert lan.waited_s == 0
         assert unicast(lan) == [[], [sent], [sent]]
-        assert lan.waited_s > 0.1
+        assert 0.1 <= lan.waited_s < 0.2
+        two = [ethernet(owner, sender, stamp=stamp) for stamp in (1, 2)]
+        for frame in two:
+            sender.send(frame)
+        lan.settle()
+        assert [each.frame for each in owner.arrivals()] == two[::-1], "it does overtake"
+        waited = lan.waited_s
+        lan.settle()
+        assert lan.waited_s == waited, "nothing was sent, and nothing waited for"
     finally:
         lan.close()
+
+
+RESULTS = """
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        print()
+        print("settled:", *(value for key, value in report.user_properties if key == "settled"))
+"""
+
+
+def test_a_result_tells_how_long_was_waited(tmp_path: Path, pytester: Pytester) -> None:
+    name = lan_name(program(tmp_path, UNORDERED.format(wait_ms=100)))
+    pytester.makeconftest(RESULTS)
+    pytester.makepyfile(
+        test_suite=SUITE
+        + """
+@rule("DLV-2")
+def test_two(lan: Tester) -> None:
+    sender, owner, _ = lan.ports(3)
+    sent = [ethernet(owner, sender, stamp=n) for n in range(2)]
+    assert lan.exchange(sender, *sent) == {owner: sent}
+"""
+    )
+    lans = ["--lan", name, "--lan", "lguest"]
+    result = pytester.runpytest_subprocess("-s", "-p", "no:randomly", *lans)
+    assert result.parseoutcomes() == {"passed": 4}
+    told = [line for line in result.outlines if line.startswith("settled:")]
+    waits = [float(line.split()[2]) for line in told if "waited" in line]
+    assert told.count("settled: barrier") == 2
+    assert len(waits) == 2
+    assert 0.1 <= min(waits) < 0.2 <= max(waits) < 0.3
+
+
+def test_order_is_not_asked_of_an_unordered_lan(tmp_path: Path, pytester: Pytester) -> None:
+    name = lan_name(program(tmp_path, UNORDERED.format(wait_ms=50)))
+    result = pytester.runpytest_subprocess(
+        str(ROOT / "testcases" / "test_delivery.py"),
+        "-k",
+        "sending_order or their_order or their_own_order",
+        "--lan",
+        name,
+        "--no-captures",
+        "-p",
+        "no:cacheprovider",
+    )
+    assert result.parseoutcomes().keys() == {"unsupported", "deselected"}

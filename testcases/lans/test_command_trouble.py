@@ -61,6 +61,13 @@ def start(contract: str = "1", name: str = '"x"', features: str = "[]", longest:
         ("start", start(features='"learns"'), "start: features should be a list"),
         ("start", start(features='["flies"]'), "start: unknown feature 'flies': contract 1 has"),
         ("start", start(features='["learns"]'), "feature: it declares 'learns', and asked for it"),
+        ("start", start(features='["unordered"]'), "start: feature 'unordered' and limits.wait_ms"),
+        ("start", start(longest='99,"wait_ms":9'), "start: feature 'unordered' and limits.wait_ms"),
+        (
+            "start",
+            start(longest='99,"wait_ms":0'),
+            "start: limits.wait_ms is 0, and should be 1 to",
+        ),
         ("start", start() + "\n{}", "feature: it said what it was not asked: '{}"),
         ("start", '{"error":"not today"}', "start: it refused: not today"),
         ("feature", '{"answer":"feature","has":true}', "feature: it claims 'made-up-"),

@@ -75,13 +75,14 @@ def test_a_private_directory_is_private() -> None:
 WORKER = """
 import sys
 from harness.lans import registry
-from harness.lans.fence import FencedLan
+from harness.lans.children import Child
 
 lan = registry.make(sys.argv[1])
 lan.ports(4)
-child = getattr(lan._plant, "_child", None)
-guard = getattr(child, "_guard", None)
-print(getattr(guard, "pid", 0), getattr(child, "pid", 0), getattr(child, "directory", "-"))
+kept = vars(lan._plant).values()
+for child in [each for each in kept if isinstance(each, Child)]:
+    print(child._guard.pid, child.pid, child.directory, end=" ")
+print()
 sys.stdout.flush()
 sys.stdin.read()
 """
@@ -93,9 +94,9 @@ def test_a_killed_worker_leaves_nothing_behind(real: str, folder: Path) -> None:
     )
     assert worker.stdout is not None
     with worker, worker.stdout:
-        guard, child, directory = worker.stdout.readline().decode().split()
-        gone = [os.pidfd_open(int(pid)) for pid in (child, guard) if pid != "0"]
-        if gone:
+        told = worker.stdout.readline().decode().split()
+        gone = [os.pidfd_open(int(pid)) for pid in told if pid.isdigit()]
+        for directory in told[2::3]:
             assert Path(directory).is_relative_to(folder)
             assert Path(directory).is_dir()
         own = namespaces(str(worker.pid)) - namespaces()
@@ -111,7 +112,7 @@ def test_a_killed_worker_leaves_nothing_behind(real: str, folder: Path) -> None:
     assert processes(folder) == set()
 
 
-@pytest.mark.parametrize("name", ["vde", "qemu-hub"])
+@pytest.mark.parametrize("name", ["vde", "qemu-hub", "ovs"])
 def test_a_lan_that_dies_is_inconclusive_and_leaves_nothing(name: str, folder: Path) -> None:
     if reason := REAL[name].missing():
         pytest.skip(reason)
@@ -124,14 +125,16 @@ def test_a_lan_that_dies_is_inconclusive_and_leaves_nothing(name: str, folder: P
         os.kill(child.pid, signal.SIGKILL)
         select.select([dead], [], [], PATIENCE_S)
         os.close(dead)
-        with pytest.raises(Inconclusive, match=r"port\d: the (switch|LAN)"):
+        with pytest.raises(
+            Inconclusive, match=r"port\d: the (switch|LAN)|port\d of ovs: the fence"
+        ):
             _send_and_settle(lan, sender, ethernet(owner, sender))
     finally:
         lan.close()
     assert traces(folder) == before
 
 
-@pytest.mark.parametrize("name", ["vde", "qemu-hub"])
+@pytest.mark.parametrize("name", ["vde", "qemu-hub", "ovs"])
 def test_a_lan_that_hangs_is_inconclusive_and_leaves_nothing(name: str, folder: Path) -> None:
     if reason := REAL[name].missing():
         pytest.skip(reason)

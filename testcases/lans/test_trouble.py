@@ -62,6 +62,7 @@ class Wires:
     """A plant in memory."""
 
     one_cpu = False
+    fences = 1
 
     def __init__(self) -> None:
         self.wires: list[Wire] = []

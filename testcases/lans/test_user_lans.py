@@ -15,7 +15,7 @@ from harness.frames import ethernet
 from harness.lan import LanError
 from harness.lans import registry
 from testcases.lans.real import traces
-from testcases.lans.users import SUITE, unicast
+from testcases.lans.users import CLASS, SUITE, unicast
 
 # Names
 
@@ -166,42 +166,6 @@ def test_garbage_on_a_stream_names_the_port_and_the_byte(
 
 
 # A class
-
-CLASS = """
-import time
-from harness.lan import Arrival, Record, Traits
-
-class Port:
-    def __init__(self, lan, number):
-        self.lan, self.name, self.mac = lan, f"mine{number}", bytes((2, 0, 0, 0, 0, number))
-        self.all, self.here, self.came = False, True, []
-    def send(self, frame, layout=None):
-        self.lan.said.append(Record(time.time_ns(), self.name, "sent", frame, len(frame)))
-        for port in self.lan.made:
-            if port is not self and port.here and len(frame) >= 14:
-                mine = port.all or frame[:6] == port.mac or frame[0] & 1
-                port.came.append(Arrival(time.time_ns(), frame, bool(mine)))
-    def arrivals(self):
-        came, self.came = self.came, []
-        return came
-    def listen_to_all(self, on): self.all = on
-    def join_groups(self, count): pass
-    def close(self): self.here = False
-    def open(self): self.here = True
-
-class Lan:
-    name = "mine"
-    traits = Traits("nobody", False, True, 1, 65535, "delivered", 8, False, False, "barrier")
-    def __init__(self): self.made, self.said = [], []
-    def ports(self, count):
-        while len(self.made) < count:
-            self.made.append(Port(self, len(self.made) + 1))
-        return self.made[:count]
-    def settle(self): pass
-    def interfaces(self): return [(port.name, port.mac) for port in self.made]
-    def records(self): return self.said
-    def close(self): pass
-"""
 
 
 def test_a_class_as_a_user_runs_it(pytester: Pytester) -> None:

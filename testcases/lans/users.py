@@ -40,6 +40,43 @@ def test_unicast(lan: Tester) -> None:
 """
 """One test, for a LAN to pass or fail."""
 
+CLASS = """
+import time
+from harness.lan import Arrival, Record, Traits
+
+class Port:
+    def __init__(self, lan, number):
+        self.lan, self.name, self.mac = lan, f"mine{number}", bytes((2, 0, 0, 0, 0, number))
+        self.all, self.here, self.came = False, True, []
+    def send(self, frame, layout=None):
+        self.lan.said.append(Record(time.time_ns(), self.name, "sent", frame, len(frame)))
+        for port in self.lan.made:
+            if port is not self and port.here and len(frame) >= 14:
+                mine = port.all or frame[:6] == port.mac or frame[0] & 1
+                port.came.append(Arrival(time.time_ns(), frame, bool(mine)))
+    def arrivals(self):
+        came, self.came = self.came, []
+        return came
+    def listen_to_all(self, on): self.all = on
+    def join_groups(self, count): pass
+    def close(self): self.here = False
+    def open(self): self.here = True
+
+class Lan:
+    name = "mine"
+    traits = Traits("nobody", False, True, 1, 65535, "delivered", 8, False, False, "barrier")
+    def __init__(self): self.made, self.said = [], []
+    def ports(self, count):
+        while len(self.made) < count:
+            self.made.append(Port(self, len(self.made) + 1))
+        return self.made[:count]
+    def settle(self): pass
+    def interfaces(self): return [(port.name, port.mac) for port in self.made]
+    def records(self): return self.said
+    def close(self): pass
+"""
+"""A LAN as a Python class, without a fault."""
+
 
 def program(folder: Path, body: str) -> list[str]:
     """The words of a command that runs the example hub, changed by the body of a class."""
