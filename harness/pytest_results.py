@@ -21,6 +21,7 @@ import pytest
 
 from harness import results
 from harness.lan import Record
+from harness.lans import registry
 
 if TYPE_CHECKING:
     from harness.exchange import Delivery
@@ -199,7 +200,7 @@ class Writer:
             schema=results.SCHEMA,
             harness=metadata.version("lguest-harness"),
             rules=results.rules_hash(),
-            lans=dict.fromkeys(self._lans, ""),
+            lans={name: registry.version(name) for name in self._lans},
             options=options,
             repeat=repeat,
             shard=option("shard", None) or "",
