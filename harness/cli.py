@@ -9,9 +9,20 @@ from typing import Any
 import click
 
 from harness.report import completion
+from harness.report.answer import Answer
 
 EXIT_DISAGREES = 1
 EXIT_BAD_INPUT = 2
+
+_RESULTS = click.Path(path_type=Path)
+
+
+def _tell(answer: Answer) -> None:
+    for line in answer.errors:
+        click.echo(line, err=True)
+    for line in answer.lines:
+        click.echo(line)
+    sys.exit(answer.code)
 
 
 def _unwrapped(text: str | None) -> str | None:
@@ -157,32 +168,79 @@ def rules(coverage: bool, workers: int) -> None:
 
 
 @main.command()
-@click.option(
-    "--lan",
-    "lans",
-    multiple=True,
-    required=True,
-    help="A LAN; give several.",
-    shell_complete=completion.lans,
-)
-@click.option("--workers", default=2, show_default=True, help="Processes that run them.")
-def matrix(lans: tuple[str, ...], workers: int) -> None:
-    r"""Run the suite on several LANs, and print rule by LAN as a Markdown table.
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+def matrix(results: tuple[Path, ...]) -> None:
+    r"""Print rule by LAN of one run or several, as a Markdown table.
 
-    Exit code: 0 whatever the tests said, 2 if the suite cannot be run.
+    RESULTS are files, or folders with a results.jsonl. Exit code: 0, or 2 if a file cannot
+    be read.
 
     \b
     Example:
-      lguest-harness matrix --lan lguest --lan bridge
+      lguest-harness matrix reports
     """
-    from harness.catalogue import SuiteError
-    from harness.matrix import table
+    from harness.report import summary
 
-    try:
-        click.echo(table(lans, workers))
-    except SuiteError as error:
-        click.echo(f"the suite cannot be run:\n{error}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+    _tell(summary.matrix(results))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+def judge(results: tuple[Path, ...]) -> None:
+    r"""Work the verdicts of runs out again, from their captures, without any LAN.
+
+    RESULTS are files, or folders with a results.jsonl. Prints each verdict that the
+    evidence does not support, and why. Exit code: 0 if all are supported, 1 if one is not,
+    or if a run is unfinished or a line of it cannot be read, 2 if a file cannot be read.
+
+    \b
+    Example:
+      lguest-harness judge reports
+    """
+    from harness.report import judge
+
+    _tell(judge.answer(results))
+
+
+@main.command()
+@click.argument("old", type=_RESULTS)
+@click.argument("new", type=_RESULTS)
+def diff(old: Path, new: Path) -> None:
+    r"""Compare two runs: tests added, gone, changed for better or worse.
+
+    From best to worst a test is passed, deviation, unsupported, skipped, inconclusive, failed.
+    Exit code: 0 if nothing got worse; 1 if a test did, is gone or unfinished, or came and is
+    red; 2 if a file cannot be read, or a line of one.
+
+    \b
+    Example:
+      lguest-harness diff yesterday/results.jsonl reports
+    """
+    from harness.report import compare
+
+    _tell(compare.answer(old, new))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+@click.option("-o", "folder", required=True, type=_RESULTS, help="Where the report goes.")
+def report(results: tuple[Path, ...], folder: Path) -> None:
+    r"""Make one report of many runs: shards, machines, LANs.
+
+    RESULTS are files, or folders with a results.jsonl. Below the folder go index.html and,
+    in runs/, copies of the results with their captures. A Markdown summary is added to the
+    file that GITHUB_STEP_SUMMARY names. Exit code: 0 if all tests of all runs ended and none
+    is red; 1 if not, or if a line cannot be read, a capture or a shard is missing, or two
+    shards have the same test; 2 if a file cannot be read, rule tables differ, or the report
+    cannot be written.
+
+    \b
+    Example:
+      lguest-harness report shard-1 shard-2 shard-3 -o merged
+    """
+    from harness.report import many
+
+    _tell(many.answer(results, folder))
 
 
 @main.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import capture, deviations, pytest_results
+from harness import capture, deviations, pytest_results, sharding
 from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
@@ -20,13 +20,11 @@ from harness.rules import RULES, Rule
 if TYPE_CHECKING:
     from harness.exchange import Tester
 
-_CALL = pytest.StashKey[pytest.TestReport]()
 _CURRENT = pytest.StashKey[pytest.Item]()
 _PATH = pytest.StashKey[Path]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
-_WRITTEN = "capture"
 _KNOWN = pytest.StashKey[dict[str, tuple[deviations.Deviation, ...]]]()
 _USED = pytest.StashKey[tuple[Lan, float]]()
 _WRITER = "lguest-harness-results"
@@ -56,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--reports",
         metavar="DIR",
         help="where captures go (default: reports/ in the root directory)",
+    )
+    group.addoption(
+        "--shard",
+        metavar="K/N",
+        help="run the K-th of N shares of the tests; all N together run each test once",
     )
     group.addoption(
         "--search-lan",
@@ -96,6 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_KNOWN] = _known_deviations(config)
     except LanError as error:
         raise pytest.UsageError(str(error)) from None
+    sharding.configure(config)
     if config.getoption("one_capture") and config.getoption("no_captures"):
         raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
     silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
@@ -323,8 +327,8 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     """``start`` is how many of the LAN's records were there before this test."""
     if item.config.getoption("no_captures"):
         return
-    report = item.stash.get(_CALL, None)
-    outcome = "failed" if report is None else pytest_results.word(report)
+    known = pytest_results.evidence(item)
+    outcome = pytest_results.word(pytest_results.decisive(known.phases))
     ids = ", ".join(rule_ids(item)) or "no rule"
     comments = [
         f"{capture.TEST}{item.nodeid}",
@@ -337,8 +341,10 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     ]
     path = _capture_path(item)
     content = capture.encode(interfaces, records, comments)
-    capture.write(path, content)
-    known = pytest_results.evidence(item)
+    if pytest_results.is_far(item.config):
+        known.content = content
+    else:
+        capture.write(path, content)
     below = path.relative_to(_reports(item.config)).as_posix()
     known.capture = pytest_results.capture_of(below, content, len(records))
     known.settled = settled(*item.stash[_USED])
@@ -394,21 +400,16 @@ def pytest_runtest_makereport(
         report.longrepr = f"unexpected skip, under --strict: {error}"
     if _lan_of(item) is not None and (call.when == "call" or not report.passed):
         report.user_properties.append(("rule", ", ".join(rule_ids(item))))
-        report.user_properties.append(("lan", _lan_of(item)))
-    if call.when == "call":
-        item.stash[_CALL] = report
-        if _USED in item.stash:
-            report.user_properties.append(("settled", settled(*item.stash[_USED])))
-        if _lan_of(item) is not None and not item.config.getoption("no_captures"):
-            where = _shown(_capture_path(item), item.config)
-            report.user_properties.append((_WRITTEN, where))
-            if report.failed:
-                told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
-                told.append(f"capture: {where}")
-                known = pytest_results.evidence(item)
-                told += ["", *known.ports_told, "", *known.told] if known.told else []
-                report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
+    captured = _lan_of(item) is not None and not item.config.getoption("no_captures")
+    if call.when == "call" and report.failed and captured:
+        told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
+        told.append(f"capture: {_shown(_capture_path(item), item.config)}")
+        known = pytest_results.evidence(item)
+        told += ["", *known.ports_told, "", *known.told] if known.told else []
+        report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     pytest_results.finish(item, report, _described)
+    if call.when == "teardown" and _lan_of(item) is not None:
+        pytest_results.add_properties(item, report, _shown(_capture_path(item), item.config))
     return report
 
 

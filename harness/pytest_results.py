@@ -6,6 +6,7 @@ the user started writes it at once, so a run that is killed keeps what has ended
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import platform
 import time
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import msgspec
 import pytest
 
-from harness import results
+from harness import capture, results
 from harness.lan import Record
 from harness.lans import registry
 
@@ -29,6 +31,15 @@ if TYPE_CHECKING:
 EVIDENCE = pytest.StashKey["Evidence"]()
 _LINE = "lguest_harness_result"
 """The attribute of a test's last report that has its line: it crosses from workers."""
+
+_BEGUN = "lguest_harness_begun"
+"""The attribute of a test's first report that has its line if no other report comes."""
+
+_CONTENT = "lguest_harness_capture"
+"""The attribute of a far test's last report that has its capture, in Base64."""
+
+_FAR = "lguest_harness_far"
+"""What a worker is told if its files do not lie where the run's results do."""
 
 
 MOST_LINES = 40
@@ -46,6 +57,9 @@ class Evidence:
     ports: Mapping[str, str] = field(default_factory=dict)
     exchanges: Sequence[results.Exchange] = ()
     capture: results.Capture | None = None
+    content: bytes = b""
+    """The capture itself, where the process that the user started must write it."""
+    result: results.Result | None = None
 
 
 class Describes(Protocol):
@@ -85,6 +99,7 @@ def exchanges_of(
                 span.last - start,
                 span.control - start,
                 delivery.view,
+                [port.name for port in delivery.received],
                 expected,
                 delivery == delivery.expected,
             )
@@ -130,16 +145,30 @@ def _crash(report: pytest.TestReport, root: Path) -> list[str]:
     return [f"{where}:{crash.lineno}", *str(crash.message).splitlines()[:MOST_LINES]]
 
 
+def decisive(phases: Sequence[pytest.TestReport]) -> pytest.TestReport:
+    """The report that says how a test ended: the first that did not pass, or the last."""
+    return next((each for each in phases if not each.passed), phases[-1])
+
+
+def is_far(config: pytest.Config) -> bool:
+    """Whether this worker runs in a directory of its own, maybe on another machine."""
+    return bool(getattr(config, "workerinput", {}).get(_FAR))
+
+
 def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) -> None:
-    """Keep a report of a test; with the last of them goes the test's line."""
+    """Keep a report of a test; the last of them carries the test's line."""
     known = evidence(item)
     known.phases.append(report)
+    rules, lan = describe(item)
+    doc = getattr(getattr(item, "obj", None), "__doc__", None) or ""
+    if report.when == "setup":
+        begun = results.Result(item.nodeid, rules, lan, "failed", doc=doc)
+        setattr(report, _BEGUN, results.line(begun).decode())
     if report.when != "teardown":
         return
     *earlier, last = known.phases
-    decisive = next((each for each in earlier if not each.passed), earlier[-1])
-    rules, lan = describe(item)
-    outcome = word(decisive)
+    decides = decisive(earlier)
+    outcome = word(decides)
     ending = reason(last)
     if last.failed and outcome not in results.RED:
         outcome = word(last)
@@ -148,10 +177,10 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         rules=rules,
         lan=lan,
         outcome=outcome,
-        reason=reason(decisive) or ending,
-        told=known.told or _crash(decisive, item.config.rootpath),
+        reason=reason(decides) or ending,
+        told=known.told or _crash(decides, item.config.rootpath),
         ending=ending,
-        doc=getattr(getattr(item, "obj", None), "__doc__", None) or "",
+        doc=doc,
         settled=known.settled,
         ports=known.ports,
         exchanges=known.exchanges,
@@ -159,6 +188,20 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         seconds=round(sum(each.duration for each in known.phases), 6),
     )
     setattr(report, _LINE, results.line(result).decode())
+    if known.content:
+        setattr(report, _CONTENT, base64.b64encode(known.content).decode())
+    known.result = result
+
+
+def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -> None:
+    """What JUnit XML tells of a test; it takes it from the last report."""
+    result = evidence(item).result
+    assert result is not None
+    told = {"verdict": result.outcome, "rule": ", ".join(result.rules), "lan": result.lan}
+    told |= {"settled": result.settled} if result.settled else {}
+    told |= {"capture": capture} if result.capture is not None else {}
+    rest = [each for each in report.user_properties if each[0] not in told]
+    report.user_properties = [*rest, *told.items()]
 
 
 class Writer:
@@ -174,6 +217,8 @@ class Writer:
         self._file: FileIO | None = None
         self.index: Path | None = None
         """Where the report is, when it is written."""
+        self._begun: dict[str, str] = {}
+        self._trouble = ""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._begin([item.nodeid for item in session.items])
@@ -210,21 +255,36 @@ class Writer:
         )
         self._write(run)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        spec = node.gateway.spec
+        node.workerinput[_FAR] = not spec.popen or bool(spec.chdir)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         text = getattr(report, _LINE, None)
-        if text is not None:
-            self._write(results.parse(text.encode()))
-        elif report.when not in ("setup", "call", "teardown"):
+        if report.when == "setup":
+            self._begun[report.nodeid] = getattr(report, _BEGUN, "")
+        elif text is not None:
+            self._begun.pop(report.nodeid, None)
+            self._write(results.parse(text.encode()), report.__dict__.pop(_CONTENT, ""))
+        elif report.when not in ("call", "teardown"):
             # The worker died: nobody is left to make the test's line.
-            self._write(results.Result(report.nodeid, (), None, "failed", str(report.longrepr)))
+            begun = self._begun.pop(report.nodeid, "")
+            lost = results.Result(report.nodeid, (), None, "failed")
+            if begun:
+                lost = cast("results.Result", results.parse(begun.encode()))
+            self._write(msgspec.structs.replace(lost, reason=str(report.longrepr)))
 
-    def _write(self, line: results.Line) -> None:
+    def _write(self, line: results.Line, content: str = "") -> None:
+        """A line; a test's capture first, so that a line that can be read has one."""
         assert self._file is not None
-        self._file.write(results.line(line))
         if isinstance(line, results.Result):
+            if content and line.capture is not None:
+                capture.write(self._folder / line.capture.path, base64.b64decode(content))
             self._outcomes[line.outcome] += 1
             for rule in line.rules:
                 self._rules.setdefault(rule, set()).add(line.outcome)
+        self._file.write(results.line(line))
 
     def told(self) -> str:
         """The run in a line: how many rules passed, how many did not."""
@@ -243,10 +303,19 @@ class Writer:
         end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
         self._write(end)
         self._file.close()
-        self.index = _report(self._folder)
+        self._report()
 
+    def _report(self) -> None:
+        from harness.report import html, merge, summary
 
-def _report(folder: Path) -> Path:
-    from harness.report import html, merge
+        try:
+            runs = merge.load([self._folder / results.FILE_NAME])
+            self.index = html.write(runs, self._folder)
+            self._trouble = summary.add(runs)
+        except (results.BadResults, OSError) as error:
+            # Another run with the same folder, say; the verdict stands in the terminal.
+            self._trouble = f"no report: {error}"
 
-    return html.write(merge.load([folder / results.FILE_NAME]), folder)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._trouble:
+            terminalreporter.write_line(self._trouble, red=True)

@@ -1,15 +1,21 @@
-"""What a run leaves for machines: ``results.jsonl``, one JSON object per line.
+"""What a run leaves for machines: ``results.jsonl``, one JSON object per line, UTF-8.
 
 The first line is a ``Run``, then comes a ``Result`` per test in the order in which they
 ended, then an ``End``; a file without its end is of a run that did not finish. Every line
-says its ``kind``. A reader refuses a ``schema`` that it does not know. Rule ids are
-permanent: never renumbered, never used again. But for times, and the order of tests when
-several workers run them, the same seed gives the same lines.
+says its ``kind``: run, test or end; the classes below are its fields. A line is written
+whole and at once when its test is over and its capture is written.
+
+A reader refuses a ``schema`` that it does not know, names a line that it cannot read and
+goes on with the next, and passes over a field that it does not know. A field may be added
+under the same number; one that is changed or taken away makes the next number. Rule ids
+are permanent: never renumbered, never used again. But for times, and the order of tests
+when several workers run them, the same seed gives the same lines.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -30,6 +36,10 @@ class BadResults(Exception):
     """A file of results that cannot be read, said in one line."""
 
 
+class Headless(BadResults):
+    """A file that does not begin with a run: killed before it had collected, or damaged."""
+
+
 class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     """A frame that was expected: ``length`` bytes.
 
@@ -47,14 +57,15 @@ class Exchange(msgspec.Struct, frozen=True):
 
     The packets are ``first`` to ``last`` (from 1; ``last`` is less if there are none); those
     after it up to ``control`` are the control broadcast that proved a silent LAN alive.
-    ``expected`` names ports; every other port was to receive nothing. ``held`` is the run's
-    own verdict.
+    ``ports`` are those that the test watched (a LAN may have more); ``expected`` names some of
+    them, and every other one was to receive nothing. ``held`` is the run's own verdict.
     """
 
     first: int
     last: int
     control: int
     view: Literal["wire", "host"]
+    ports: Sequence[str]
     expected: Mapping[str, Sequence[Wanted]]
     held: bool
 
@@ -145,7 +156,10 @@ def line(of: Line) -> bytes:
 
 def parse(text: bytes) -> Line:
     """What a line says; ValueError for one that says nothing."""
-    return _DECODER.decode(text)
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def rules_hash() -> str:
@@ -163,7 +177,11 @@ def wanted(frame: bytes, sent: Mapping[int, bytes]) -> Wanted:
 
 
 def read(path: Path) -> Results:
-    """Read a file; BadResults if it cannot be opened, or does not begin with a run."""
+    """Read a file, or the one in a folder.
+
+    BadResults if it cannot be opened, Headless if it does not begin with a run.
+    """
+    path = path / FILE_NAME if path.is_dir() else path
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -173,7 +191,7 @@ def read(path: Path) -> Results:
     run = next(found, None)
     if not isinstance(run, Run):
         first = problems[0] if problems else f"{path}:1: a run's first line is missing"
-        raise BadResults(first)
+        raise Headless(first)
     if run.schema != SCHEMA:
         raise BadResults(f"{path}:1: schema {run.schema} is not known here, only {SCHEMA}")
     tests: dict[str, Result] = {}
@@ -187,10 +205,27 @@ def read(path: Path) -> Results:
             end = each
         else:
             problems.append(f"{path}: a second run in one file")
-    if end is not None and sum(end.outcomes.values()) != len(tests):
-        told = sum(end.outcomes.values())
-        problems.append(f"{path}: {told} tests ended, and {len(tests)} can be read")
+    collected = set(run.collected)
+    strays = [each for each in tests if each not in collected]
+    problems += [f"{path}: {each} is reported, and was not collected" for each in strays]
+    if end is not None:
+        problems += [f"{path}: {each}" for each in _contradictions(end, list(tests.values()))]
     return Results(path, run, list(tests.values()), end, problems)
+
+
+def _contradictions(end: End, tests: Sequence[Result]) -> Iterator[str]:
+    """Where the end of a run tells another story than its tests."""
+    counted = Counter[str](each.outcome for each in tests)
+    for word in sorted({*counted, *end.outcomes}):
+        told = end.outcomes.get(word, 0)
+        if told != counted[word]:
+            yield f"the run's end counts {told} {word}, and {counted[word]} can be read"
+    red = any(each.outcome in RED for each in tests)
+    # pytest ends with 5 where nothing was collected: an empty share has no verdict.
+    if end.exit_code not in (0, 1, 5) or (end.exit_code == 1 and not red):
+        yield f"the run ended with exit code {end.exit_code}, for another reason than its tests"
+    elif end.exit_code == 0 and red:
+        yield "the run ended with exit code 0, and tests of it are red"
 
 
 def _decoded(path: Path, lines: Iterable[bytes], problems: list[str]) -> Iterator[Line]:

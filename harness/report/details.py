@@ -71,11 +71,10 @@ class Detail:
 def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) -> Detail:
     """Look at one test; ``capture`` is the link to its capture, "" if it has none."""
     try:
-        packets: Sequence[Packet] = judge.capture_of(result, folder)
-        problem = ""
+        packets: Sequence[Packet] = judge.evidence(result, folder)
+        exchanges, problem = result.exchanges, ""
     except judge.BadEvidence as error:
-        packets, problem = [], str(error)
-    exchanges = [each for each in result.exchanges if each.control <= len(packets)]
+        packets, exchanges, problem = [], [], str(error)
     wrong = next((each for each in exchanges if not each.held), None)
     told = story.tell(list(result.ports), packets, wrong.first if wrong else 1)
     strays = {

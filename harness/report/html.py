@@ -13,20 +13,13 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.matrix import WORDS
 from harness.report.details import Detail, detail
 from harness.report.merge import Runs, Test
 from harness.results import RED, Outcome
 from harness.rules import RULES, Rule
 
-WORDS: tuple[Outcome, ...] = (
-    "failed",
-    "inconclusive",
-    "deviation",
-    "unsupported",
-    "skipped",
-    "passed",
-)
-"""Outcomes, the one that a reader must see first in front."""
+FILE_NAME = "index.html"
 
 SIGNS: Mapping[Outcome, str] = {
     "failed": "✗",
@@ -86,7 +79,7 @@ def write(runs: Runs, folder: Path) -> Path:
     page = environment.get_template("report.html.j2").render(
         runs=runs,
         verdict=verdict(runs),
-        mood=_mood(runs),
+        mood=mood(runs),
         counts=_counts(each.result.outcome for each in tests),
         lans=lans,
         parts=_matrix(tests, list(lans)),
@@ -98,7 +91,7 @@ def write(runs: Runs, folder: Path) -> Path:
         words=WORDS,
         red=RED,
     )
-    target = folder / "index.html"
+    target = folder / FILE_NAME
     target.write_text(page, encoding="utf-8")
     return target
 
@@ -112,15 +105,15 @@ def verdict(runs: Runs) -> str:
     if runs.unfinished:
         told.append(f"{len(runs.unfinished):,} not run to their end")
     listed = ", ".join(told) or "no test ran"
-    mood = _mood(runs)
-    if mood == "bad":
+    how = mood(runs)
+    if how == "bad":
         return f"Not every frame was delivered as the rules ask{on}: {listed}."
-    if mood == "open":
+    if how == "open":
         return f"No verdict: this run is not whole{on}: {listed}."
     return f"Every frame was delivered as the rules ask{on}: {listed}."
 
 
-def _mood(runs: Runs) -> str:
+def mood(runs: Runs) -> str:
     """How the verdict looks: good, bad, or open."""
     if any(each.result.outcome in RED for each in runs.tests):
         return "bad"

@@ -1,14 +1,24 @@
-"""Works verdicts out again, from captures and expected deliveries alone."""
+"""Works verdicts out again, from captures and expected deliveries alone.
+
+What a run's results say is believed nowhere: a path that leads out of their folder is not
+opened, and an expected frame must be one that was sent in its own exchange. What cannot be
+refuted is a story that is false throughout: captures, hashes and verdicts in agreement.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from harness import results
+from harness.capture import RULES_AND_OUTCOME
+from harness.report.answer import Answer
 from harness.report.reader import BadCapture, Packet, read
-from harness.results import RED, Exchange, Result, Results, Wanted
+from harness.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
+
+BROADCAST = b"\xff" * 6
 
 Frames = Mapping[str, tuple[bytes, ...]]
 """Port to the frames that it received, or was to receive, in order."""
@@ -34,25 +44,35 @@ class Judgement:
 def expected(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
     """What was to arrive, in bytes; BadEvidence for a packet that is not there."""
     return {
-        port: tuple(_frame(each, packets) for each in wanted)
+        port: tuple(_frame(each, exchange, packets) for each in wanted)
         for port, wanted in exchange.expected.items()
     }
 
 
-def _frame(wanted: Wanted, packets: Sequence[Packet]) -> bytes:
+def _frame(wanted: Wanted, exchange: Exchange, packets: Sequence[Packet]) -> bytes:
     if not wanted.packet:
-        frame = bytes.fromhex(wanted.hex)
-    elif wanted.packet <= len(packets):
-        frame = packets[wanted.packet - 1].frame[: wanted.length]
+        try:
+            frame = bytes.fromhex(wanted.hex)
+        except ValueError:
+            raise BadEvidence(f"{wanted.hex!r} is no frame") from None
+    elif exchange.first <= wanted.packet <= min(exchange.last, len(packets)):
+        packet = packets[wanted.packet - 1]
+        # What a port received is no measure of what it should have received.
+        if packet.direction != "sent":
+            raise BadEvidence(f"packet {wanted.packet} was expected, and nobody sent it")
+        frame = packet.frame[: max(wanted.length, 0)]
     else:
-        raise BadEvidence(f"packet {wanted.packet} is not in the capture")
+        raise BadEvidence(f"packet {wanted.packet} is not in its exchange")
     if len(frame) != wanted.length:
         raise BadEvidence(f"an expected frame of {wanted.length} bytes has {len(frame)}")
     return frame
 
 
 def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
-    """What arrived, in the exchange's view; what came back to its sender counts in either."""
+    """What arrived where the test looked, and in its view.
+
+    What came back to its sender counts in either view.
+    """
     inside = packets[exchange.first - 1 : exchange.last]
     own = {(each.port, each.frame) for each in inside if each.direction == "sent"}
     return [
@@ -60,6 +80,7 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
         for each in inside
         if each.direction == "received"
         and not each.dropped
+        and each.port in exchange.ports
         and (exchange.view == "wire" or each.for_host or (each.port, each.frame) in own)
     ]
 
@@ -86,9 +107,14 @@ def strays(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
 def proved_alive(exchange: Exchange, packets: Sequence[Packet]) -> bool:
     """Whether a control broadcast went out after the exchange, and came to another port."""
     control = packets[exchange.last : exchange.control]
-    sent = [each for each in control if each.direction == "sent"]
+    sent = [
+        each for each in control if each.direction == "sent" and each.frame.startswith(BROADCAST)
+    ]
     return any(
-        each.direction == "received" and each.frame == one.frame and each.port != one.port
+        each.direction == "received"
+        and not each.dropped
+        and each.frame == one.frame
+        and each.port != one.port
         for one in sent
         for each in control
     )
@@ -98,10 +124,12 @@ def capture_of(test: Result, folder: Path) -> list[Packet]:
     """The packets of a test's capture; BadEvidence if it is not the one that was written."""
     if test.capture is None:
         return []
-    path = folder / test.capture.path
+    path = capture_path(test.capture, folder)
     try:
-        packets = read(path)
         written = hashlib.sha256(path.read_bytes()).hexdigest() == test.capture.sha256
+        packets = read(path) if written else []
+    except OSError as error:
+        raise BadEvidence(f"{path}: {error.strerror}") from None
     except BadCapture as error:
         raise BadEvidence(str(error)) from None
     if not written or len(packets) != test.capture.packets:
@@ -109,36 +137,116 @@ def capture_of(test: Result, folder: Path) -> list[Packet]:
     return packets
 
 
+def capture_path(capture: Capture, folder: Path) -> Path:
+    """Where a capture lies; BadEvidence for a path that leads out of the results' folder."""
+    given = PurePosixPath(capture.path)
+    path = folder / given
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # of a loop, or a name that no file can have
+        inside = False
+    if not inside or not given.parts or given.is_absolute() or ".." in given.parts:
+        raise BadEvidence(f"{capture.path!r} is no path below {folder}")
+    return path
+
+
+def evidence(test: Result, folder: Path) -> list[Packet]:
+    """The packets of a test's capture; BadEvidence if its exchanges are no parts of it."""
+    packets = capture_of(test, folder)
+    before = 0
+    for number, exchange in enumerate(test.exchanges, start=1):
+        if not before < exchange.first <= exchange.last + 1 <= exchange.control + 1:
+            raise BadEvidence(f"exchange {number} is not a part of the capture of its own")
+        if exchange.control > len(packets):
+            raise BadEvidence(f"exchange {number} is not in the capture")
+        strangers = [port for port in expected(exchange, packets) if port not in exchange.ports]
+        if strangers:
+            raise BadEvidence(
+                f"exchange {number} expects frames at {strangers[0]}, and did not look there"
+            )
+        before = exchange.control
+    return packets
+
+
 def judge(test: Result, folder: Path) -> Judgement:
     """Work a test's verdict out again; ``folder`` is where its results lie."""
     try:
-        problems = tuple(_problems(test, capture_of(test, folder)))
-    except (BadEvidence, ValueError) as error:
+        problems = tuple(_problems(test, evidence(test, folder)))
+    except BadEvidence as error:
         problems = (str(error),)
     return Judgement(test.id, len(test.exchanges), problems)
 
 
-def judge_all(results: Results) -> Iterator[Judgement]:
+def judge_all(found: Results) -> Iterator[Judgement]:
     """Every test of a file of results."""
-    for test in results.tests:
-        yield judge(test, results.path.parent)
+    for test in found.tests:
+        yield judge(test, found.path.parent)
+
+
+def answer(paths: Sequence[Path]) -> Answer:
+    """Judge files of results, or folders with one each.
+
+    Code 0 if all evidence supports all verdicts; 1 if some does not, or if a run is not
+    finished or not whole; 2 if a file cannot be read (the others are judged all the same).
+    """
+    lines: list[str] = []
+    errors: list[str] = []
+    anew = inside = doubted = incomplete = 0
+    for path in paths:
+        try:
+            found = results.read(path)
+        except BadResults as error:
+            errors.append(str(error))
+            continue
+        told = [*found.problems, *(f"unfinished: {each}" for each in found.unfinished())]
+        if found.end is None:
+            told.append(f"{found.path}: the run did not finish")
+        incomplete += len(told)
+        lines += told
+        for judgement in judge_all(found):
+            anew += judgement.exchanges > 0
+            inside += judgement.exchanges == 0
+            doubted += bool(judgement.problems)
+            lines += [f"{judgement.test}: {each}" for each in judgement.problems]
+    counted = f"{anew} verdicts judged again from captures, {inside} rest on the inside of the LAN"
+    lines.append(f"{counted}, {doubted} not supported")
+    code = 2 if errors else 1 if doubted or incomplete else 0
+    return Answer(tuple(lines), tuple(errors), code)
 
 
 def _problems(test: Result, packets: Sequence[Packet]) -> Iterator[str]:
     for number, exchange in enumerate(test.exchanges, start=1):
-        if not 1 <= exchange.first <= exchange.last + 1 <= exchange.control + 1 <= len(packets) + 1:
-            raise BadEvidence(f"exchange {number} is not in the capture")
-        got = received(exchange, packets)
-        want = {port: each for port, each in expected(exchange, packets).items() if each}
-        held = got == want
-        if held != exchange.held:
-            told = "held" if exchange.held else "did not hold"
-            yield f"exchange {number} {told}, says the run; the capture says otherwise"
-        silent = not got and exchange.last >= exchange.first
-        if held and silent and not proved_alive(exchange, packets):
-            yield f"exchange {number} was silent, and nothing proves the LAN alive"
-        if test.outcome == "passed" and not held:
-            yield f"passed, and exchange {number} was not delivered as expected"
-    reasons = test.reason or test.told or any(not each.held for each in test.exchanges)
-    if test.outcome in RED | {"deviation"} and not reasons:
+        yield from _exchange_problems(test, number, exchange, packets)
+    yield from _contradictions(test, packets)
+
+
+def _exchange_problems(
+    test: Result, number: int, exchange: Exchange, packets: Sequence[Packet]
+) -> Iterator[str]:
+    got = received(exchange, packets)
+    want = {port: each for port, each in expected(exchange, packets).items() if each}
+    held = got == want
+    if held != exchange.held:
+        told = "held" if exchange.held else "did not hold"
+        yield f"exchange {number} {told}, says the run; the capture says otherwise"
+    if test.outcome == "passed" and not held:
+        yield f"passed, and exchange {number} was not delivered as expected"
+    inside = packets[exchange.first - 1 : exchange.last]
+    if not any(each.direction == "sent" for each in inside):
+        yield f"exchange {number} sent nothing, so it says nothing"
+    elif not got and not proved_alive(exchange, packets):
+        yield f"exchange {number} was silent, and nothing proves the LAN alive"
+
+
+def _contradictions(test: Result, packets: Sequence[Packet]) -> Iterator[str]:
+    """Where a verdict does not agree with itself, nor with what its capture says of it."""
+    if test.outcome == "passed" and (test.reason or test.ending):
+        yield f"passed, and something speaks against it: {test.reason or test.ending}"
+    if test.outcome in RED | {"deviation"} and not test.reason:
         yield f"{test.outcome}, and nothing says why"
+    said = f"{', '.join(test.rules) or 'no rule'} {test.outcome}"
+    told = {" ".join(each.comments[:RULES_AND_OUTCOME]) for each in packets}
+    for other in sorted(told - {said}):
+        # A capture is written before the test has given all back.
+        if not test.ending:
+            yield f"{said}, and its capture says: {other}"

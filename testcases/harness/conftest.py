@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from testcases.harness import small_run
+
 Tshark = Callable[..., list[dict[str, list[str]]]]
 
 
@@ -30,3 +32,24 @@ def tshark() -> Tshark:
         return [packet["_source"]["layers"] for packet in packets]
 
     return read
+
+
+@pytest.fixture(autouse=True)
+def _no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs inside tests add nothing to the summary of the CI that runs these."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports of a small run; to be read only."""
+    folder = tmp_path_factory.mktemp("small")
+    done = small_run.run(folder)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    return folder / "reports"
+
+
+@pytest.fixture
+def reports(small: Path, tmp_path: Path) -> Path:
+    """A copy of the reports of a small run, to be changed."""
+    return Path(shutil.copytree(small, tmp_path / "reports"))

@@ -102,8 +102,8 @@ def completed(*words: str) -> list[str]:
 def test_rules_and_lans_complete() -> None:
     assert completed("explain", "SEC") == [each for each in RULES if each.startswith("SEC-")]
     assert completed("explain", "dlv-1") == ["DLV-1", "DLV-10", "DLV-11"]
-    assert completed("matrix", "--lan", "lg") == ["lguest", "lguest-repaired"]
-    assert completed("matrix", "--lan", "broken:") == [f"broken:{each}" for each in BROKEN]
+    assert completed("deviations", "lg") == ["lguest", "lguest-repaired"]
+    assert completed("deviations", "broken:") == [f"broken:{each}" for each in BROKEN]
     assert completed("sh") == ["show"]
 
 

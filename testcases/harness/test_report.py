@@ -229,7 +229,7 @@ def hostile_test(folder: Path) -> results.Result:
         doc=HOSTILE,
         settled=HOSTILE,
         ports={HOSTILE: HOSTILE, "other": "02:02:02:02:02:02"},
-        exchanges=[results.Exchange(1, 2, 2, "wire", {"other": [whole]}, True)],
+        exchanges=[results.Exchange(1, 2, 2, "wire", [HOSTILE, "other"], {"other": [whole]}, True)],
         capture=pytest_results.capture_of("captures/one.pcapng", content, 2),
     )
 

@@ -196,7 +196,7 @@ def test_what_overtakes_a_fence_on_an_unordered_lan_is_waited_for(tmp_path: Path
 
 RESULTS = """
 def pytest_runtest_logreport(report):
-    if report.when == "call":
+    if report.when == "teardown":
         print()
         print("settled:", *(value for key, value in report.user_properties if key == "settled"))
 """

@@ -1,0 +1,14 @@
+"""What a command says, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Lines for standard output, lines for standard error, and the exit code."""
+
+    lines: tuple[str, ...]
+    errors: tuple[str, ...]
+    code: int

@@ -1,0 +1,95 @@
+"""A run in Markdown: the verdict, rule by LAN, and what failed; for the page of a CI's job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.matrix import plain, table
+from harness.report import html
+from harness.report.answer import Answer
+from harness.report.merge import Runs, Test, load
+from harness.results import RED, BadResults
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+"""The environment variable that names the file of a CI's summary."""
+
+MOST_BYTES = 1024 * 1024
+"""What a CI takes of one step; it shows nothing at all of more."""
+
+LONGEST_REASON = 400
+"""Characters of a reason; the report has the rest."""
+
+RESERVED = 200
+"""Bytes that are kept for the line that says what was left out."""
+
+
+def markdown(runs: Runs, room: int = MOST_BYTES) -> str:
+    """The summary, in at most ``room`` bytes of UTF-8; what is left out is counted."""
+    lines = list(_lines(runs))
+    kept: list[str] = []
+    size = 0
+    for number, line in enumerate(lines):
+        size += len(line.encode()) + 1
+        if size > room - RESERVED:
+            left = sum(bool(each) for each in lines[number:])
+            kept += ["", f"{left} more lines do not fit here; the report has them all."]
+            break
+        kept.append(line)
+    text = "\n".join(kept) + "\n"
+    return text if len(text.encode()) <= room else ""
+
+
+def _lines(runs: Runs) -> Iterator[str]:
+    yield f"### {plain(html.verdict(runs))}"
+    yield ""
+    if runs.problems:
+        yield from (f"- {plain(each)}" for each in runs.problems)
+        yield ""
+    bad = [each for each in runs.tests if each.result.outcome in RED]
+    if bad:
+        yield "| test | verdict | reason | capture |"
+        yield "|---|---|---|---|"
+        yield from map(_row, bad)
+        yield ""
+    if runs.unfinished:
+        yield "Unfinished:"
+        yield ""
+        yield from (f"- {plain(each)}" for each in runs.unfinished)
+        yield ""
+    yield from table(each.result for each in runs.tests)
+
+
+def _row(test: Test) -> str:
+    result = test.result
+    reason = result.reason[:LONGEST_REASON] + "..." * (len(result.reason) > LONGEST_REASON)
+    capture = result.capture.path if result.capture else ""
+    return f"| {' | '.join(map(plain, (result.id, result.outcome, reason, capture)))} |"
+
+
+def add(runs: Runs) -> str:
+    """Add the summary to the file that the environment names, if it does.
+
+    Gives the line that says why it could not, or "". Others may have written there before:
+    the limit is one for all.
+    """
+    name = os.environ.get(VARIABLE)
+    if not name:
+        return ""
+    try:
+        with Path(name).open("ab") as file:
+            # A file in append mode may tell 0 until its end is asked for.
+            file.write(markdown(runs, MOST_BYTES - file.seek(0, os.SEEK_END)).encode())
+    except OSError as error:
+        return f"{VARIABLE}: {name}: {error.strerror}"
+    return ""
+
+
+def matrix(paths: Sequence[Path]) -> Answer:
+    """Rule by LAN of these runs; code 2 if one cannot be read."""
+    try:
+        runs = load(paths)
+    except BadResults as error:
+        return Answer((), (str(error),), 2)
+    return Answer(tuple(table(each.result for each in runs.tests)), runs.problems, 0)

@@ -1,0 +1,61 @@
+"""``--shard K/N``: a stable, balanced share of the tests, for the jobs of a CI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Share ``number`` (from 1) of ``total``."""
+
+    number: int
+    total: int
+
+
+def read(text: str) -> Shard | None:
+    """``K/N`` with 1 <= K <= N; None for anything else."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", text, re.ASCII)
+    if match is None or int(match[1]) > int(match[2]):
+        return None
+    return Shard(int(match[1]), int(match[2]))
+
+
+def share(ids: Iterable[str], shard: Shard) -> list[str]:
+    """Every N-th id in sorted order.
+
+    So the order of collection does not matter, and the cases of one slow test, whose ids
+    stand together, are spread over all shares.
+    """
+    return sorted(ids)[shard.number - 1 :: shard.total]
+
+
+class Sharder:
+    """Keeps one share of what was collected."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    @pytest.hookimpl(trylast=True)  # after -k, -m and the like
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        mine = set(share([item.nodeid for item in items], self._shard))
+        kept = [item for item in items if item.nodeid in mine]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in mine])
+        items[:] = kept
+
+
+def configure(config: pytest.Config) -> None:
+    """Let ``--shard`` have its way; UsageError for a bad one."""
+    asked = config.getoption("shard")
+    if asked is None:
+        return
+    shard = read(asked)
+    if shard is None:
+        raise pytest.UsageError(f"--shard {asked}: not K/N with K from 1 to N, as in 2/3")
+    config.pluginmanager.register(Sharder(shard))
