@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from harness import pytest_results
 from harness.catalogue import run_suite
 from harness.deviations import Deviation, test_name
 from harness.lans import registry
+from harness.results import RED
 
 TO_FILL_IN = """\
 # A draft: each empty `reason` is to be filled in by a person, from the LAN's source or
@@ -51,26 +53,22 @@ class Run:
     shown: list[Shown] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     unclear: dict[str, str] = field(default_factory=dict)
+    _asserted: set[str] = field(default_factory=set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        told = dict(report.user_properties)
-        if told.get("lan") != self.lan or (report.when != "call" and not report.failed):
-            return
-        test = test_name(report.nodeid, self.lan)
         crash = getattr(report.longrepr, "reprcrash", None)
-        message = str(report.longrepr if crash is None else crash.message)
-        first = (message.strip().splitlines() or ["it said nothing"])[0]
-        observed = first.removeprefix("AssertionError: ").removeprefix("assert ")
-        if report.passed:
+        if report.when == "call" and crash is not None and crash.message.startswith(_ASSERTED):
+            self._asserted.add(report.nodeid)
+        result = pytest_results.result_of(report)
+        if result is None or result.lan != self.lan:
+            return
+        test = test_name(result.id, self.lan)
+        if result.outcome == "failed" and result.id in self._asserted:
+            self.shown.append(Shown(test, tuple(result.rules), result.reason))
+        elif result.outcome in ("passed", *RED):
             self.others.add(test)
-        elif report.failed:
-            verdict = report.when == "call" and told.get("outcome") != "inconclusive"
-            if verdict and crash is not None and message.startswith(_ASSERTED):
-                rules = tuple(str(told["rule"]).split(", "))
-                self.shown.append(Shown(test, rules, observed))
-            else:
-                self.others.add(test)
-                self.unclear[test] = first
+            if result.outcome in RED:
+                self.unclear[test] = result.reason or "it said nothing"
 
 
 def run(lan: str) -> Run:

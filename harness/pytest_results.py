@@ -193,6 +193,12 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
     known.result = result
 
 
+def result_of(report: pytest.TestReport) -> results.Result | None:
+    """The result that a test's last report carries; None for any other report."""
+    text = getattr(report, _LINE, None)
+    return None if text is None else cast("results.Result", results.parse(text.encode()))
+
+
 def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -> None:
     """What JUnit XML tells of a test; it takes it from the last report."""
     result = evidence(item).result
@@ -261,12 +267,12 @@ class Writer:
         node.workerinput[_FAR] = not spec.popen or bool(spec.chdir)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        text = getattr(report, _LINE, None)
+        result = result_of(report)
         if report.when == "setup":
             self._begun[report.nodeid] = getattr(report, _BEGUN, "")
-        elif text is not None:
+        elif result is not None:
             self._begun.pop(report.nodeid, None)
-            self._write(results.parse(text.encode()), report.__dict__.pop(_CONTENT, ""))
+            self._write(result, report.__dict__.pop(_CONTENT, ""))
         elif report.when not in ("call", "teardown"):
             # The worker died: nobody is left to make the test's line.
             begun = self._begun.pop(report.nodeid, "")
