@@ -21,6 +21,11 @@ CONTROL_STAMP = -1
 """The stamp of control frames: no test's own."""
 
 
+def is_unicast(frame: bytes) -> bool:
+    """Whether a frame is for one address, as far as it has one."""
+    return not (frame and frame[0] & 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Where an exchange stands in its LAN's records: from ``first`` up to, not with, ``last``.
@@ -79,17 +84,20 @@ class Tester:
     """A LAN as a test sees it.
 
     ``view`` is the rule's: what reached the port (wire), or what a host's card would
-    pass up (host). What comes back to its own sender counts in either view.
+    pass up (host). What comes back to its own sender counts in either view. A ``shared`` LAN
+    has ports that the test did not ask for: a unicast that one of them gets is a stray.
     """
 
     __test__ = False  # pytest would take it for a class of tests
 
-    def __init__(self, lan: Lan, view: View = "wire") -> None:
+    def __init__(self, lan: Lan, view: View = "wire", *, shared: bool = False) -> None:
         self.lan = lan
         self.view = view
+        self._shared = shared
         self.deliveries: list[Delivery] = []
         """Every exchange so far."""
         self._ports: list[Port] = []
+        self._bystanders: Sequence[Port] = ()
 
     @property
     def traits(self) -> Traits:
@@ -100,7 +108,13 @@ class Tester:
         """The first ``count`` ports of the LAN."""
         found = self.lan.ports(count)
         self._ports = list(found)
+        if self._shared:
+            self._bystanders = self.lan.ports(self.traits.ports)[count:]
         return found
+
+    def addresses(self) -> set[bytes]:
+        """The address of every port that is plugged in, asked for or not."""
+        return {port.mac for port in (*self._ports, *self._bystanders)}
 
     def exchange(self, sender: Port, *sent: bytes, layout: Layout | None = None) -> Delivery:
         """Send frames from one port, wait until all is quiet, and see who received what."""
@@ -124,7 +138,7 @@ class Tester:
                 sender.send(frame, layout)
             self.lan.settle()
             for port, arrived in self._collect(own).items():
-                received[port] += arrived
+                received.setdefault(port, []).extend(arrived)
         last = control = len(self.lan.records())
         if sent and not any(received.values()):
             self.prove_alive(sent[0][0])
@@ -147,7 +161,7 @@ class Tester:
 
     def _collect(self, own: Mapping[Port, Set[bytes]]) -> dict[Port, list[bytes]]:
         """What arrived, in this view; ``own`` is what each port sent itself."""
-        return {
+        found = {
             port: [
                 each.frame
                 for each in port.arrivals()
@@ -155,6 +169,15 @@ class Tester:
             ]
             for port in self._ports
         }
+        for port in self._bystanders:
+            strays = [
+                each.frame
+                for each in port.arrivals()
+                if is_unicast(each.frame) and (self.view == "wire" or each.for_host)
+            ]
+            if strays:
+                found[port] = strays
+        return found
 
     def require(self, ability: bool, what: str) -> None:
         """Unsupported, and so skipped, on a LAN that has declared that it lacks an ability."""

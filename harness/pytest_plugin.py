@@ -313,7 +313,8 @@ def lan(request: pytest.FixtureRequest, lan_under_test: Lan) -> Tester:
     rules = _rules(request.node)
     # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
     by_card = lan_under_test.traits.filters != "sender"
-    return Tester(lan_under_test, rules[0].view if rules and by_card else "wire")
+    view = rules[0].view if rules and by_card else "wire"
+    return Tester(lan_under_test, view, shared=not _simulated(lan_under_test.name))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from harness import results
 from harness.capture import RULES_AND_OUTCOME
+from harness.exchange import is_unicast
 from harness.report.answer import Answer
 from harness.report.reader import BadCapture, Packet, read
 from harness.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
@@ -69,7 +70,7 @@ def _frame(wanted: Wanted, exchange: Exchange, packets: Sequence[Packet]) -> byt
 
 
 def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
-    """What arrived where the test looked, and in its view.
+    """What arrived where the test looked, and unicasts that strayed elsewhere, in its view.
 
     What came back to its sender counts in either view.
     """
@@ -80,7 +81,7 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
         for each in inside
         if each.direction == "received"
         and not each.dropped
-        and each.port in exchange.ports
+        and (each.port in exchange.ports or is_unicast(each.frame))
         and (exchange.view == "wire" or each.for_host or (each.port, each.frame) in own)
     ]
 

@@ -86,6 +86,19 @@ def test_the_host_view_leaves_out_what_a_card_would_not_pass_up() -> None:
     assert tester.exchange(sender, frame) == {owner: [frame]}
 
 
+def test_a_port_that_nobody_asked_for_must_not_get_a_unicast_either() -> None:
+    lan = FakeLan()
+    sender, owner, unasked = lan.all
+    tester = Tester(lan, shared=True)
+    tester.ports(2)
+    everybody = ethernet(BROADCAST, sender)
+    assert tester.exchange(sender, everybody) == {owner: [everybody]}
+    frame = ethernet(owner, sender)
+    delivery = tester.exchange(sender, frame)
+    assert delivery != {owner: [frame]}
+    assert delivery.received[unasked] == (frame,)
+
+
 @pytest.mark.parametrize(
     "change",
     [
