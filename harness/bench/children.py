@@ -67,7 +67,7 @@ def import_time() -> float:
 
 
 def cases_per_second(
-    testcases: str, lan: str = "lguest-repaired", *, captured: bool = True, runs: int = 3
+    testcases: str, lan: str = "lguest-repaired", *, captured: bool = True, runs: int = 2
 ) -> float:
     """Cases of the conformance suite per second on one core.
 
