@@ -80,7 +80,7 @@ def on_real_lans(testcases: str) -> Figures:
             ratio = measured["exchanges_bridge"] / measured[name]
             found[name.replace("ptf_exchanges", "harness_over_ptf")] = (ratio, "times")
     for name in able:
-        rate = children.cases_per_second(testcases, name, runs=2)
+        rate = children.cases_per_second(testcases, name)
         found[f"cases_{_plain(name)}"] = (rate, "cases/s")
     return found
 
