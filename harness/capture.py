@@ -98,14 +98,18 @@ def annotated(packet: bytes, comment: str, after: int) -> bytes:
     return _block(PACKET, packet[8:at] + more + packet[at:-4])
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: str | Path, content: bytes) -> None:
     """Write a capture over the one that may be there.
 
     It is not truncated first, nor replaced by another file: either would make some file
     systems wait for the disk, for longer than a test takes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.truncate()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from harness.exchange import Tester
 
 _CURRENT = pytest.StashKey[pytest.Item]()
-_PATH = pytest.StashKey[Path]()
+_PLACE = pytest.StashKey["_Place"]()
+_RULE_IDS = pytest.StashKey[tuple[str, ...]]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
 _INCONCLUSIVE = pytest.StashKey[bool]()
@@ -139,8 +140,12 @@ def _reports(config: pytest.Config) -> Path:
 
 def rule_ids(item: pytest.Item | pytest.Function) -> tuple[str, ...]:
     """The rules that a test names, in its own order."""
-    marks = reversed(list(item.iter_markers("rule")))
-    return tuple(dict.fromkeys(str(each) for mark in marks for each in mark.args))
+    found = item.stash.get(_RULE_IDS, None)
+    if found is None:
+        marks = reversed(list(item.iter_markers("rule")))
+        found = tuple(dict.fromkeys(str(each) for mark in marks for each in mark.args))
+        item.stash[_RULE_IDS] = found
+    return found
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -340,14 +345,13 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
     records = [
         each._replace(comments=(ids, outcome, *each.comments)) for each in all_records[start:]
     ]
-    path = _capture_path(item)
+    place = _place(item)
     content = capture.encode(interfaces, records, comments)
     if pytest_results.is_far(item.config):
         known.content = content
     else:
-        capture.write(path, content)
-    below = path.relative_to(_reports(item.config)).as_posix()
-    known.capture = pytest_results.capture_of(below, content, len(records))
+        capture.write(place.path, content)
+    known.capture = pytest_results.capture_of(place.below, content, len(records))
     known.settled = settled(*item.stash[_USED])
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
     tester = getattr(item, "funcargs", {}).get("lan")
@@ -355,12 +359,23 @@ def _write_capture(item: pytest.Item, lan: Lan, start: int) -> None:
         known.exchanges = pytest_results.exchanges_of(tester.deliveries, all_records, start)
 
 
-def _capture_path(item: pytest.Item) -> Path:
-    path = item.stash.get(_PATH, None)
-    if path is None:
-        path = _reports(item.config) / "captures" / capture.path_of(item.nodeid)
-        item.stash[_PATH] = path
-    return path
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a test's capture goes: its path, that below the reports, and that to show."""
+
+    path: str
+    below: str
+    shown: str
+
+
+def _place(item: pytest.Item) -> _Place:
+    place = item.stash.get(_PLACE, None)
+    if place is None:
+        reports = _reports(item.config)
+        below = f"captures/{capture.path_of(item.nodeid).as_posix()}"
+        shown = _shown(reports, item.config)
+        place = item.stash[_PLACE] = _Place(f"{reports}/{below}", below, f"{shown}/{below}")
+    return place
 
 
 @pytest.hookimpl(wrapper=True)
@@ -404,13 +419,13 @@ def pytest_runtest_makereport(
     captured = _lan_of(item) is not None and not item.config.getoption("no_captures")
     if call.when == "call" and report.failed and captured:
         told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in _rules(item)]
-        told.append(f"capture: {_shown(_capture_path(item), item.config)}")
+        told.append(f"capture: {_place(item).shown}")
         known = pytest_results.evidence(item)
         told += ["", *known.ports_told, "", *known.told] if known.told else []
         report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
     pytest_results.finish(item, report, _described)
     if call.when == "teardown" and _lan_of(item) is not None:
-        pytest_results.add_properties(item, report, _shown(_capture_path(item), item.config))
+        pytest_results.add_properties(item, report, _place(item).shown)
     return report
 
 
