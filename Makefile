@@ -6,6 +6,10 @@ REAL := bridge bridge-tap macvlan vde vde-hub qemu-hub ovs
 STRICT ?= --strict
 LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 
+# The tests start Python often: what it has compiled is kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+
 .PHONY: help venv conformance test bench mutants clean
 help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; captures in reports/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from harness import capture, deviations, pytest_results, sharding
 from harness.lan import Inconclusive, Lan, LanError, Unsupported, settled, waited_s
 from harness.lans import registry
 from harness.lans.lguest import LguestLan
-from harness.pytest_one_capture import OneCapture
+from harness.pytest_pool import Pool, put_in_order
 from harness.rules import RULES, Rule
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CURRENT = pytest.StashKey[pytest.Item]()
 _PLACE = pytest.StashKey["_Place"]()
+_MISSING = pytest.StashKey[dict[str, str | None]]()
 _RULE_IDS = pytest.StashKey[tuple[str, ...]]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
@@ -108,6 +109,8 @@ def pytest_configure(config: pytest.Config) -> None:
         writer = pytest_results.Writer(config, _reports(config), _lans(config))
         config.pluginmanager.register(writer, _WRITER)
         if config.getoption("one_capture"):
+            from harness.pytest_one_capture import OneCapture
+
             one = OneCapture(_reports(config), _shown(_reports(config), config))
             config.pluginmanager.register(one, "lguest-harness-one-capture")
 
@@ -236,31 +239,10 @@ def _scope(item: pytest.Item) -> str:
 # Running
 
 
-@dataclass(slots=True)
-class _Pool:
-    """The real LANs of a module: each is made once, and joined by many tests."""
-
-    lans: dict[str, Lan] = field(default_factory=dict)
-
-    def borrow(self, name: str) -> Lan:
-        if name not in self.lans:
-            why_not = registry.missing(name)
-            if why_not is not None:
-                pytest.skip(f"{name} cannot run here: {why_not}")
-            self.lans[name] = registry.make(name)
-        return self.lans[name]
-
-    def discard(self, name: str) -> None:
-        """A LAN that gave no verdict, or ended a test in disorder, is not used again."""
-        lan = self.lans.pop(name, None)
-        if lan is not None:
-            lan.close()
-
-
 @pytest.fixture(scope="module")
-def lan_pool() -> Iterator[_Pool]:
+def lan_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
     """Where the module's real LANs are kept."""
-    pool = _Pool()
+    pool = Pool(pytestconfig.stash.setdefault(_MISSING, {}))
     try:
         yield pool
     finally:
@@ -269,7 +251,7 @@ def lan_pool() -> Iterator[_Pool]:
 
 
 @pytest.fixture
-def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Pool) -> Iterator[Lan]:
+def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: Pool) -> Iterator[Lan]:
     """The LAN itself; its capture is written when the test is over.
 
     A simulated LAN is the test's own; a real one is shared by the tests of a module, and
@@ -291,23 +273,8 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: _Poo
         yield lan
     finally:
         _write_capture(request.node, lan, before)
-        if _INCONCLUSIVE in request.node.stash or not _put_in_order(lan):
+        if _INCONCLUSIVE in request.node.stash or not put_in_order(lan):
             lan_pool.discard(lan_name)
-
-
-def _put_in_order(lan: Lan) -> bool:
-    """Every port open, quiet and listening to its own; false if that cannot be had."""
-    try:
-        for port in lan.ports(lan.traits.ports):
-            port.open()
-            port.listen_to_all(False)
-            port.join_groups(0)
-        lan.settle()
-        for port in lan.ports(lan.traits.ports):
-            port.arrivals()
-    except LanError:
-        return False
-    return True
 
 
 @pytest.fixture
