@@ -55,8 +55,8 @@ mutants: .venv-mutants/.made
 
 .venv-mutants/.made: pyproject.toml
 	$(PYTHON) -m venv .venv-mutants
-	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check \
-	  mutmut pytest pytest-xdist scapy click hypothesis pyroute2
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check mutmut '.[dev]'
+	.venv-mutants/bin/python -m pip uninstall --quiet --yes lguest-harness
 	@touch $@
 
 clean:

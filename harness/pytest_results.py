@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 import pytest
 
-from harness import capture, results
+from harness import __version__, capture, results
 from harness.lan import Record
 from harness.lans import registry
 
@@ -249,7 +248,7 @@ class Writer:
             repeat += ["--search-lan", options["search-lan"]]
         run = results.Run(
             schema=results.SCHEMA,
-            harness=metadata.version("lguest-harness"),
+            harness=__version__,
             rules=results.rules_hash(),
             lans={name: registry.version(name) for name in self._lans},
             options=options,

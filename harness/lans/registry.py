@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
 from types import MappingProxyType
 
+from harness import __version__
 from harness.broken.catalogue import BROKEN
 from harness.lan import Lan, LanError
 from harness.lans import lguest
@@ -168,7 +168,7 @@ def version(name: str) -> str:
         return ovs.version()
     if name.startswith(tuple(USERS)):
         return ""
-    return f"lguest-harness {metadata.version('lguest-harness')}"
+    return f"lguest-harness {__version__}"
 
 
 def expand(names: Iterable[str]) -> list[str]:
