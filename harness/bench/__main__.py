@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 import time
 from importlib import resources
 from pathlib import Path
 
-from harness.bench import children, ptf_side, rates, real_lans
+from harness.bench import children, ptf_side, rates, real_lans, report
 from harness.lans.fence import FencedLan
 
 Figures = dict[str, tuple[float, str]]
@@ -106,6 +107,18 @@ def suite_and_searches(testcases: str) -> Figures:
     }
 
 
+def evidence() -> Figures:
+    """The report of 5,000 tests: to write it, and to open it in a browser."""
+    with tempfile.TemporaryDirectory() as folder:
+        found: Figures = {"report_5000_tests": (report.written(Path(folder), 5000), "s")}
+        opened = report.opened(Path(folder))
+    if opened is None:
+        print("no browser to open the report in: that takes playwright and chromium")
+    else:
+        found["report_5000_tests_opened"] = (opened, "s")
+    return found
+
+
 def size() -> Figures:
     """What it takes: memory, and time to import."""
     return {
@@ -132,6 +145,7 @@ def main() -> None:
             "The suite and the searches on the simulated LAN": lambda: suite_and_searches(
                 str(folder)
             ),
+            "The report": evidence,
             "Size": size,
         }
         found: Figures = {}
