@@ -76,8 +76,9 @@ def cases_per_second(
     """Cases of the conformance suite per second on one core.
 
     Python's and pytest's start-up and the collecting are left out; making the LANs and
-    taking them down is in it; what waits for the kernel or other processes is not. The best of some runs into one directory, as in daily use:
-    the first creates the captures, the others replace them.
+    taking them down is in it; what waits for the kernel or other processes is not. The best
+    of some runs into one directory, as in daily use: the first creates the captures, the
+    others replace them.
     """
     rates = []
     with tempfile.TemporaryDirectory() as reports:
