@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +99,9 @@ def made(folder: Path, tests: Sequence[results.Result]) -> Path:
         machine=HOSTILE,
         started="2007-07-26T17:41:03Z",
     )
-    end = results.End({"passed": len(tests)}, 0, 1.0)
+    outcomes = Counter(each.outcome for each in tests)
+    code = 1 if results.RED & set(outcomes) else 0 if tests else 5
+    end = results.End(dict(outcomes), code, 1.0)
     file = folder / results.FILE_NAME
     lines: list[results.Line] = [run, *tests, end]
     file.write_bytes(b"".join(results.line(each) for each in lines))
@@ -243,6 +246,30 @@ def test_what_comes_from_frames_and_lans_stays_text(watched: Watched, tmp_path: 
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "mood"),
+    [
+        (["passed"], "Every frame was delivered as the rules ask on lguest: 1 passed.", "good"),
+        (["passed", "deviation"], "as the rules ask, but for known deviations, on lguest", "good"),
+        (["passed", "failed"], "Not every frame was delivered", "bad"),
+        (["passed", "inconclusive"], "Not every frame was delivered", "bad"),
+        (["skipped"], "No verdict: no test passed on lguest: 1 skipped.", "open"),
+        (["deviation"], "No verdict: no test passed on lguest: 1 known deviations.", "open"),
+        ([], "No verdict: no test passed: no test ran.", "open"),
+    ],
+)
+def test_the_verdict_is_no_better_than_the_run(
+    tmp_path: Path, outcomes: list[results.Outcome], verdict: str, mood: str
+) -> None:
+    tests = [
+        results.Result(f"test.py::test_{n}", ["DLV-2"], "lguest", word, reason="so")
+        for n, word in enumerate(outcomes)
+    ]
+    page = made(tmp_path, tests).read_text()
+    assert verdict in page
+    assert f'class="verdict {mood}"' in page
 
 
 def test_five_thousand_tests_can_be_searched(watched: Watched, tmp_path: Path) -> None:
