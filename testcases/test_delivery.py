@@ -18,6 +18,7 @@ from harness.frames import (
 )
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
+from harness.lguest.events import Point
 from harness.marks import rule
 from testcases.test_receive_length import send_raw
 
@@ -634,6 +635,20 @@ def test_batches_that_wrap_round_the_ring_keep_their_order(lan: Tester) -> None:
     for turn, count in enumerate((5, 8, 3, 7, 6, 8, 1, 8)):
         sent = [ethernet(owner, sender, stamp=10 * turn + n) for n in range(count)]
         assert lan.exchange(sender, *sent) == {owner: sent}
+
+
+@rule("DLV-11")
+def test_the_order_is_the_same_while_others_may_act(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    seen: list[Point] = []
+    lguest.host.interleave = lambda point, _: seen.append(point)
+    sent = [ethernet(owner.address, sender.address, stamp=n) for n in range(18)]
+    for start, end in ((0, 5), (5, 13), (13, 18)):
+        for frame in sent[start:end]:
+            sender.transmit(frame)
+        lguest.settle()
+    assert Point.TAKEN in seen
+    assert lguest.received(owner) == sent
 
 
 @rule("DLV-11")

@@ -425,3 +425,23 @@ def test_transmit_reports_success_however_many_receive(lguest: LguestLan, receiv
     assert sender.transmit(frame) == 0
     lguest.settle()
     assert [lguest.received(device) for device in others] == [[frame]] * receivers
+
+
+@rule("LIF-1")
+def test_a_device_that_closed_sends_nothing_though_it_sent_the_like_before(
+    lguest: LguestLan,
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    sender.close()
+    with pytest.raises(LguestError, match="not open"):
+        sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    assert sender.open() == 0
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == [frame, frame]

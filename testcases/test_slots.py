@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.frames import ethernet
+from harness.frames import BROADCAST, ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.launcher import SharedFile
@@ -85,6 +85,35 @@ def test_every_opening_of_the_file_takes_the_first_slot_that_is_free(opened: Ope
     files[1].free_slot(1)
     files[3].free_slot(3)
     assert [opened().take_slot() for _ in range(3)] == [1, 3, 5]
+
+
+@rule("DEV-2")
+def test_one_opening_of_the_file_takes_a_slot_only_once(opened: Open) -> None:
+    file = opened()
+    assert [file.take_slot() for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(LguestError, match="slot 1 is taken"):
+        file.take_slot(1)
+    file.free_slot(1)
+    assert file.take_slot() == 1
+
+
+@rule("DEV-2")
+def test_networks_of_different_files_do_not_hear_each_other(
+    lguest: LguestLan, opened: Open, tmp_path: Path
+) -> None:
+    sender, owner = join(lguest, opened(), 10), join(lguest, opened(), 11)
+    with contextlib.closing(lguest.parts.file(tmp_path / "another")) as elsewhere:
+        strangers = [join(lguest, elsewhere, 12), join(lguest, elsewhere, 13)]
+        assert [each.slot for each in strangers] == [sender.slot, owner.slot]
+        for device in (*strangers, sender, owner):
+            assert device.open() == 0
+        frame = ethernet(BROADCAST, sender.address)
+        sender.transmit(frame)
+        lguest.settle()
+        assert [lguest.received(each) for each in strangers] == [[], []]
+        assert lguest.received(owner) == [frame]
+        for device in strangers:
+            device.close()
 
 
 @rule("DEV-2")
