@@ -212,6 +212,7 @@ def test_each_device_of_a_guest_sets_its_own_status(lguest: LguestLan) -> None:
         assert steps == [[7] * (count - 1) + [status] + rest for status in (0, 1, 3, 7)]
         assert device.open() == 0
         assert reaches(sender, device)
+        assert [launcher.guest.status(n) for n in range(count)] == [7] * count
     with pytest.raises(LguestError, match="Guest 50 has 16 devices already"):
         launcher.join(lguest.pages, MAX_DEVICES + 1)
     assert reaches(sender, device)
