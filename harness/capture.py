@@ -29,6 +29,9 @@ RULES_AND_OUTCOME = 2
 TEST = "test: "
 """How the comment begins that names a test."""
 
+PORTS = "ports: "
+"""How the comment begins that names the ports of a test, on a LAN that has more of them."""
+
 LONGEST_NAME = 150
 """Bytes in the longest file name; what is longer is cut and gets a hash."""
 

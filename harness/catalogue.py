@@ -12,7 +12,7 @@ import pytest
 
 from harness.broken.catalogue import BROKEN
 from harness.lans.registry import BROKEN_PREFIX
-from harness.pytest_plugin import rule_ids
+from harness.pytest_items import rule_ids
 
 OTHER_TESTS = ("harness", "search", "lans")
 """Folders of tests that are no part of the suite: they make LANs of their own."""

@@ -112,6 +112,16 @@ class Tester:
             self._bystanders = self.lan.ports(self.traits.ports)[count:]
         return found
 
+    @property
+    def compared(self) -> list[Delivery]:
+        """The deliveries that were compared with what was expected of them."""
+        return [each for each in self.deliveries if each.expected is not None]
+
+    def watched(self) -> list[str]:
+        """Names of the ports that the test asked for, and of those that strays reached."""
+        strays = [port for each in self.deliveries for port in each.received]
+        return list(dict.fromkeys(port.name for port in (*self._ports, *strays)))
+
     def addresses(self) -> set[bytes]:
         """The address of every port that is plugged in, asked for or not."""
         return {port.mac for port in (*self._ports, *self._bystanders)}
@@ -185,13 +195,19 @@ class Tester:
             raise Unsupported(f"{self.lan.name}: {what}")
 
 
+def differences(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
+    """What each port that differs was to receive, and received, in a line each."""
+    return [
+        f"{port.name} expected {_sizes(want)}, received {_sizes(got)}"
+        + ", not the same" * (_sizes(want) == _sizes(got))
+        for port, want, got in _differing(delivery, expected)
+    ]
+
+
 def sum_up(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
-    """What the first port that differs was to receive, and received, in one line."""
-    (port, want, got), *others = _differing(delivery, expected)
-    told = f"{port.name} expected {_sizes(want)}, received {_sizes(got)}"
-    if len(want) == len(got):
-        told += ", not the same"
-    return told + (f"; {len(others)} more differ" if others else "")
+    """The first of the differences, and how many there are, in one line."""
+    first, *others = differences(delivery, expected)
+    return first + (f"; {len(others)} more differ" + "s" * (len(others) == 1) if others else "")
 
 
 def _differing(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from harness.exchange import Delivery
 
 EVIDENCE = pytest.StashKey["Evidence"]()
+WRITER = "lguest-harness-results"
+"""The name of the plugin that writes the results."""
+
 _LINE = "lguest_harness_result"
 """The attribute of a test's last report that has its line: it crosses from workers."""
 
@@ -49,6 +52,8 @@ MOST_LINES = 40
 class Evidence:
     """What a test leaves beside its verdict."""
 
+    undecided: bool = False
+    """The LAN gave no verdict: it is not to be trusted with the next test."""
     phases: list[pytest.TestReport] = field(default_factory=list)
     ports_told: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -76,11 +81,10 @@ def evidence(item: pytest.Item) -> Evidence:
 def exchanges_of(
     deliveries: Sequence[Delivery], records: Sequence[Record], start: int
 ) -> list[results.Exchange]:
-    """The exchanges that were compared; ``records[start]`` is packet 1 of the capture."""
+    """Exchanges that were compared; ``records[start]`` is packet 1 of the capture."""
     found: list[results.Exchange] = []
     for delivery in deliveries:
-        if delivery.expected is None:
-            continue
+        assert delivery.expected is not None
         span = delivery.span
         sent = {
             number: records[start + number - 1].frame
@@ -295,10 +299,12 @@ class Writer:
         """The run in a line: how many rules passed, how many did not."""
         if not self._rules:
             return f"{self._outcomes.total()} tests, none of a rule"
-        red = sum(1 for words in self._rules.values() if words & results.RED)
+        failed = sum(1 for words in self._rules.values() if "failed" in words)
+        undecided = sum(1 for words in self._rules.values() if "inconclusive" in words)
         deviating = sum(1 for words in self._rules.values() if "deviation" in words)
         passed = sum(1 for words in self._rules.values() if words == {"passed"})
-        return f"{passed} rules passed whole, {deviating} with deviations, {red} failed"
+        told = f"{passed} rules passed whole, {deviating} with deviations, {failed} failed"
+        return told + (f", {undecided} inconclusive" if undecided else "")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:

@@ -144,7 +144,8 @@ class CommandPort(StreamSocket):
     def listen_to_all(self, on: bool) -> None:
         features = self._dialogue.declared.features
         if "promiscuous" not in features:
-            if on and "filters-at-sender" in features:
+            # A hub's ports see all frames anyway; of what a switch keeps away it must be told.
+            if on and features & {"filters-at-sender", "learns"}:
                 raise Unsupported(f"{self._title}: the LAN does not declare 'promiscuous'")
         elif on != self._promiscuous:
             self._dialogue.ask("promiscuous", port=self._number, on=on)

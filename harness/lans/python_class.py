@@ -9,10 +9,62 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from harness.lan import Lan, LanError, Port, Record, Traits, version_of, waited_s
+from harness.lan import (
+    Arrival,
+    Inconclusive,
+    Lan,
+    LanError,
+    Layout,
+    Port,
+    Record,
+    Traits,
+    version_of,
+    waited_s,
+)
+
+Answer = TypeVar("Answer")
+
+
+class UsersPort:
+    """A port of the user's, whose errors are told as what they are: the LAN's."""
+
+    def __init__(self, title: str, port: Port) -> None:
+        self._title = title
+        self._port = port
+
+    def __repr__(self) -> str:
+        return repr(self._port)
+
+    @property
+    def name(self) -> str:
+        return self._port.name
+
+    @property
+    def mac(self) -> bytes:
+        return self._port.mac
+
+    def send(self, frame: bytes, layout: Layout | None = None) -> None:
+        _asked(self._title, self._port.send, frame, layout)
+
+    def arrivals(self) -> Sequence[Arrival]:
+        return _asked(self._title, self._port.arrivals)
+
+    def listen_to_all(self, on: bool) -> None:
+        _asked(self._title, self._port.listen_to_all, on)
+
+    def join_groups(self, count: int) -> None:
+        _asked(self._title, self._port.join_groups, count)
+
+    def close(self) -> None:
+        _asked(self._title, self._port.close)
+
+    def open(self) -> None:
+        _asked(self._title, self._port.open)
 
 
 class UsersLan:
@@ -21,7 +73,7 @@ class UsersLan:
     def __init__(self, title: str, lan: Lan) -> None:
         self._title = title
         self._lan = lan
-        self._seen = 0
+        self._ports: list[UsersPort] = []
 
     @property
     def name(self) -> str:
@@ -39,27 +91,39 @@ class UsersLan:
     def waited_s(self) -> float:
         return waited_s(self._lan)
 
-    def ports(self, count: int) -> Sequence[Port]:
-        ports = self._lan.ports(count)
+    def ports(self, count: int) -> Sequence[UsersPort]:
+        ports = _asked(self._title, self._lan.ports, count)
         if len(ports) != count:
             raise LanError(f"{self._title}: ports({count}) gave {len(ports)}")
-        for port in ports[self._seen :]:
+        for port in ports[len(self._ports) :]:
             if lacks := _lacking(port, Port):
                 raise LanError(f"{self._title}: its port {port!r} lacks {lacks}")
-        self._seen = max(self._seen, count)
-        return ports
+            self._ports.append(UsersPort(self._title, port))
+        return self._ports[:count]
 
     def settle(self) -> None:
-        self._lan.settle()
+        _asked(self._title, self._lan.settle)
 
     def interfaces(self) -> Sequence[tuple[str, bytes]]:
-        return self._lan.interfaces()
+        return _asked(self._title, self._lan.interfaces)
 
     def records(self) -> Sequence[Record]:
-        return self._lan.records()
+        return _asked(self._title, self._lan.records)
 
     def close(self) -> None:
-        self._lan.close()
+        _asked(self._title, self._lan.close)
+
+
+def _asked(title: str, method: Callable[..., Answer], *given: object) -> Answer:
+    """What a method of the user's answers; Inconclusive, with the line, for its own errors."""
+    try:
+        return method(*given)
+    except LanError:
+        raise
+    except Exception as error:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        where = f"{Path(frame.f_code.co_filename).name}:{line}"
+        raise Inconclusive(f"{title}: {method.__name__} raised {_said(error)}, {where}") from error
 
 
 def maker(where: str) -> Callable[[], Lan]:

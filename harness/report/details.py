@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,9 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
     except judge.BadEvidence as error:
         packets, exchanges, problem = [], [], str(error)
     wrong = next((each for each in exchanges if not each.held), None)
-    told = story.tell(list(result.ports), packets, wrong.first if wrong else 1)
+    watched = {port for each in exchanges for port in each.ports}
+    ports = [port for port in result.ports if port in watched or not watched]
+    told = story.tell(ports, packets, wrong.first if wrong else 1)
     strays = {
         packet.number
         for each in exchanges
@@ -84,6 +86,11 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
         for packet in judge.strays(each, packets)
     }
     ordered = sorted(enumerate(exchanges, start=1), key=lambda each: each[1].held)
+    compared = [_compared(n, each, ports, packets) for n, each in ordered[:MOST_EXCHANGES]]
+    differs = {
+        number: [_difference(row) for row in one.rows if row.differs]
+        for (number, _), one in zip(ordered, compared, strict=False)
+    }
     return Detail(
         result,
         tuple(RULES[each] for each in result.rules if each in RULES),
@@ -91,8 +98,8 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
         command(result, repeat),
         capture,
         problem,
-        svg.draw(told, result.ports, exchanges, strays) if told.steps else None,
-        tuple(_compared(n, each, result.ports, packets) for n, each in ordered[:MOST_EXCHANGES]),
+        svg.draw(told, result.ports, exchanges, strays, differs) if told.steps else None,
+        tuple(compared),
         max(0, len(ordered) - MOST_EXCHANGES),
         _deciding(wrong, packets),
     )
@@ -105,7 +112,7 @@ def command(result: Result, repeat: Sequence[str]) -> str:
 
 
 def _compared(
-    number: int, exchange: Exchange, ports: Mapping[str, str], packets: Sequence[Packet]
+    number: int, exchange: Exchange, ports: Sequence[str], packets: Sequence[Packet]
 ) -> Compared:
     want, got = judge.expected(exchange, packets), judge.received(exchange, packets)
     rows = [
@@ -115,6 +122,11 @@ def _compared(
     ]
     rows.sort(key=lambda row: not row.differs)
     return Compared(f"exchange {number}", exchange.held, tuple(rows[:16]))
+
+
+def _difference(row: Row) -> str:
+    same = ", not the same" * (row.expected == row.received)
+    return f"{row.port} expected {row.expected}, received {row.received}{same}"
 
 
 def _sizes(received: Sequence[bytes]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from harness.capture import COMMENT, PACKET, RULES_AND_OUTCOME, SECTION, TEST
+from harness.capture import COMMENT, PACKET, PORTS, RULES_AND_OUTCOME, SECTION, TEST
 from harness.lan import DROPPED, NOT_FOR_HOST
 from harness.results import Outcome
 
@@ -72,6 +72,13 @@ class Section(NamedTuple):
     comments: tuple[str, ...]
     ports: tuple[str, ...]
     packets: tuple[Packet, ...]
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The ports that the test used, of those that the LAN has."""
+        told = [each for each in self.comments if each.startswith(PORTS)]
+        names = {name for each in told for name in each.removeprefix(PORTS).split(", ")}
+        return tuple(each for each in self.ports if each in names or not told)
 
 
 def read(path: Path) -> list[Packet]:

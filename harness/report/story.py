@@ -77,7 +77,7 @@ def kind(frame: bytes) -> str:
 
 
 def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Story:
-    """The story of a capture, from packet ``first`` on."""
+    """The story of a capture, from packet ``first`` on, as far as it happens between ``ports``."""
     steps: list[_Step] = []
     for packet in packets:
         told = packet.told
@@ -90,7 +90,7 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
         if step is None:
             step = _Step(alike[-1].packet if alike else None, [], (), again=bool(alike))
             steps.append(step)
-        step.arrows.append(_arrow(packet, told))
+        step.arrows.append(_arrow(packet, step.packet, told))
     shown = [each for each in steps if each.last >= first][:MOST_STEPS]
     kept = _kept(ports, shown)
     # A frame cannot be drawn without the port where it begins.
@@ -146,21 +146,24 @@ def _sent_as(packet: Packet, steps: Sequence[_Step]) -> list[_Step]:
             if len(step.packet.frame) == packet.original_length:
                 whole.append(step)
             elif len(packet.frame) < len(step.packet.frame):
-                # A real LAN that cuts a frame does not tell how long it was.
                 starts.append(step)
     return whole or starts
 
 
-def _arrow(packet: Packet, told: tuple[str, ...]) -> Arrow:
+def _arrow(packet: Packet, sent: Packet | None, told: tuple[str, ...]) -> Arrow:
     size = len(packet.frame)
+    # A LAN that cuts a frame on its way does not say how long it was.
+    of = max(packet.original_length, len(sent.frame) if sent else 0)
     fate: Fate = "arrived"
     if packet.dropped:
         fate = "dropped"
     elif not packet.for_host:
         fate = "not for this host"
-    elif size < packet.original_length:
+    elif size < of:
         fate = "cut"
-    return Arrow(packet.port, fate, size, packet.original_length, packet.number, told)
+        if not any(each.startswith("cut: ") for each in told):
+            told = (f"cut: {size} of {of} bytes arrived", *told)
+    return Arrow(packet.port, fate, size, of, packet.number, told)
 
 
 def _finished(step: _Step, ports: Sequence[str]) -> Step:

@@ -20,6 +20,9 @@ LINE = 13
 LETTERS = 25
 """Letters of small print that fit a column."""
 
+LETTER = 6.3
+"""How wide a letter of a heading is at most."""
+
 STUB = 46
 """How far an arrow goes that reaches nobody."""
 
@@ -69,11 +72,14 @@ def draw(
     addresses: Mapping[str, str],
     exchanges: Sequence[Exchange],
     strays: Collection[int],
+    differs: Mapping[int, Sequence[str]],
 ) -> Drawing:
     """Lay a story out: a lifeline per port, a row per frame, a heading per exchange.
 
-    ``strays`` are the packets that should not have come.
+    ``strays`` are the packets that should not have come; ``differs`` says for an exchange,
+    by number from 1, in what it was not as expected.
     """
+    width = max(320, 2 * MARGIN + COLUMN * (len(story.ports) - 1))
     places = {name: MARGIN + COLUMN * n for n, name in enumerate(story.ports)}
     strokes: list[Stroke] = []
     labels: list[Label] = []
@@ -81,12 +87,16 @@ def draw(
     y: float = TOP + 14
     heading = ""
     for step in story.steps:
-        now = _heading(step, exchanges)
+        number, now = _heading(step, exchanges)
         if now != heading:
             heading = now
             if heading:
                 bands.append(Label(4, y + 12, heading, "heading"))
                 y += 22
+            for each in differs.get(number, ()):
+                for line in textwrap.wrap(each, int(width / LETTER)):
+                    labels.append(Label(4, y + 8, line, "stray"))
+                    y += LINE
         y += 22
         below = 0
         for column, lines in _notes(step, places):
@@ -105,18 +115,18 @@ def draw(
         y += 18
         labels.append(Label(4, y, text, "hidden"))
     lifelines = tuple((x, name, addresses.get(name, "")) for name, x in places.items())
-    width = max(320, 2 * MARGIN + COLUMN * (len(places) - 1))
     title = f"Sequence of {len(story.steps)} frames between {', '.join(story.ports)}"
     return Drawing(width, y + 16, title, lifelines, tuple(bands), tuple(strokes), tuple(labels))
 
 
-def _heading(step: Step, exchanges: Sequence[Exchange]) -> str:
+def _heading(step: Step, exchanges: Sequence[Exchange]) -> tuple[int, str]:
+    """The exchange that a step belongs to, 0 for none but its control; and what stands above."""
     for number, each in enumerate(exchanges, start=1):
         if each.first <= step.packet <= each.last:
-            return f"exchange {number}{'' if each.held else ': not as expected'}"
+            return number, f"exchange {number}{'' if each.held else ': not as expected'}"
         if each.last < step.packet <= each.control:
-            return f"control after exchange {number}: is the LAN alive?"
-    return ""
+            return 0, f"control after exchange {number}: is the LAN alive?"
+    return 0, ""
 
 
 def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:

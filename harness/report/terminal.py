@@ -85,7 +85,7 @@ def lines(section: Section, width: int, first: int = 1) -> Iterator[str]:
     if not section.packets:
         yield "no frames"
         return
-    story = tell(section.ports, section.packets, first)
+    story = tell(section.watched, section.packets, first)
     yield from _Diagram(story, width).lines()
     yield from _hidden(story)
 
@@ -267,10 +267,7 @@ def _number(step: Step, arrow: Arrow, *, short: bool = False) -> str:
 
 def _told(arrow: Arrow) -> list[str]:
     """What became of a frame on its way, the Host's part last."""
-    told = [each.replace("copied by the Host into", "Host →") for each in arrow.notes]
-    if arrow.fate == "cut" and not any(each.startswith("cut: ") for each in told):
-        told.insert(0, f"cut: {arrow.length} of {arrow.of} bytes arrived")
-    return told
+    return [each.replace("copied by the Host into", "Host →") for each in arrow.notes]
 
 
 def _style_of(note: str, style: Style) -> Style:

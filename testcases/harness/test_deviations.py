@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -167,8 +168,9 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
     done = draft(here, lan, "-o", "mine.toml")
     assert done.returncode == 1, "some tests gave no verdict"
     told = done.stderr.splitlines()
+    no_arp = "inconclusive: python:mine:Lan: send raised RuntimeError: no ARP, mine.py:11"
     assert told[-1].endswith(" deviations, 2 to be filled in")
-    assert {line.partition("[")[2] for line in told[:-1]} >= {"arp]: RuntimeError: no ARP"}
+    assert {line.partition("[")[2] for line in told[:-1]} >= {f"arp]: {no_arp}"}
     entries = {each.rule: each for each in deviations.read(path, draft=True)}
     group = "test_delivery.py::test_group_frame_reaches_everybody_but_its_sender"
     assert f"{group}[ipv6-multicast]" in entries["DLV-3"].tests
@@ -214,3 +216,19 @@ def test_what_cannot_be_drafted_is_told_in_one_line(
     assert done.stdout == ""
     assert done.stderr.startswith(told)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_deviation_that_is_mended_says_so(pytester: Pytester) -> None:
+    pytester.makepyfile(mine=CLASS, test_suite=SUITE)
+    entry = """
+        [[deviation]]
+        rule = "DLV-2"
+        reason = "unicasts get lost"
+        evidence = "port2 got nothing"
+        tests = ["test_suite.py::test_unicast"]
+    """
+    (pytester.path / "mine.toml").write_text(textwrap.dedent(entry))
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan", "--deviations", "mine.toml")
+    assert result.parseoutcomes() == {"failed": 1}
+    told = "passed, and a deviation says that it fails: take it out (python:mine:Lan from DLV-2:"
+    result.stdout.fnmatch_lines([f"{told} unicasts get lost)"])

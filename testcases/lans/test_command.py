@@ -106,14 +106,15 @@ def test_traits_follow_from_what_is_declared(switch: str) -> None:
         lan.close()
 
 
+@pytest.mark.parametrize("filters", ["filters-at-sender", "learns"])
 @pytest.mark.parametrize("listens", [False, True])
 def test_only_a_lan_that_declares_it_is_told_of_promiscuous_ports(
-    tmp_path: Path, listens: bool
+    tmp_path: Path, listens: bool, filters: str
 ) -> None:
     words = program(
         tmp_path,
         f"""
-        FEATURES.extend(["filters-at-sender"] + ["promiscuous"] * {listens})
+        FEATURES.extend([{filters!r}] + ["promiscuous"] * {listens})
         def answer(self, asked):
             if asked["message"] == "promiscuous":
                 print('{{"answer":"promiscuous"}}', flush=True)

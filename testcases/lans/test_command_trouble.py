@@ -210,11 +210,31 @@ def test_a_run_goes_on_with_a_new_lan_after_one_that_died(
     words = program(tmp_path, FRAMES.format(does="os.abort()"))
     pytester.makepyfile(test_suite=SUITE + SUITE.replace("test_unicast", "test_again"))
     result = pytester.runpytest_subprocess("--lan", lan_name(words))
-    result.stdout.fnmatch_lines_random(
-        [f"*test_{name}*: command '*mine.py': port*: the LAN *" for name in ("unicast", "again")]
-    )
+    result.stdout.fnmatch_lines(["INCONCLUSIVE *: command '*mine.py': port*: the LAN *"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.parseoutcomes().keys() == {"inconclusive"}
+    assert result.parseoutcomes() == {"inconclusive": 2}
+
+
+@pytest.mark.parametrize("message", ["start", "port"])
+def test_a_lan_that_cannot_be_made_is_tried_once(
+    tmp_path: Path, pytester: Pytester, message: str
+) -> None:
+    body = f"""
+    def answer(self, asked):
+        if asked["message"] == {message!r}:
+            open({str(tmp_path / "tries")!r}, "a").write("x")
+            sys.exit("no device")
+        return super().answer(asked)
+    """
+    again = SUITE.replace("test_unicast", "test_again")
+    pytester.makepyfile(test_one=SUITE + again, test_two=SUITE)
+    result = pytester.runpytest_subprocess("--lan", lan_name(program(tmp_path, body)))
+    assert result.parseoutcomes() == {"inconclusive": 3}
+    told = [line for line in result.outlines if "no device" in line]
+    assert len(told) == 1
+    assert f" and 2 more: command '{sys.executable}" in told[0]
+    assert told[0].endswith(f"{message}: it has ended with exit code 1; stderr: no device")
+    assert (tmp_path / "tries").read_text() == "x"
 
 
 def test_a_right_delivery_and_an_unclean_end_show_both(tmp_path: Path, pytester: Pytester) -> None:

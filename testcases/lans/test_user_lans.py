@@ -183,7 +183,7 @@ def test_a_class_as_a_user_runs_it(pytester: Pytester) -> None:
         ("def __init__(self):", "def __init__(self, x):", "cannot be made: TypeError: *'x'"),
         ("self.made, self.said =", "1 / 0; x =", "cannot be made: ZeroDivisionError: division by"),
         ("Traits(", "(", "its traits are (*), not a harness.lan.Traits"),
-        ("return self.made[:count]", "return self.made[:1]", "ports(3) gave 1"),
+        ("return self.made[:count]", "return self.made[:1]", "ports(8) gave 1"),
     ],
 )
 def test_a_class_that_is_not_a_lan_is_told(
@@ -194,6 +194,27 @@ def test_a_class_that_is_not_a_lan_is_told(
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
     result.stdout.fnmatch_lines([f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ("def settle(self): pass", "def settle(self): raise ValueError('no')", "settle raised"),
+        ("def settle(self): pass", "def settle(self): assert None, 'no'", "settle raised"),
+        ("def records(self): return self.said", "def records(self): None()", "records raised"),
+        ("came, self.came = self.came, []", "came, x = self.came", "arrivals raised"),
+    ],
+)
+def test_an_error_in_a_class_is_a_line_and_no_verdict(
+    pytester: Pytester, change: str, to: str, told: str
+) -> None:
+    assert change in CLASS
+    pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    assert result.parseoutcomes() == {"inconclusive": 1}
+    result.stdout.fnmatch_lines([f"INCONCLUSIVE *: python:mine:Lan: {told}*.py:*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "Error at" not in result.stdout.str()
 
 
 def test_a_module_that_does_not_import_is_told(pytester: Pytester) -> None:
