@@ -105,6 +105,9 @@ def lans() -> None:
     from harness.broken.catalogue import BROKEN
     from harness.lans import registry
 
+    # Those that a user runs come last, where a terminal stays.
+    for name, broken in BROKEN.items():
+        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
     for name in registry.LANS:
         version = registry.version(name)
         shown = f"  [{version}]" if version else ""
@@ -114,8 +117,6 @@ def lans() -> None:
             click.echo(f"{'':<44}  cannot run here: {why_not}")
     for prefix in registry.USERS:
         click.echo(f"{prefix + '...':<44}  Your own: see fixtures/lans/README.md.")
-    for name, broken in BROKEN.items():
-        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
 
 
 @main.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--campaign",
         metavar="N",
-        type=int,
+        type=_count,
         default=8,
         help="seeds of random programs to try (default: %(default)s)",
     )
@@ -88,6 +90,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="at the end put the captures of all tests into one, run.pcapng, beside them",
     )
+
+
+def _count(text: str) -> int:
+    """A number from 1, as argparse wants to be told."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -108,7 +117,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--one-capture needs the captures that --no-captures leaves out")
     silent = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
     if not any(map(config.getoption, silent)) and not hasattr(config, "workerinput"):
-        writer = pytest_results.Writer(config, reports_folder(config), _lans(config))
+        folder = reports_folder(config)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(f"--reports: {folder}: {error.strerror}") from None
+        if not os.access(folder, os.W_OK):
+            raise pytest.UsageError(f"--reports: {folder}: cannot be written to")
+        writer = pytest_results.Writer(config, folder, _lans(config))
         config.pluginmanager.register(writer, pytest_results.WRITER)
         if config.getoption("one_capture"):
             from harness.pytest_one_capture import OneCapture

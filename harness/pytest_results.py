@@ -298,12 +298,12 @@ class Writer:
     def told(self) -> str:
         """The run in a line: how many rules passed, how many did not."""
         if not self._rules:
-            return f"{self._outcomes.total()} tests, none of a rule"
+            return f"tests without a rule: {self._outcomes.total()}"
         failed = sum(1 for words in self._rules.values() if "failed" in words)
         undecided = sum(1 for words in self._rules.values() if "inconclusive" in words)
         deviating = sum(1 for words in self._rules.values() if "deviation" in words)
         passed = sum(1 for words in self._rules.values() if words == {"passed"})
-        told = f"{passed} rules passed whole, {deviating} with deviations, {failed} failed"
+        told = f"rules: {passed} passed whole, {deviating} with deviations, {failed} failed"
         return told + (f", {undecided} inconclusive" if undecided else "")
 
     @pytest.hookimpl(tryfirst=True)

@@ -115,7 +115,7 @@ def pytest_terminal_summary(
     ]
     reasons = Counter(each.wasxfail for each in terminalreporter.stats.get("deviation", ()))
     for reason, count in reasons.items():
-        terminalreporter.write_line(f"{count} tests: {reason}")
+        terminalreporter.write_line(f"{count} test{'s' * (count > 1)}: {reason}")
     undecided: dict[str, list[str]] = {}
     for report in terminalreporter.stats.get("inconclusive", ()):
         undecided.setdefault(str(report.longrepr), []).append(report.nodeid)

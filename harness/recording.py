@@ -56,20 +56,39 @@ def _short(value: object) -> str:
 
 
 def scenarios(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRecording]]:
-    """The scenarios of a file with their line numbers; a bad line comes as its error."""
+    """The scenarios of a file with their line numbers; a bad line comes as its error.
+
+    Of a file without any scenario only the first line's error comes: it is no recording.
+    """
+    bad: list[tuple[int, BadRecording]] = []
+    good = False
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                scenario = json.loads(line)
-            except ValueError as error:
-                yield number, BadRecording(f"not JSON: {error}")
-                continue
-            if not isinstance(scenario, dict):
-                yield number, BadRecording("not a JSON object")
-                continue
-            yield number, scenario
+                yield number, _scenario(line)
+            except BadRecording as error:
+                bad.append((number, error))
+            else:
+                good = True
+            if good:
+                yield from bad
+                bad.clear()
+    if bad:
+        (number, first), *others = bad
+        more = f", and {len(others)} lines more: no recording" if others else ""
+        yield number, BadRecording(f"{first}{more}")
+
+
+def _scenario(line: bytes) -> dict[str, Any]:
+    try:
+        scenario = json.loads(line)
+    except ValueError as error:
+        raise BadRecording(f"not JSON: {error}") from None
+    if not isinstance(scenario, dict):
+        raise BadRecording("not a JSON object")
+    return scenario
 
 
 def payload(seed: int, length: int, start: int = 0) -> bytes:

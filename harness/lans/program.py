@@ -178,7 +178,9 @@ def _ready(descriptor: int, limit_s: float) -> bool:
 def shown(said: bytes, size: int = 60) -> str:
     """What a program said, to be read in a line."""
     more = "..." if len(said) > size else ""
-    return repr(said[:size].decode(errors="backslashreplace")) + more
+    text = said[:size].decode(errors="backslashreplace")
+    told = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{''.join(told)}'{more}"
 
 
 def _environment() -> dict[str, str]:

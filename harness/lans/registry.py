@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -121,7 +122,10 @@ def maker(name: str) -> Callable[[], Lan]:
         if name.startswith(prefix):
             return users(name.removeprefix(prefix))
     own = "broken:NAME, command:CMD, stream:PATH, python:MODULE:CLASS"
-    raise LanError(f"unknown LAN {name!r}: choose from {', '.join(LANS)}, {own}")
+    known = [*LANS, *USERS, *(BROKEN_PREFIX + each for each in BROKEN)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    meant = f"did you mean {near[0]}? Else " if near else ""
+    raise LanError(f"unknown LAN {name!r}: {meant}choose from {', '.join(LANS)}, {own}")
 
 
 def missing(name: str) -> str | None:

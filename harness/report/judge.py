@@ -33,8 +33,8 @@ class BadEvidence(Exception):
 class Judgement:
     """What the evidence says of a test's verdict.
 
-    ``exchanges`` is how many deliveries were compared anew: with none the verdict rests on
-    the inside of the LAN, and can be confirmed by running the test only.
+    ``exchanges`` is how many deliveries were compared anew: with none, and no problem, the
+    verdict rests on the inside of the LAN, and can be confirmed by running the test only.
     """
 
     test: str
@@ -174,7 +174,7 @@ def judge(test: Result, folder: Path) -> Judgement:
     try:
         problems = tuple(_problems(test, evidence(test, folder)))
     except BadEvidence as error:
-        problems = (str(error),)
+        return Judgement(test.id, 0, (str(error),))
     return Judgement(test.id, len(test.exchanges), problems)
 
 
@@ -206,9 +206,11 @@ def answer(paths: Sequence[Path]) -> Answer:
         lines += told
         for judgement in judge_all(found):
             anew += judgement.exchanges > 0
-            inside += judgement.exchanges == 0
+            inside += judgement.exchanges == 0 and not judgement.problems
             doubted += bool(judgement.problems)
             lines += [f"{judgement.test}: {each}" for each in judgement.problems]
+    if len(errors) == len(paths):
+        return Answer((), tuple(errors), 2)
     counted = f"{anew} verdicts judged again from captures, {inside} rest on the inside of the LAN"
     lines.append(f"{counted}, {doubted} not supported")
     code = 2 if errors else 1 if doubted or incomplete else 0

@@ -225,6 +225,7 @@ def test_a_file_that_cannot_be_read_ends_in_2_and_the_others_are_judged(
     assert code == 2
     assert said[0] == f"{tmp_path / 'nothing'}: No such file or directory"
     assert said[1].startswith("6 verdicts judged again")
+    assert told(tmp_path / "nothing") == (2, said[:1])
 
 
 def test_a_capture_that_cannot_be_opened_is_no_evidence(reports: Path) -> None:
@@ -232,3 +233,12 @@ def test_a_capture_that_cannot_be_opened_is_no_evidence(reports: Path) -> None:
     path.unlink()
     path.mkdir()
     assert doubts(reports) == {PASSES: (f"{path}: Is a directory",)}
+
+
+def test_what_has_no_evidence_is_not_counted_as_judged(reports: Path) -> None:
+    for path in reports.rglob("*.pcapng"):
+        path.unlink()
+    code, said = told(reports)
+    assert code == 1
+    counted = "0 verdicts judged again from captures, 0 rest on the inside of the LAN"
+    assert said[-1] == f"{counted}, 9 not supported"

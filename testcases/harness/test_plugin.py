@@ -53,7 +53,7 @@ def test_a_failure_explains_itself(pytester: Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E *assert guest2 expected 1 frame of 59 bytes, received 1 frame of 60 bytes, not the*",
+            "E *assert guest2 expected 1 frame of 59 bytes, *; 1 more differs",
             "E *every port, side by side, stands below*",
             "DLV-2: A unicast reaches every peer that publishes that address, once each.*D:570*",
             "capture: reports/captures/test_suite.py/test_unicast?lguest?.pcapng",
@@ -102,7 +102,7 @@ def test_a_known_deviation_is_an_expected_failure(pytester: Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "*test_unicast?lguest? DEVIATION*",
-            "1 tests: deviation of lguest from DLV-2: it likes nobody",
+            "1 test: deviation of lguest from DLV-2: it likes nobody",
             "*1 deviation*",
         ]
     )
@@ -130,7 +130,7 @@ def test_a_deviation_without_its_test_is_an_error(pytester: Pytester) -> None:
 
 def test_a_run_ends_with_its_verdict_and_where_the_report_is(pytester: Pytester) -> None:
     suite(pytester)
-    last = "1 rules passed whole, 0 with deviations, 0 failed; report: reports/index.html"
+    last = "rules: 1 passed whole, 0 with deviations, 0 failed; report: reports/index.html"
     for workers in ([], ["-n", "2"]):
         result = pytester.runpytest_subprocess(*workers)
         result.stdout.fnmatch_lines([last])
@@ -238,3 +238,24 @@ def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:
     result = pytester.runpytest_subprocess()
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*1 passed, 1 deviation*"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--reports", "/proc/none"], "--reports: /proc/none: No such file or directory"),
+        (["--reports", "test_suite.py"], "--reports: test_suite.py: File exists"),
+        (["--campaign", "-3"], "*argument --campaign: '-3' is not a number from 1"),
+        (["--campaign", "0"], "*argument --campaign: '0' is not a number from 1"),
+        (["--lan", "brigde"], "--lan: unknown LAN 'brigde': did you mean bridge? Else choose *"),
+        (["--lan", "broken:adds-crc32"], "--lan: unknown LAN 'broken:adds-crc32'*"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_line(
+    pytester: Pytester, options: list[str], told: str
+) -> None:
+    suite(pytester)
+    result = pytester.runpytest_subprocess(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{told}"])
+    assert "Traceback" not in result.stderr.str()

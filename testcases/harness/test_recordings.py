@@ -145,3 +145,15 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert f"{tmp_path}: Is a directory" in result.output
     assert result.output.endswith("1 scenarios agree, 0 differ\n")
     assert result.exit_code == 2
+
+
+def test_a_file_without_a_scenario_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    path.write_text("# Notes\n\nnot\na\nrecording\n")
+    result = play(path)
+    assert result.output.splitlines() == [
+        f"{path}:1: not JSON: Expecting value: line 1 column 1 (char 0), and 3 lines more:"
+        " no recording",
+        "0 scenarios agree, 0 differ",
+    ]
+    assert result.exit_code == 2

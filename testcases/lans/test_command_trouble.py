@@ -15,6 +15,7 @@ from _pytest.pytester import Pytester
 
 from harness.lan import LanError
 from harness.lans.command import CommandLan
+from harness.lans.program import shown
 from testcases.lans.users import SUITE, lan_name, leaving_nothing, program, unicast
 
 PATIENCE_S = 10.0
@@ -138,6 +139,11 @@ def test_a_program_that_was_never_python_is_told(tmp_path: Path) -> None:
     unfit.chmod(0o700)
     with pytest.raises(LanError, match=r"start: .*; stderr: .*unfit"):
         _make_and_use([str(unfit)])
+
+
+def test_what_a_program_said_is_shown_as_it_is() -> None:
+    assert shown(b'\xff{"a":\t1}') == r"""'\xff{"a":\t1}'"""
+    assert shown("\u00e4".encode() * 70) == f"'{'ä' * 30}'..."
 
 
 def _make_and_use(words: list[str]) -> None:
