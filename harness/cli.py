@@ -263,7 +263,7 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
     \b
     Example:
       lguest-harness deviations command:./mylan -o mylan.toml
-      pytest testcases --lan command:./mylan --deviations mylan.toml
+      pytest testcases/test_*.py --lan command:./mylan --deviations mylan.toml
     """
     from harness import drafts
     from harness.catalogue import SuiteError

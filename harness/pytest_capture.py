@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import capture, pytest_results
-from harness.lan import Lan, settled
-from harness.pytest_items import place_of, rule_ids, rules_of
+from harness.lan import Lan, settled, version_of
+from harness.lans.registry import users
+from harness.pytest_items import lan_of, place_of, rule_ids, rules_of
 from harness.results import Exchange
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
     else:
         capture.write(place.path, content)
     known.capture = pytest_results.capture_of(place.below, content, len(records))
+    known.version = version_of(lan) if users(lan_of(item) or "") else ""
     known.settled = settled(lan, waited_before_s)
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
 

@@ -58,6 +58,7 @@ class Evidence:
     ports_told: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     settled: str = ""
+    version: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     exchanges: Sequence[results.Exchange] = ()
     capture: results.Capture | None = None
@@ -185,6 +186,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         ending=ending,
         doc=doc,
         settled=known.settled,
+        version=known.version,
         ports=known.ports,
         exchanges=known.exchanges,
         capture=known.capture,

@@ -103,7 +103,8 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
 
     ``reason`` is one line, ``told`` all lines of a failure. ``ending`` is what went wrong
     after the verdict, when all was given back. ``settled`` says how it was known that
-    nothing more would come. ``ports`` has each port's address.
+    nothing more would come. ``ports`` has each port's address. ``version`` is what a LAN of the
+    user's says of itself: the run's first line is written before it is started.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     ending: str = ""
     doc: str = ""
     settled: str = ""
+    version: str = ""
     ports: Mapping[str, str] = {}
     exchanges: Sequence[Exchange] = ()
     capture: Capture | None = None

@@ -150,6 +150,11 @@ def missing(name: str) -> str | None:
     return None
 
 
+def users(name: str) -> bool:
+    """Whether it is the name of a LAN of the user's own."""
+    return name.startswith(tuple(USERS))
+
+
 def version(name: str) -> str:
     """The version of what a LAN is made of; empty where only a running LAN could tell.
 
@@ -170,7 +175,7 @@ def version(name: str) -> str:
         from harness.lans import ovs
 
         return ovs.version()
-    if name.startswith(tuple(USERS)):
+    if users(name):
         return ""
     return f"lguest-harness {__version__}"
 

@@ -131,6 +131,9 @@ def _versions(runs: Runs) -> dict[str, str]:
         for lan, version in each.run.lans.items():
             if lan in found and version:
                 found[lan][version] = None
+    for test in runs.tests:
+        if test.result.lan is not None and test.result.version:
+            found[test.result.lan][test.result.version] = None
     return {lan: ", ".join(versions) for lan, versions in found.items()}
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from _pytest.pytester import Pytester
 
+from harness import results
 from harness.frames import ethernet
 from harness.lan import FrameRefused, Unsupported, version_of
 from harness.lans import registry
 from harness.lans.command import CommandLan
+from harness.report import judge
 from testcases.lans.users import (
     EXAMPLES,
     ROOT,
@@ -50,7 +52,7 @@ def _clean(folder: Path, tmp_path: Path) -> Iterator[None]:
 
 
 def test_the_examples_are_short() -> None:
-    for name in ("switch.c", "hub.py"):
+    for name in ("switch.c", "hub.py", "hub_class.py"):
         assert len((EXAMPLES / name).read_text().splitlines()) < 150
 
 
@@ -87,6 +89,29 @@ def test_the_hub_in_python_passes_what_it_declares(pytester: Pytester) -> None:
     outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed", "deselected", "unsupported"}
     assert outcomes["unsupported"] == 16, "runts, which it does not take"
+
+
+def test_the_hub_as_a_class_passes_the_suite(
+    pytester: Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
+    result = pytester.runpytest_subprocess(
+        *[str(ROOT / "testcases" / f"test_{name}.py") for name in ("delivery", "receive_length")],
+        "--lan",
+        "python:hub_class:Hub",
+        "--reports",
+        str(pytester.path),
+        "-p",
+        "no:cacheprovider",
+    )
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() == {"passed", "deselected", "unsupported"}
+    assert outcomes["unsupported"] == 16, "runts, which it does not take"
+    found = results.read(pytester.path)
+    assert {each.version for each in found.tests if each.capture} == {"1.0"}
+    told = judge.answer([pytester.path])
+    assert told.code == 0
+    assert told.lines[-1].startswith("99 verdicts judged again from captures, ")
 
 
 def test_traits_follow_from_what_is_declared(switch: str) -> None:
