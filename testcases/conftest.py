@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+
+from harness.lans.namespace import Namespace, why_not
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,17 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def namespace() -> Iterator[str]:
-    """A network namespace of this test's own, by name."""
-    if os.geteuid() != 0:
-        pytest.skip("a network namespace with a TAP needs root")
-    if not Path("/dev/net/tun").exists():
-        pytest.skip("there is no /dev/net/tun")
-    from pyroute2 import netns
-
-    name = f"lguest-test-{os.getpid()}"
-    netns.create(name)
+def namespace() -> Iterator[Namespace]:
+    """A network namespace of this test's own, where a TAP can be made."""
+    if reason := why_not(tap=True):
+        pytest.skip(reason)
+    space = Namespace()
     try:
-        yield name
+        yield space
     finally:
-        netns.remove(name)
+        space.close()

@@ -7,12 +7,12 @@ import select
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from harness.frames import EXPERIMENTAL, GROUPS, LONGEST, ethernet
 from harness.lans.lguest import LguestLan
+from harness.lans.namespace import Namespace
 from harness.lguest.driver import NUM_SKBS, Counters
 from harness.lguest.launcher import HostNetwork
 from harness.lguest.memory import LguestError
@@ -64,33 +64,15 @@ class KernelNetwork:
         return ethernet(self.tap.address, self.network.device.address, size=size, stamp=stamp)
 
 
-@contextlib.contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """Put the calling thread into the namespace."""
-    from pyroute2 import netns
-
-    netns.pushns(namespace)
-    try:
-        yield
-    finally:
-        netns.popns()
-
-
 @pytest.fixture
-def kernel(lguest: LguestLan, namespace: str) -> Iterator[KernelNetwork]:
+def kernel(lguest: LguestLan, namespace: Namespace) -> Iterator[KernelNetwork]:
     """A Host network in a namespace of its own; its Guest and its interface are up."""
-    from pyroute2 import NetNS
-
-    with contextlib.ExitStack() as opened:
-        with inside(namespace):
-            for which in ("all", "default"):
-                Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
-            tap = opened.enter_context(contextlib.closing(KernelTap(INTERFACE)))
-            hears = socket.htons(EXPERIMENTAL)
-            host = opened.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, hears))
-        with NetNS(namespace) as links:
-            (index,) = links.link_lookup(ifname=INTERFACE)
-            links.link("set", index=index, state="up", mtu=JUMBO)
+    hears = socket.htons(EXPERIMENTAL)
+    with (
+        contextlib.closing(namespace.run(KernelTap, INTERFACE)) as tap,
+        namespace.run(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, hears) as host,
+    ):
+        namespace.link("set", index=namespace.index(INTERFACE), state="up", mtu=JUMBO)
         host.bind((INTERFACE, EXPERIMENTAL))
         network = lguest.host_network(50, tap)
         assert network.device.open() == 0
@@ -256,13 +238,10 @@ def test_without_a_frame_the_kernels_tap_has_none_to_read(kernel: KernelNetwork)
 
 @rule("HST-1")
 def test_a_tap_that_cannot_be_made_is_an_error_that_names_it(
-    kernel: KernelNetwork, namespace: str
+    kernel: KernelNetwork, namespace: Namespace
 ) -> None:
-    with (
-        inside(namespace),
-        pytest.raises(LguestError, match=f"TAP {INTERFACE}: Device or resource busy"),
-    ):
-        KernelTap(INTERFACE)
+    with pytest.raises(LguestError, match=f"TAP {INTERFACE}: Device or resource busy"):
+        namespace.run(KernelTap, INTERFACE)
     frame = kernel.for_host()
     kernel.network.device.transmit(frame)
     assert kernel.heard() == frame

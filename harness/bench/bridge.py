@@ -7,12 +7,10 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from pathlib import Path
-
-from pyroute2 import NetNS, netns
 
 from harness import frames
 from harness.bench.rates import FRAMES, Round
+from harness.lans.namespace import Namespace
 from harness.lguest.tap import KernelTap
 
 PATIENCE_S = 5.0
@@ -25,30 +23,17 @@ ENOUGH = 2048
 @contextlib.contextmanager
 def bridge_between_taps() -> Iterator[tuple[KernelTap, KernelTap]]:
     """Two TAPs on one bridge that forwards and has learned both addresses."""
-    name = f"lguest-bench-{os.getpid()}"
-    netns.create(name)
-    taps: list[KernelTap] = []
-    try:
-        netns.pushns(name)
-        try:
-            for sysctl in ("all", "default"):
-                Path(f"/proc/sys/net/ipv6/conf/{sysctl}/disable_ipv6").write_text("1")
-            taps += [KernelTap("tap0"), KernelTap("tap1")]
-        finally:
-            netns.popns()
-        with NetNS(name) as links:
-            links.link("add", ifname="br0", kind="bridge", br_mcast_snooping=0)
-            bridge = links.link_lookup(ifname="br0")[0]
-            for tap in taps:
-                index = links.link_lookup(ifname=tap.name)[0]
-                links.link("set", index=index, master=bridge, state="up")
-            links.link("set", index=bridge, state="up")
+    with contextlib.ExitStack() as opened:
+        space = opened.enter_context(contextlib.closing(Namespace()))
+        space.link("add", ifname="br0", kind="bridge", br_mcast_snooping=0)
+        bridge = space.index("br0")
+        taps: list[KernelTap] = []
+        for name in ("tap0", "tap1"):
+            taps.append(opened.enter_context(contextlib.closing(space.run(KernelTap, name))))
+            space.link("set", index=space.index(name), master=bridge, state="up")
+        space.link("set", index=bridge, state="up")
         _wait_until_it_forwards(*taps)
         yield taps[0], taps[1]
-    finally:
-        for tap in taps:
-            tap.close()
-        netns.remove(name)
 
 
 def peer_address(number: int) -> bytes:
