@@ -33,7 +33,8 @@ from testcases.lans.users import CLASS, SUITE, unicast
         ("python:no_such:Lan", "python:no_such:Lan: there is no module 'no_such'"),
         ("python:os:Lan", "python:os:Lan: os has no 'Lan'"),
         ("python:os:sep", "python:os:sep: sep is no class, but '/'"),
-        ("commando:x", "unknown LAN 'commando:x': choose from"),
+        ("commando:x", "unknown LAN 'commando:x': did you mean command:? Else choose from lguest,"),
+        ("moon", "unknown LAN 'moon': choose from lguest,"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused_in_one_line(
