@@ -113,9 +113,12 @@ def write(path: str | Path, content: bytes) -> None:
     except FileNotFoundError:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, flags, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.truncate()
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left) :]
+        if os.fstat(descriptor).st_size > len(content):
+            file.truncate()
 
 
 def path_of(node_id: str) -> Path:

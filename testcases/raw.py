@@ -159,10 +159,11 @@ def soil(*devices: NetDevice) -> None:
     """Fill what Guests send from and receive into, so that a byte gone astray shows."""
     for device in devices:
         memory = device.guest.memory
-        filling = bytes((0x80 | device.guest.id,)) * PAGE
-        for page in (*range(DATA, ROOM + 32 * PAGE, PAGE), *range(0, STRUCTURE, PAGE)):
-            if page != device.ring:
-                memory.write(page, filling)
+        filling = bytes((0x80 | device.guest.id,))
+        ring = memory.read(device.ring, PAGE)
+        for start, end in ((0, STRUCTURE), (DATA, ROOM + 32 * PAGE)):
+            memory.write(start, filling * (end - start))
+        memory.write(device.ring, ring)
 
 
 def snapshot(guest: Guest) -> bytes:
