@@ -228,7 +228,6 @@ def pytest_runtestloop() -> Generator[None, object, object]:
     All tests, and Scapy, are some 10⁵ objects; to look through them again and again takes up
     to a tenth of a simulated LAN's time.
     """
-    gc.collect()
     gc.freeze()
     try:
         return (yield)

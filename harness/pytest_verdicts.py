@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 import pytest
 
@@ -27,6 +28,27 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with _unsupported_is_skipped():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with _unsupported_is_skipped():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _unsupported_is_skipped() -> Iterator[None]:
+    """For a skipped test pytest makes no traceback, which takes it longer than most tests."""
+    try:
+        yield
+    except Unsupported as error:
+        raise pytest.skip.Exception(str(error)) from error
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -34,12 +56,9 @@ def pytest_runtest_makereport(
     error = None if call.excinfo is None else call.excinfo.value
     strict = bool(item.config.getoption("strict", False))
     real = not simulated(lan_of(item) or "lguest")
-    if isinstance(error, Unsupported):
-        report.outcome = "skipped"
+    if isinstance(getattr(error, "__cause__", None), Unsupported):
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
         report.user_properties.append((_OUTCOME, "unsupported"))
-        if hasattr(report, "wasxfail"):
-            del report.wasxfail
     elif isinstance(error, LanError) and real and call.when == "teardown":
         report.longrepr = str(error)
     elif isinstance(error, Inconclusive) or (isinstance(error, LanError) and real):

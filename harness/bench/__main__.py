@@ -81,8 +81,9 @@ def on_real_lans(testcases: str) -> Figures:
             ratio = measured["exchanges_bridge"] / measured[name]
             found[name.replace("ptf_exchanges", "harness_over_ptf")] = (ratio, "times")
     for name in able:
-        rate = children.cases_per_second(testcases, name)
+        rate, joined = children.cases_per_second(testcases, name)
         found[f"cases_{_plain(name)}"] = (rate, "cases/s")
+        found[f"cases_{_plain(name)}_joined"] = (joined, "cases/s")
     return found
 
 
@@ -96,8 +97,8 @@ def suite_and_searches(testcases: str) -> Figures:
     part = (walk, "-k", "every_frame")  # half of it: the whole would be most of the bench
     alone, together = (children.pytest_seconds(*part, "-n", str(n)) for n in (1, 2))
     return {
-        "cases": (children.cases_per_second(testcases, captured=False), "cases/s"),
-        "cases_captured": (children.cases_per_second(testcases), "cases/s"),
+        "cases": (children.cases_per_second(testcases, captured=False)[0], "cases/s"),
+        "cases_captured": (children.cases_per_second(testcases)[0], "cases/s"),
         "suite_1_workers": (children.pytest_seconds(*suite, "-n", "1"), "s"),
         "suite_2_workers": (children.pytest_seconds(*suite, "-n", "2"), "s"),
         "exhaustive_speedup_2_workers": (alone / together, "times"),
