@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from harness.lans.lguest import LguestLan, Parts
 from harness.lguest.defects import REPAIRED
+from harness.lguest.driver import NetDevice
+from harness.lguest.guest import Guest
+from harness.lguest.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +27,18 @@ class Broken:
     def make(self) -> LguestLan:
         """A new LAN of this kind."""
         return LguestLan(f"broken:{self.name}", REPAIRED, parts=self.parts)
+
+
+def broken_host(name: str, rule: str, what: str, host: type[Host]) -> Broken:
+    """A LAN with another Host."""
+    return Broken(name, rule, what, Parts(host=host))
+
+
+def broken_guest(name: str, rule: str, what: str, guest: type[Guest]) -> Broken:
+    """A LAN with another kind of Guest."""
+    return Broken(name, rule, what, Parts(guest=guest))
+
+
+def broken_device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
+    """A LAN whose Guests have another network driver."""
+    return Broken(name, rule, what, Parts(device=device))

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harness.broken import (
+    binding,
     copying,
     counters,
     delivery,
     host_network,
+    lengths,
     lifecycle,
+    lists,
+    payload,
     publishing,
     receiving,
+    rings,
     sections,
 )
 from harness.broken.base import Broken
@@ -20,9 +25,14 @@ from harness.broken.base import Broken
 _MODULES = (
     publishing,
     delivery,
+    payload,
     sections,
+    binding,
     copying,
+    lists,
+    rings,
     receiving,
+    lengths,
     counters,
     lifecycle,
     host_network,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.broken.base import Broken
+from harness.broken.base import broken_device
 from harness.broken.hooks import AfterTransmit, used_len
-from harness.lans.lguest import Parts
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.events import ETH_ALEN, ETH_HLEN
 
@@ -139,97 +138,93 @@ class _LoneHeadersNotCounted(NetDevice):
             self.counters.rx_packets -= 1
 
 
-def _device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
-    return Broken(name, rule, what, Parts(device=device))
-
-
 BROKEN = (
-    _device(
+    broken_device(
         "group-counts-once",
         "CNT-1",
         "a frame to a group counts once, however many receive it",
         _GroupCountsOnce,
     ),
-    _device(
+    broken_device(
         "bytes-count-once",
         "CNT-1",
         "the bytes of a frame to a group count once, however many receive it",
         _BytesCountOnce,
     ),
-    _device(
+    broken_device(
         "sent-without-header",
         "CNT-1",
         "tx_bytes leaves the header out",
         _SentWithoutHeader,
     ),
-    _device(
+    broken_device(
         "sent-as-on-a-cable",
         "CNT-1",
         "tx_bytes counts a short frame as 60 bytes",
         _SentAsOnACable,
     ),
-    _device("sent-runts-not-counted", "CNT-1", "a runt counts as not sent", _RuntsNotCounted),
-    _device(
+    broken_device("sent-runts-not-counted", "CNT-1", "a runt counts as not sent", _RuntsNotCounted),
+    broken_device(
         "unwanted-counts-as-sent",
         "CNT-2",
         "a frame that nobody wanted counts as sent",
         _UnwantedCountsAsSent,
     ),
-    _device(
+    broken_device(
         "unwanted-counts-as-failed",
         "CNT-2",
         "a frame that nobody wanted counts as a carrier error",
         _UnwantedCountsAsFailed,
     ),
-    _device(
+    broken_device(
         "part-counts-as-sent",
         "CNT-3",
         "a transfer that moved a part of the frame counts as sent",
         _PartCountsAsSent,
     ),
-    _device(
+    broken_device(
         "part-counts-its-bytes",
         "CNT-3",
         "tx_bytes counts what was moved of a cut frame",
         _PartCountsItsBytes,
     ),
-    _device(
+    broken_device(
         "failed-counts-as-sent-too",
         "CNT-3",
         "a failed transfer adds 1 to tx_packets too",
         _FailedCountsAsSentToo,
     ),
-    _device(
+    broken_device(
         "nothing-moved-not-counted",
         "CNT-3",
         "a transfer that moved nothing is not counted",
         _NothingMovedNotCounted,
     ),
-    _device(
+    broken_device(
         "failures-count-once",
         "CNT-3",
         "a frame that fails for several peers counts one carrier error",
         _FailuresCountOnce,
     ),
-    _device(
+    broken_device(
         "received-with-header",
         "CNT-4",
         "rx_bytes counts the header too",
         _ReceivedWithHeader,
     ),
-    _device(
+    broken_device(
         "batch-counts-once",
         "CNT-4",
         "rx_packets counts interrupts, not frames",
         _BatchCountsOnce,
     ),
-    _device(
+    broken_device(
         "others-not-counted",
         "CNT-4",
         "a promiscuous device does not count frames to others",
         _OthersNotCounted,
     ),
-    _device(
+    broken_device(
         "lone-headers-not-counted",
         "CNT-4",
         "a frame without payload adds nothing to rx_packets",

@@ -1,20 +1,17 @@
-"""LANs that deliver to the wrong peers, or not what was sent (B)."""
+"""LANs that deliver to the wrong peers (B: DLV-1 to DLV-8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from harness.broken.base import Broken
+from harness.broken.base import broken_device, broken_host
 from harness.broken.hooks import AfterTransmit
-from harness.lans.lguest import Parts
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.driver import BUFFER_BYTES, Counters, NetDevice
 from harness.lguest.events import BROADCAST, ETH_ALEN, ETH_HLEN
 from harness.lguest.guest import Guest
 from harness.lguest.host import Host
 from harness.lguest.memory import ADDRESS_BYTES, Key, Roster
-
-_SHORTEST_ON_A_CABLE = 60
 
 
 class _Others(NetDevice):
@@ -232,327 +229,159 @@ class _SkipsOwnDevices(NetDevice):
         return tuple(slot for slot in wanted if slot not in own)
 
 
-class _RewritesSource(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if len(frame) >= 2 * ETH_ALEN:
-            frame = frame[:ETH_ALEN] + self.address + frame[2 * ETH_ALEN :]
-        return super().transmit(frame, linear, offset, fragments)
-
-
-class _PadsWhatItSends(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if linear is None and len(frame) >= ETH_HLEN:
-            frame = frame.ljust(_SHORTEST_ON_A_CABLE, b"\0")
-        return super().transmit(frame, linear, offset, fragments)
-
-
-class _StripsTags(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        if frame[12:ETH_HLEN] == b"\x81\x00" and len(frame) >= 18:
-            frame = frame[:12] + frame[16:]
-        super().hand_up(slot, frame)
-
-
-class _StripsPadding(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        said = int.from_bytes(frame[12:ETH_HLEN], "big")
-        super().hand_up(slot, frame[: ETH_HLEN + said] if said < 0x0600 else frame)
-
-
-class _KeepsRunts(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if ETH_ALEN <= len(frame) < ETH_HLEN:
-            return 0
-        return super().transmit(frame, linear, offset, fragments)
-
-
-class _WantsALinearHeader(NetDevice):
-    def _why_not(
-        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
-    ) -> str:
-        if ETH_ALEN <= linear < ETH_HLEN:
-            return "its header is not linear"
-        return super()._why_not(frame, linear, offset, fragments)
-
-
-class _ReadsBehindTheLinearPart(NetDevice):
-    def _why_not(
-        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
-    ) -> str:
-        why = super()._why_not(frame, linear, offset, fragments)
-        return "" if "(DLV-10)" in why and linear >= 0 and len(frame) >= ETH_ALEN else why
-
-
-class _LastInFirstOut(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
-        order = super().fill_order(guest, key, array)
-        return {slot: -number for slot, number in order.items()}
-
-
-class _FillsCountedToSixteen(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
-        order = super().fill_order(guest, key, array)
-        return {slot: number % 16 for slot, number in order.items()}
-
-
-class _DrainsFromSlotZero(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
-        return dict.fromkeys(super().fill_order(guest, key, array), 0)
-
-
-class _DrainsFromTheCursor(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
-        binding = self.binding(guest, key, array)
-        if binding is None:
-            return {}
-        return {slot: (slot - binding.cursor) % binding.count for slot in binding.filled}
-
-
 BROKEN = (
-    Broken(
+    broken_device(
         "compares-five-bytes",
         "DLV-1",
         "the last byte of an address is not compared",
-        Parts(device=_ComparesFiveBytes),
+        _ComparesFiveBytes,
     ),
-    Broken(
+    broken_device(
         "compares-a-word",
         "DLV-1",
         "the last two bytes of an address are not compared",
-        Parts(device=_ComparesAWord),
+        _ComparesAWord,
     ),
-    Broken(
+    broken_device(
         "ignores-the-first-byte",
         "DLV-1",
         "the first byte of an address is not compared",
-        Parts(device=_IgnoresFirstByte),
+        _IgnoresFirstByte,
     ),
-    Broken(
+    broken_device(
         "first-of-two-slots",
         "DLV-2",
         "of two slots with one address only the first gets a unicast",
-        Parts(device=_FirstOfTwo),
+        _FirstOfTwo,
     ),
-    Broken(
-        "unicast-twice",
-        "DLV-2",
-        "a unicast reaches its peer twice",
-        Parts(device=_UnicastTwice),
+    broken_device("unicast-twice", "DLV-2", "a unicast reaches its peer twice", _UnicastTwice),
+    broken_device(
+        "unicast-misses-slot-zero", "DLV-2", "a unicast never reaches slot 0", _MissesSlotZero
     ),
-    Broken(
-        "unicast-misses-slot-zero",
-        "DLV-2",
-        "a unicast never reaches slot 0",
-        Parts(device=_MissesSlotZero),
-    ),
-    Broken(
+    broken_device(
         "only-broadcast-is-a-group",
         "DLV-3",
         "treats only ff:ff:ff:ff:ff:ff as a group",
-        Parts(device=_OnlyBroadcastIsAGroup),
+        _OnlyBroadcastIsAGroup,
     ),
-    Broken(
+    broken_device(
         "ipv6-groups-are-unicast",
         "DLV-3",
         "treats 33:33 groups as unicast addresses",
-        Parts(device=_Ipv6IsUnicast),
+        _Ipv6IsUnicast,
     ),
-    Broken(
+    broken_device(
         "only-known-groups",
         "DLV-3",
         "treats groups other than broadcast, 01 and 33:33 as unicast addresses",
-        Parts(device=_OnlyKnownGroups),
+        _OnlyKnownGroups,
     ),
-    Broken(
+    broken_device(
         "group-misses-the-last-slot",
         "DLV-3",
         "a frame to a group never reaches the last slot of the pages",
-        Parts(device=_GroupMissesLastSlot),
+        _GroupMissesLastSlot,
     ),
-    Broken(
+    broken_device(
         "looks-at-the-first-page-only",
         "DLV-3",
         "slots behind the first device page never receive",
-        Parts(device=_FirstPageOnly),
+        _FirstPageOnly,
     ),
-    Broken(
+    broken_device(
         "promiscuous-miss-groups",
         "DLV-4",
         "promiscuous peers miss frames to groups",
-        Parts(device=_PromiscuousMissGroups),
+        _PromiscuousMissGroups,
     ),
-    Broken(
+    broken_device(
         "promiscuous-told-twice",
         "DLV-4",
         "a promiscuous peer gets what is addressed to it twice",
-        Parts(device=_PromiscuousToldTwice),
+        _PromiscuousToldTwice,
     ),
-    Broken(
+    broken_device(
         "promiscuous-miss-unknown",
         "DLV-4",
         "promiscuous peers miss frames to an address that nobody publishes",
-        Parts(device=_PromiscuousMissUnknown),
+        _PromiscuousMissUnknown,
     ),
-    Broken(
+    broken_device(
         "promiscuous-miss-promiscuous",
         "DLV-4",
         "promiscuous peers miss what another promiscuous peer sends to others",
-        Parts(device=_PromiscuousMissPromiscuous),
+        _PromiscuousMissPromiscuous,
     ),
-    Broken(
+    broken_device(
         "first-promiscuous-only",
         "DLV-4",
         "of several promiscuous peers only the first gets unicasts to others",
-        Parts(device=_FirstPromiscuous),
+        _FirstPromiscuous,
     ),
-    Broken(
+    broken_device(
         "hears-its-own-groups",
         "DLV-5",
         "a sender hands its own frames to groups up",
-        Parts(device=_HearsItsGroups),
+        _HearsItsGroups,
     ),
-    Broken(
+    broken_device(
         "hears-its-own-address",
         "DLV-5",
         "a sender hands frames to its own address up",
-        Parts(device=_HearsItsOwnAddress),
+        _HearsItsOwnAddress,
     ),
-    Broken(
+    broken_device(
         "hears-itself-when-promiscuous",
         "DLV-5",
         "a promiscuous sender hands its own unicasts up",
-        Parts(device=_HearsItselfWhenPromiscuous),
+        _HearsItselfWhenPromiscuous,
     ),
-    Broken(
+    broken_device(
         "sends-to-its-own-slot",
         "DLV-5",
         "a frame to a group is offered to the sender's own slot too, where it fails",
-        Parts(device=_SendsToItsOwnSlot),
+        _SendsToItsOwnSlot,
     ),
-    Broken(
+    broken_device(
         "fills-the-gaps",
         "DLV-6",
         "frames to groups go to the unused slots between used ones too",
-        Parts(device=_FillsTheGaps),
+        _FillsTheGaps,
     ),
-    Broken(
+    broken_device(
         "zero-matches-unused",
         "DLV-6",
         "a frame to 00:00:00:00:00:00 goes to the unused slots",
-        Parts(device=_ZeroMatchesUnused),
+        _ZeroMatchesUnused,
     ),
-    Broken(
+    broken_device(
         "floods-unknown",
         "DLV-7",
         "a unicast that nobody publishes reaches everybody",
-        Parts(device=_FloodsUnknown),
+        _FloodsUnknown,
     ),
-    Broken(
+    broken_device(
         "unknown-goes-to-the-first",
         "DLV-7",
         "a unicast that nobody publishes reaches the first other peer",
-        Parts(device=_UnknownGoesToTheFirst),
+        _UnknownGoesToTheFirst,
     ),
-    Broken(
+    broken_device(
         "unknown-is-an-error",
         "DLV-7",
         "sending to an address that nobody publishes reports an error",
-        Parts(device=_UnknownIsAnError),
+        _UnknownIsAnError,
     ),
-    Broken(
+    broken_host(
         "reaches-own-devices",
         "DLV-8",
         "the Host delivers to another device of the sending Guest",
-        Parts(host=_ReachesOwnDevices),
+        _ReachesOwnDevices,
     ),
-    Broken(
+    broken_device(
         "skips-own-devices",
         "DLV-8",
         "another device of the sending Guest is passed over and counts nothing",
-        Parts(device=_SkipsOwnDevices),
-    ),
-    Broken(
-        "rewrites-the-source",
-        "DLV-9",
-        "the source address is overwritten with the sender's own",
-        Parts(device=_RewritesSource),
-    ),
-    Broken(
-        "pads-what-it-sends",
-        "DLV-9",
-        "frames shorter than 60 bytes are sent with zeros behind",
-        Parts(device=_PadsWhatItSends),
-    ),
-    Broken(
-        "strips-tags",
-        "DLV-9",
-        "the receiver takes VLAN tags out",
-        Parts(device=_StripsTags),
-    ),
-    Broken(
-        "strips-padding",
-        "DLV-9",
-        "the receiver cuts 802.3 frames to the length that their header names",
-        Parts(device=_StripsPadding),
-    ),
-    Broken(
-        "keeps-runts",
-        "DLV-10",
-        "a runt is not sent at all",
-        Parts(device=_KeepsRunts),
-    ),
-    Broken(
-        "wants-a-linear-header",
-        "DLV-10",
-        "refuses a frame that has 6 to 13 linear bytes and fragments",
-        Parts(device=_WantsALinearHeader),
-    ),
-    Broken(
-        "reads-behind-the-linear-part",
-        "DLV-10",
-        "sends a frame with fewer than six linear bytes",
-        Parts(device=_ReadsBehindTheLinearPart),
-    ),
-    Broken(
-        "last-in-first-out",
-        "DLV-11",
-        "a batch of frames is handed up backwards",
-        Parts(host=_LastInFirstOut),
-    ),
-    Broken(
-        "fills-counted-to-sixteen",
-        "DLV-11",
-        "the number of a fill wraps at 16, and a batch across that is out of order",
-        Parts(host=_FillsCountedToSixteen),
-    ),
-    Broken(
-        "drains-from-slot-zero",
-        "DLV-11",
-        "a batch that wraps round the ring is handed up in slot order",
-        Parts(host=_DrainsFromSlotZero),
-    ),
-    Broken(
-        "drains-from-the-cursor",
-        "DLV-11",
-        "the order of a batch is guessed from the cursor, which empty DMAs move too",
-        Parts(host=_DrainsFromTheCursor),
+        _SkipsOwnDevices,
     ),
 )

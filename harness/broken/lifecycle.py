@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from harness.broken.base import Broken
+from harness.broken.base import Broken, broken_device, broken_guest
 from harness.broken.hooks import AfterTransmit
 from harness.lans.lguest import Parts
 from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
@@ -244,20 +244,12 @@ class _AcceptsSixteenPages(_AcceptsMorePages):
     fewest, most = 16, 16
 
 
-def _device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
-    return Broken(name, rule, what, Parts(device=device))
-
-
-def _guest(name: str, rule: str, what: str, guest: type[Guest]) -> Broken:
-    return Broken(name, rule, what, Parts(guest=guest))
-
-
 def _file(name: str, rule: str, what: str, file: type[SharedFile]) -> Broken:
     return Broken(name, rule, what, Parts(file=file))
 
 
 BROKEN = (
-    _device(
+    broken_device(
         "publishes-last",
         "LIF-1",
         "opening publishes after filling and binding",
@@ -269,58 +261,58 @@ BROKEN = (
         "opening binds before it fills",
         Parts(guest=_BindsOnce, device=_BindsFirst),
     ),
-    _guest("binds-seven", "LIF-1", "opening binds seven of the eight buffers", _BindsSeven),
-    _device("failed-open-succeeds", "LIF-1", "a failed open returns 0", _FailedOpenSucceeds),
-    _device("failed-open-says-one", "LIF-1", "a failed open returns -1", _FailedOpenSaysOne),
-    _device(
+    broken_guest("binds-seven", "LIF-1", "opening binds seven of the eight buffers", _BindsSeven),
+    broken_device("failed-open-succeeds", "LIF-1", "a failed open returns 0", _FailedOpenSucceeds),
+    broken_device("failed-open-says-one", "LIF-1", "a failed open returns -1", _FailedOpenSaysOne),
+    broken_device(
         "failed-open-keeps-buffers",
         "LIF-1",
         "a failed open does not free what it filled, and the next one fails",
         _FailedOpenKeepsBuffers,
     ),
-    _device(
+    broken_device(
         "failed-open-stays-published",
         "LIF-1",
         "a failed open leaves its address published",
         _FailedOpenStaysPublished,
     ),
-    _device(
+    broken_device(
         "unbound-is-passed-over",
         "LIF-2",
         "a peer that published and did not bind counts no failure",
         _UnboundIsPassedOver,
     ),
-    _device(
+    broken_device(
         "unbound-counts-as-sent",
         "LIF-2",
         "a frame to a peer that published and did not bind counts as sent",
         _UnboundCountsAsSent,
     ),
-    _device(
+    broken_device(
         "failure-is-reported",
         "LIF-3",
         "transmit reports a failed transfer to its caller",
         _FailureIsReported,
     ),
-    _device(
+    broken_device(
         "total-failure-is-busy",
         "LIF-3",
         "transmit says busy where every transfer failed",
         _TotalFailureIsBusy,
     ),
-    _device(
+    broken_device(
         "receivers-are-reported",
         "LIF-3",
         "transmit returns the number of receivers when there are several",
         _ReceiversAreReported,
     ),
-    _device(
+    broken_device(
         "peer-number-in-a-byte",
         "DEV-1",
         "only the low eight bits of the peer number are read",
         _PeerNumberInAByte,
     ),
-    _device(
+    broken_device(
         "peer-number-in-nine-bits",
         "DEV-1",
         "only the low nine bits of the peer number are read",
@@ -345,11 +337,13 @@ BROKEN = (
         "a Launcher that ends keeps its slot locked",
         _KeepsTheLock,
     ),
-    _guest("driver-ok-missing", "DEV-3", "DRIVER_OK is not set", _DriverOkMissing),
-    _guest("acknowledge-missing", "DEV-3", "ACKNOWLEDGE is not kept", _AcknowledgeMissing),
-    _guest("last-status-only", "DEV-3", "each status bit clears those before", _LastStatusOnly),
-    _guest("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
-    _guest("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
+    broken_guest("driver-ok-missing", "DEV-3", "DRIVER_OK is not set", _DriverOkMissing),
+    broken_guest("acknowledge-missing", "DEV-3", "ACKNOWLEDGE is not kept", _AcknowledgeMissing),
+    broken_guest(
+        "last-status-only", "DEV-3", "each status bit clears those before", _LastStatusOnly
+    ),
+    broken_guest("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
+    broken_guest("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
     Broken(
         "accepts-eight-pages",
         "DEV-4",

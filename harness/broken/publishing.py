@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.broken.base import Broken
-from harness.lans.lguest import Parts
+from harness.broken.base import broken_device, broken_host
 from harness.lguest.driver import NetDevice
 from harness.lguest.guest import Guest
 from harness.lguest.host import Host
@@ -174,136 +173,121 @@ class _OverwritesHalfTheGhost(NetDevice):
 
 
 BROKEN = (
-    Broken(
+    broken_device(
         "any-byte-makes-a-slot-used",
         "PUB-1",
         "a slot whose first byte is 0 but another is not gets frames to groups",
-        Parts(device=_AnyByteIsUsed),
+        _AnyByteIsUsed,
     ),
-    Broken(
+    broken_device(
         "promiscuous-bit-alone-is-unused",
         "PUB-1",
         "a slot whose first byte is 01 counts as unused",
-        Parts(device=_BitAloneIsUnused),
+        _BitAloneIsUnused,
     ),
-    Broken(
+    broken_device(
         "big-endian-guest-id",
         "PUB-2",
         "the Guest id stands big-endian in the address",
-        Parts(device=_BigEndianId),
+        _BigEndianId,
     ),
-    Broken(
-        "guest-id-in-one-byte",
-        "PUB-2",
-        "the high byte of the Guest id is lost",
-        Parts(device=_IdInOneByte),
+    broken_device(
+        "guest-id-in-one-byte", "PUB-2", "the high byte of the Guest id is lost", _IdInOneByte
     ),
-    Broken(
+    broken_device(
         "publishes-eight-bytes",
         "PUB-2",
         "opening zeroes the first two bytes of the next slot",
-        Parts(device=_EightBytes),
+        _EightBytes,
     ),
-    Broken(
+    broken_device(
         "only-03-is-promiscuous",
         "PUB-3",
         "the promiscuous bit counts only in a first byte of 03",
-        Parts(device=_OnlyThreeIsPromiscuous),
+        _OnlyThreeIsPromiscuous,
     ),
-    Broken(
+    broken_device(
         "remembers-promiscuous-peers",
         "PUB-3",
         "a peer whose bit was seen set keeps getting everything",
-        Parts(device=_RemembersPromiscuous),
+        _RemembersPromiscuous,
     ),
-    Broken(
+    broken_device(
         "forgets-joined-groups",
         "PUB-4",
         "a joined group does not set the promiscuous bit",
-        Parts(device=_ForgetsGroups),
+        _ForgetsGroups,
     ),
-    Broken(
+    broken_device(
         "forgets-all-multicast",
         "PUB-4",
         "all-multicast does not set the promiscuous bit",
-        Parts(device=_ForgetsAllMulticast),
+        _ForgetsAllMulticast,
     ),
-    Broken(
+    broken_device(
         "one-group-is-none",
         "PUB-4",
         "the promiscuous bit is set from the second group on",
-        Parts(device=_OneGroupIsNone),
+        _OneGroupIsNone,
     ),
-    Broken(
-        "promiscuous-bit-stays",
-        "PUB-4",
-        "the promiscuous bit is not cleared again",
-        Parts(device=_BitStays),
+    broken_device(
+        "promiscuous-bit-stays", "PUB-4", "the promiscuous bit is not cleared again", _BitStays
     ),
-    Broken(
+    broken_device(
         "promiscuous-bit-not-at-opening",
         "PUB-4",
         "the promiscuous bit is worked out at the callback only",
-        Parts(device=_NotAtOpening),
+        _NotAtOpening,
     ),
-    Broken(
+    broken_device(
         "callback-while-closed",
         "PUB-4",
         "the callback runs on a closed device",
-        Parts(device=_CallbackWhileClosed),
+        _CallbackWhileClosed,
     ),
-    Broken(
+    broken_device(
         "promiscuous-bit-in-slot-zero",
         "PUB-4",
         "the callback writes to slot 0 instead of its own",
-        Parts(device=_BitInSlotZero),
+        _BitInSlotZero,
     ),
-    Broken(
+    broken_device(
         "close-forgets-flags",
         "PUB-4",
         "a device that was promiscuous is not after closing and opening",
-        Parts(device=_CloseForgetsFlags),
+        _CloseForgetsFlags,
     ),
-    Broken(
-        "close-keeps-the-address",
-        "PUB-5",
-        "closing leaves the address published",
-        Parts(device=_KeepsAddress),
+    broken_device(
+        "close-keeps-the-address", "PUB-5", "closing leaves the address published", _KeepsAddress
     ),
-    Broken(
+    broken_device(
         "close-zeroes-one-byte",
         "PUB-5",
         "closing zeroes the first byte of the slot only",
-        Parts(device=_ZeroesOneByte),
+        _ZeroesOneByte,
     ),
-    Broken(
+    broken_device(
         "close-zeroes-after-unbinding",
         "PUB-5",
         "closing unbinds before it zeroes the slot",
-        Parts(device=_ZeroesAfterUnbinding),
+        _ZeroesAfterUnbinding,
     ),
-    Broken(
-        "close-leaves-bound",
-        "PUB-5",
-        "closing leaves the buffers bound",
-        Parts(device=_CloseLeavesBound),
+    broken_device(
+        "close-leaves-bound", "PUB-5", "closing leaves the buffers bound", _CloseLeavesBound
     ),
-    Broken(
-        "death-unpublishes",
-        "PUB-6",
-        "a killed Guest's address vanishes at once",
-        Parts(host=_DeathUnpublishes),
+    broken_host(
+        "death-unpublishes", "PUB-6", "a killed Guest's address vanishes at once", _DeathUnpublishes
     ),
-    Broken(
+    broken_device(
         "keeps-the-ghost",
         "PUB-6",
         "a ghost's address survives the opening of the slot's next owner",
-        Parts(device=_KeepsTheGhost),
+        _KeepsTheGhost,
     ),
-    Broken(
+    broken_device(
         "overwrites-half-the-ghost",
         "PUB-6",
         "opening leaves the last two bytes that a ghost published",
-        Parts(device=_OverwritesHalfTheGhost),
+        _OverwritesHalfTheGhost,
     ),
 )

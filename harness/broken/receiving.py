@@ -1,17 +1,15 @@
-"""LANs that receive in a wrong way (E)."""
+"""LANs that drain the ring, or tell of a frame, in a wrong way (E)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from harness.broken.base import Broken
+from harness.broken.base import broken_device, broken_guest
 from harness.broken.hooks import used_len
-from harness.lans.lguest import Parts
 from harness.lguest import dma
 from harness.lguest.dma import NO_LENGTH
 from harness.lguest.driver import BUFFER_BYTES, NOCSUM, NUM_SKBS, NetDevice
 from harness.lguest.events import (
-    ETH_ALEN,
     ETH_HLEN,
     ETH_P_802_2,
     ETH_P_802_3,
@@ -21,8 +19,6 @@ from harness.lguest.events import (
 )
 from harness.lguest.guest import Guest
 from harness.lguest.launcher import RANDOMNESS
-
-# The ring (RCV-1, RCV-2, RCV-5)
 
 
 class _JudgesFirst(NetDevice):
@@ -107,88 +103,6 @@ class _AlwaysEth0(Guest):
     def log(self, text: str) -> None:
         name, colon, rest = text.partition(": could not fill slot")
         super().log(f"eth0{colon}{rest}" if colon and name else text)
-
-
-# The length (LEN-1, LEN-2, LEN-3)
-
-
-class _Accepts13(NetDevice):
-    shortest = ETH_HLEN - 1
-
-
-class _AcceptsAddresses(NetDevice):
-    shortest = 2 * ETH_ALEN
-
-
-class _Wants60(NetDevice):
-    shortest = 60
-
-
-class _Drops14(NetDevice):
-    shortest = ETH_HLEN + 1
-
-
-class _Accepts1515(NetDevice):
-    longest = BUFFER_BYTES + 1
-
-
-class _Drops1514(NetDevice):
-    longest = BUFFER_BYTES - 1
-
-
-class _CountsRunts(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
-        if length < self.shortest:
-            self.counters.rx_packets += 1
-
-
-class _RuntIsATransmitError(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
-        if length < self.shortest:
-            self.counters.tx_carrier_errors += 1
-
-
-class _RuntTakesTheBuffer(NetDevice):
-    def _take(self, slot: int, length: int) -> None:
-        super()._take(slot, length)
-        if not self.shortest <= length <= self.longest:
-            at = self.ring + slot * dma.SIZE
-            self.guest.memory.write(at + 4, bytes(dma.SIZE - 4))
-
-
-class _RuntTakesTheNext(NetDevice):
-    _runt_before = False
-
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
-        self._runt_before = length < self.shortest
-
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        if not self._runt_before:
-            super().hand_up(slot, frame)
-        self._runt_before = False
-
-
-class _RuntIsLogged(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
-        if length < self.shortest:
-            self.guest.log(f"{self.name}: dropped a frame of {length} bytes")
-
-
-class _PadsALoneHeader(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame + bytes(2) if len(frame) == ETH_HLEN else frame)
-
-
-class _RoundsDownToWords(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame[:1512] if len(frame) == BUFFER_BYTES else frame)
-
-
-# What is told of a frame (RCV-3, RCV-4)
 
 
 class _TellsAs(NetDevice):
@@ -356,188 +270,146 @@ class _RandomnessIsNocsum(NetDevice):
         self.scatter_gather = self.checksum_unnecessary
 
 
-def _device(name: str, rule: str, what: str, device: type[NetDevice]) -> Broken:
-    return Broken(name, rule, what, Parts(device=device))
-
-
-def _guest(name: str, rule: str, what: str, guest: type[Guest]) -> Broken:
-    return Broken(name, rule, what, Parts(guest=guest))
-
-
 BROKEN = (
-    _device(
+    broken_device(
         "judges-before-refilling",
         "RCV-1",
         "a frame of a wrong length is dropped and its own buffer offered again",
         _JudgesFirst,
     ),
-    _device(
+    broken_device(
         "misses-the-last-buffer",
         "RCV-1",
         "the last of the eight buffers is never looked at",
         _MissesTheLastBuffer,
     ),
-    _device(
+    broken_device(
         "every-interrupt-is-its-own",
         "RCV-1",
         "an interrupt that finds nothing counts as handled",
         _EveryInterruptIsItsOwn,
     ),
-    _device(
+    broken_device(
         "no-interrupt-is-its-own",
         "RCV-1",
         "an interrupt that finds frames counts as not handled",
         _NoInterruptIsItsOwn,
     ),
-    _device(
+    broken_device(
         "close-takes-the-interrupt",
         "RCV-1",
         "closing takes a pending interrupt away",
         _CloseTakesTheInterrupt,
     ),
-    _device(
+    broken_device(
         "open-takes-the-interrupt",
         "RCV-1",
         "opening takes a pending interrupt away",
         _OpenTakesTheInterrupt,
     ),
-    _device(
+    broken_device(
         "used-len-before-the-list",
         "RCV-2",
         "a fresh buffer's used_len is 0 while its list is still the old one",
         _UsedLenFirst,
     ),
-    _device(
+    broken_device(
         "used-len-twice",
         "RCV-2",
         "a fresh buffer's used_len is zeroed before its list is written, and after",
         _UsedLenTwice,
     ),
-    _guest(
+    broken_guest(
         "failed-refill-in-silence",
         "RCV-5",
         "a refill that fails is not logged",
         _FailedRefillInSilence,
     ),
-    _guest(
+    broken_guest(
         "failed-refill-of-the-next",
         "RCV-5",
         "the message of a failed refill counts slots from 1",
         _FailedRefillOfTheNext,
     ),
-    _guest(
+    broken_guest(
         "failed-refill-of-eth0",
         "RCV-5",
         "the message of a failed refill names eth0, whatever the device",
         _AlwaysEth0,
     ),
-    _device("accepts-13", "LEN-1", "a frame of 13 bytes is handed up", _Accepts13),
-    _device("accepts-12", "LEN-1", "two addresses alone are handed up", _AcceptsAddresses),
-    _device("wants-60", "LEN-1", "a frame below 60 bytes is dropped", _Wants60),
-    _device("accepts-1515", "LEN-1", "a length of 1,515 is believed", _Accepts1515),
-    _device("drops-1514", "LEN-1", "a frame of 1,514 bytes is dropped", _Drops1514),
-    _device("counts-runts", "LEN-1", "a runt counts as received", _CountsRunts),
-    _device(
-        "runt-is-an-error",
-        "LEN-1",
-        "a runt counts as a carrier error of its receiver",
-        _RuntIsATransmitError,
-    ),
-    _device(
-        "runt-takes-the-buffer",
-        "LEN-1",
-        "the buffer in which a runt came is not restocked",
-        _RuntTakesTheBuffer,
-    ),
-    _device(
-        "runt-takes-the-next",
-        "LEN-1",
-        "the frame after a runt is dropped too",
-        _RuntTakesTheNext,
-    ),
-    _device("runt-is-logged", "LEN-1", "a runt is not dropped in silence", _RuntIsLogged),
-    _device("drops-14", "LEN-2", "a frame of 14 bytes is dropped", _Drops14),
-    _device(
-        "pads-a-lone-header",
-        "LEN-2",
-        "a frame of 14 bytes is handed up with two more",
-        _PadsALoneHeader,
-    ),
-    _device(
-        "longest-in-whole-words",
-        "LEN-3",
-        "a frame that fills its buffer is handed up without its last two bytes",
-        _RoundsDownToWords,
-    ),
-    _device(
+    broken_device(
         "first-type-is-a-length",
         "RCV-3",
         "0x0600 is taken for a length",
         _FirstTypeIsALengthDevice,
     ),
-    _device(
+    broken_device(
         "last-length-is-a-type",
         "RCV-3",
         "0x05ff is taken for an EtherType",
         _LastLengthIsATypeDevice,
     ),
-    _device(
+    broken_device(
         "lengths-end-at-1500",
         "RCV-3",
         "all above 1,500 is taken for an EtherType",
         _LengthsEndAt1500Device,
     ),
-    _device("no-802-3", "RCV-3", "a payload that starts ff:ff is not looked at", _No8023Device),
-    _device(
+    broken_device(
+        "no-802-3", "RCV-3", "a payload that starts ff:ff is not looked at", _No8023Device
+    ),
+    broken_device(
         "one-ff-is-802-3",
         "RCV-3",
         "one byte of ff makes a payload 802.3",
         _OneFillerIsEnoughDevice,
     ),
-    _device(
+    broken_device(
         "too-short-is-802-3",
         "RCV-3",
         "a frame without two bytes of payload counts as 802.3",
         _TooShortIs8023Device,
     ),
-    _device(
+    broken_device(
         "multicast-told-as-broadcast",
         "RCV-3",
         "every frame to a group is told as broadcast",
         _MulticastIsBroadcastDevice,
     ),
-    _device(
+    broken_device(
         "broadcast-told-as-multicast",
         "RCV-3",
         "a broadcast is told as multicast",
         _BroadcastIsMulticastDevice,
     ),
-    _device(
+    broken_device(
         "otherhost-told-as-host",
         "RCV-3",
         "a frame to another's address is told as one's own",
         _OtherhostIsHostDevice,
     ),
-    _device("checksums-needed", "RCV-4", "NOCSUM does not spare the checksum", _ChecksumsNeeded),
-    _device(
+    broken_device(
+        "checksums-needed", "RCV-4", "NOCSUM does not spare the checksum", _ChecksumsNeeded
+    ),
+    broken_device(
         "checksums-never-needed",
         "RCV-4",
         "frames need no checksum even without NOCSUM",
         _ChecksumsNeverNeeded,
     ),
-    _device(
+    broken_device(
         "always-scatter-gather",
         "RCV-4",
         "scatter-gather is offered without NOCSUM too",
         _AlwaysScatterGather,
     ),
-    _device(
+    broken_device(
         "never-scatter-gather",
         "RCV-4",
         "scatter-gather is not offered with NOCSUM",
         _NeverScatterGather,
     ),
-    _device(
+    broken_device(
         "randomness-is-nocsum",
         "RCV-4",
         "the randomness feature is taken for NOCSUM",

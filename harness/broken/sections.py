@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.broken.base import Broken
+from harness.broken.base import broken_device, broken_guest
 from harness.broken.hooks import list_at
-from harness.lans.lguest import Parts
 from harness.lguest import dma
 from harness.lguest.dma import MAX_SECTIONS, PAGE_SIZE, Section
 from harness.lguest.driver import BUFFER_BYTES, MEGAPACKET, NetDevice
@@ -169,118 +168,100 @@ class _BufferOf1536(_OtherBuffers):
 
 
 BROKEN = (
-    Broken(
+    broken_device(
         "linear-part-cut-at-the-page",
         "SEC-1",
         "what lies behind the linear part's first page is left out",
-        Parts(device=_CutAtThePage),
+        _CutAtThePage,
     ),
-    Broken(
-        "cut-at-half-pages",
-        "SEC-1",
-        "the linear part is cut at every 2,048 bytes",
-        Parts(device=_CutAtHalfPages),
+    broken_device(
+        "cut-at-half-pages", "SEC-1", "the linear part is cut at every 2,048 bytes", _CutAtHalfPages
     ),
-    Broken(
+    broken_device(
         "fragments-backwards",
         "SEC-1",
         "the fragments follow the linear part in reverse",
-        Parts(device=_FragmentsBackwards),
+        _FragmentsBackwards,
     ),
-    Broken(
+    broken_device(
         "largest-fragment-first",
         "SEC-1",
         "the fragments are ordered by size",
-        Parts(device=_LargestFragmentFirst),
+        _LargestFragmentFirst,
     ),
-    Broken(
+    broken_device(
         "joins-fragments",
         "SEC-1",
         "fragments that touch are joined to one section, even across a page",
-        Parts(device=_JoinsFragments),
+        _JoinsFragments,
     ),
-    Broken(
-        "fifteen-sections",
-        "SEC-2",
-        "a list holds fifteen sections and its end",
-        Parts(device=_FifteenSections),
+    broken_device(
+        "fifteen-sections", "SEC-2", "a list holds fifteen sections and its end", _FifteenSections
     ),
-    Broken(
-        "no-terminator",
-        "SEC-2",
-        "behind a list stands what stood there before",
-        Parts(device=_NoTerminator),
+    broken_device(
+        "no-terminator", "SEC-2", "behind a list stands what stood there before", _NoTerminator
     ),
-    Broken(
+    broken_device(
         "sixteen-is-a-megapacket",
         "SEC-2",
         "exactly sixteen sections are logged as a megapacket",
-        Parts(device=_SixteenIsAMegapacket),
+        _SixteenIsAMegapacket,
     ),
-    Broken(
+    broken_guest(
         "megapacket-told-once-a-frame",
         "SEC-3",
         "a megapacket is logged once, however many peers it is sent to",
-        Parts(guest=_ToldOnceAFrame),
+        _ToldOnceAFrame,
     ),
-    Broken(
-        "megapacket-in-silence",
-        "SEC-3",
-        "a megapacket is not logged",
-        Parts(guest=_MegapacketInSilence),
+    broken_guest(
+        "megapacket-in-silence", "SEC-3", "a megapacket is not logged", _MegapacketInSilence
     ),
-    Broken(
-        "drops-megapackets",
-        "SEC-3",
-        "a megapacket is not sent at all",
-        Parts(device=_DropsMegapackets),
+    broken_device(
+        "drops-megapackets", "SEC-3", "a megapacket is not sent at all", _DropsMegapackets
     ),
-    Broken(
+    broken_device(
         "megapacket-loses-one-more",
         "SEC-3",
         "a megapacket is sent with fifteen sections",
-        Parts(device=_OneTooManyLeftOut),
+        _OneTooManyLeftOut,
     ),
-    Broken(
+    broken_device(
         "megapacket-keeps-the-last",
         "SEC-3",
         "a megapacket's sixteenth section is its last fragment",
-        Parts(device=_KeepsTheLastFragment),
+        _KeepsTheLastFragment,
     ),
-    Broken(
+    broken_device(
         "cuts-the-linear-part",
         "SEC-4",
         "what is more than sixteen linear sections is left out, and the rest sent",
-        Parts(device=_CutsTheLinearPart),
+        _CutsTheLinearPart,
     ),
-    Broken(
+    broken_device(
         "refuses-sixteen-linear-sections",
         "SEC-4",
         "a linear part of exactly sixteen sections is refused",
-        Parts(device=_RefusesSixteenLinear),
+        _RefusesSixteenLinear,
     ),
-    Broken(
-        "buffer-without-header",
-        "SEC-5",
-        "a receive buffer is 1,500 bytes",
-        Parts(device=_BufferWithoutHeader),
+    broken_device(
+        "buffer-without-header", "SEC-5", "a receive buffer is 1,500 bytes", _BufferWithoutHeader
     ),
-    Broken(
+    broken_device(
         "buffer-cut-at-the-page",
         "SEC-5",
         "a receive buffer across a page is offered to the page's end only",
-        Parts(device=_BufferCutAtThePage),
+        _BufferCutAtThePage,
     ),
-    Broken(
+    broken_device(
         "second-page-first",
         "SEC-5",
         "a receive buffer across a page is offered with its second page first",
-        Parts(device=_SecondPageFirst),
+        _SecondPageFirst,
     ),
-    Broken(
+    broken_device(
         "buffer-of-1536",
         "LEN-3",
         "a receive buffer is 1,536 bytes, and what is longer than 1,514 is then dropped",
-        Parts(device=_BufferOf1536),
+        _BufferOf1536,
     ),
 )

@@ -1,0 +1,164 @@
+"""LANs that deliver other bytes than were sent, or in another order (B: DLV-9 to DLV-11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.broken.base import broken_device, broken_host
+from harness.lguest.driver import NetDevice
+from harness.lguest.events import ETH_ALEN, ETH_HLEN
+from harness.lguest.guest import Guest
+from harness.lguest.host import Host
+
+_SHORTEST_ON_A_CABLE = 60
+
+
+class _RewritesSource(NetDevice):
+    def transmit(
+        self,
+        frame: bytes,
+        linear: int | None = None,
+        offset: int = 0,
+        fragments: Sequence[tuple[int, int]] = (),
+    ) -> int:
+        if len(frame) >= 2 * ETH_ALEN:
+            frame = frame[:ETH_ALEN] + self.address + frame[2 * ETH_ALEN :]
+        return super().transmit(frame, linear, offset, fragments)
+
+
+class _PadsWhatItSends(NetDevice):
+    def transmit(
+        self,
+        frame: bytes,
+        linear: int | None = None,
+        offset: int = 0,
+        fragments: Sequence[tuple[int, int]] = (),
+    ) -> int:
+        if linear is None and len(frame) >= ETH_HLEN:
+            frame = frame.ljust(_SHORTEST_ON_A_CABLE, b"\0")
+        return super().transmit(frame, linear, offset, fragments)
+
+
+class _StripsTags(NetDevice):
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        if frame[12:ETH_HLEN] == b"\x81\x00" and len(frame) >= 18:
+            frame = frame[:12] + frame[16:]
+        super().hand_up(slot, frame)
+
+
+class _StripsPadding(NetDevice):
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        said = int.from_bytes(frame[12:ETH_HLEN], "big")
+        super().hand_up(slot, frame[: ETH_HLEN + said] if said < 0x0600 else frame)
+
+
+class _KeepsRunts(NetDevice):
+    def transmit(
+        self,
+        frame: bytes,
+        linear: int | None = None,
+        offset: int = 0,
+        fragments: Sequence[tuple[int, int]] = (),
+    ) -> int:
+        if ETH_ALEN <= len(frame) < ETH_HLEN:
+            return 0
+        return super().transmit(frame, linear, offset, fragments)
+
+
+class _WantsALinearHeader(NetDevice):
+    def _why_not(
+        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
+    ) -> str:
+        if ETH_ALEN <= linear < ETH_HLEN:
+            return "its header is not linear"
+        return super()._why_not(frame, linear, offset, fragments)
+
+
+class _ReadsBehindTheLinearPart(NetDevice):
+    def _why_not(
+        self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
+    ) -> str:
+        why = super()._why_not(frame, linear, offset, fragments)
+        return "" if "(DLV-10)" in why and linear >= 0 and len(frame) >= ETH_ALEN else why
+
+
+class _LastInFirstOut(Host):
+    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+        order = super().fill_order(guest, key, array)
+        return {slot: -number for slot, number in order.items()}
+
+
+class _FillsCountedToSixteen(Host):
+    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+        order = super().fill_order(guest, key, array)
+        return {slot: number % 16 for slot, number in order.items()}
+
+
+class _DrainsFromSlotZero(Host):
+    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+        return dict.fromkeys(super().fill_order(guest, key, array), 0)
+
+
+class _DrainsFromTheCursor(Host):
+    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+        binding = self.binding(guest, key, array)
+        if binding is None:
+            return {}
+        return {slot: (slot - binding.cursor) % binding.count for slot in binding.filled}
+
+
+BROKEN = (
+    broken_device(
+        "rewrites-the-source",
+        "DLV-9",
+        "the source address is overwritten with the sender's own",
+        _RewritesSource,
+    ),
+    broken_device(
+        "pads-what-it-sends",
+        "DLV-9",
+        "frames shorter than 60 bytes are sent with zeros behind",
+        _PadsWhatItSends,
+    ),
+    broken_device("strips-tags", "DLV-9", "the receiver takes VLAN tags out", _StripsTags),
+    broken_device(
+        "strips-padding",
+        "DLV-9",
+        "the receiver cuts 802.3 frames to the length that their header names",
+        _StripsPadding,
+    ),
+    broken_device("keeps-runts", "DLV-10", "a runt is not sent at all", _KeepsRunts),
+    broken_device(
+        "wants-a-linear-header",
+        "DLV-10",
+        "refuses a frame that has 6 to 13 linear bytes and fragments",
+        _WantsALinearHeader,
+    ),
+    broken_device(
+        "reads-behind-the-linear-part",
+        "DLV-10",
+        "sends a frame with fewer than six linear bytes",
+        _ReadsBehindTheLinearPart,
+    ),
+    broken_host(
+        "last-in-first-out", "DLV-11", "a batch of frames is handed up backwards", _LastInFirstOut
+    ),
+    broken_host(
+        "fills-counted-to-sixteen",
+        "DLV-11",
+        "the number of a fill wraps at 16, and a batch across that is out of order",
+        _FillsCountedToSixteen,
+    ),
+    broken_host(
+        "drains-from-slot-zero",
+        "DLV-11",
+        "a batch that wraps round the ring is handed up in slot order",
+        _DrainsFromSlotZero,
+    ),
+    broken_host(
+        "drains-from-the-cursor",
+        "DLV-11",
+        "the order of a batch is guessed from the cursor, which empty DMAs move too",
+        _DrainsFromTheCursor,
+    ),
+)
