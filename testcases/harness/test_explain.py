@@ -34,7 +34,7 @@ def test_a_rule_is_told_with_all_that_is_known_of_it() -> None:
     ]
     tests = lines.index("tests")
     assert lines[tests + 1] == (
-        "  testcases/test_delivery.py::test_real_frames_arrive_as_they_were_sent"
+        "  testcases/test_bytes_and_order.py::test_real_frames_arrive_as_they_were_sent"
     )
     mine = {f"broken:{each.name}: {each.what}" for each in BROKEN.values() if each.rule == "DLV-9"}
     assert mine

@@ -42,7 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real run: a LAN as it should be, and one that is wrong."""
     folder = tmp_path_factory.mktemp("run")
     lans = ["--lan", "lguest", "--lan", "broken:hears-its-own-groups"]
-    command = [sys.executable, "-m", "pytest", "testcases/test_delivery.py", "-q", *lans]
+    files = ["testcases/test_delivery.py", "testcases/test_bytes_and_order.py"]
+    command = [sys.executable, "-m", "pytest", *files, "-q", *lans]
     done = subprocess.run(
         [*command, "--reports", str(folder), "-p", "no:cacheprovider"],
         cwd=ROOT,

@@ -29,6 +29,11 @@ from testcases.lans.users import (
     unicast,
 )
 
+FOR_ANY_LAN = [
+    str(ROOT / "testcases" / f"test_{name}.py")
+    for name in ("delivery", "bytes_and_order", "receive_length")
+]
+
 
 @pytest.fixture(scope="module")
 def switch(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -57,11 +62,8 @@ def test_the_examples_are_short() -> None:
 
 
 def test_the_switch_in_c_passes_the_suite(switch: str, pytester: Pytester) -> None:
-    files = [
-        str(ROOT / "testcases" / name) for name in ("test_delivery.py", "test_receive_length.py")
-    ]
     result = pytester.runpytest_subprocess(
-        *files,
+        *FOR_ANY_LAN,
         "--lan",
         f"command:{switch}",
         "--reports",
@@ -96,7 +98,7 @@ def test_the_hub_as_a_class_passes_the_suite(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
     result = pytester.runpytest_subprocess(
-        *[str(ROOT / "testcases" / f"test_{name}.py") for name in ("delivery", "receive_length")],
+        *FOR_ANY_LAN,
         "--lan",
         "python:hub_class:Hub",
         "--reports",
@@ -254,7 +256,7 @@ def test_two(lan: Tester) -> None:
 def test_order_is_not_asked_of_an_unordered_lan(tmp_path: Path, pytester: Pytester) -> None:
     name = lan_name(program(tmp_path, UNORDERED.format(wait_ms=50)))
     result = pytester.runpytest_subprocess(
-        str(ROOT / "testcases" / "test_delivery.py"),
+        str(ROOT / "testcases" / "test_bytes_and_order.py"),
         "-k",
         "sending_order or their_order or their_own_order",
         "--lan",
