@@ -85,6 +85,28 @@ def test_the_first_free_buffer_from_the_cursor_on_is_used(lguest: LguestLan, sta
 
 
 @rule("DMA-2")
+@pytest.mark.parametrize("array", [ARRAY + 2, END - PAGE - 150], ids=["odd", "across-the-end"])
+def test_the_cursor_counts_wherever_the_array_lies(lguest: LguestLan, array: int) -> None:
+    """At no multiple of four; partly in private memory and partly in the device page."""
+    sender, owner, other = lguest.open_devices(3)
+    key = owner.peer_key(SPARE_SLOT)
+    room = bytes(4) + dma.pack([(ROOM, 1514)])
+    owner.guest.memory.write(array, room * 3)
+    assert owner.guest.bind_dma(key, array, 3, 9)
+    assert [send_bytes(sender.guest, key, payload(n)) for n in (51, 52)] == [51, 52]
+    assert used_lens(owner.guest, array, 3) == [51, 52, 0]
+    set_used(owner.guest, array, 0, 0)
+    assert send_bytes(sender.guest, key, payload(53)) == 53
+    assert used_lens(owner.guest, array, 3) == [0, 52, 53]
+    assert send_bytes(sender.guest, key, payload(54)) == 54
+    assert used_lens(owner.guest, array, 3) == [54, 52, 53]
+    assert send_bytes(sender.guest, key, payload(55)) == 0
+    assert killed(lguest) == []
+    owner.guest.bind_dma(key, array, 3, 0)
+    assert crosses(lguest, sender, other)
+
+
+@rule("DMA-2")
 def test_the_cursor_moves_by_one_even_when_a_later_buffer_is_used(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     for n in (0, 1, 4):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.lans.lguest import LguestLan
-from harness.lguest.driver import NOCSUM, NetDevice
+from harness.lguest.driver import NOCSUM, SEND_PAGES, NetDevice
 from harness.lguest.guest import (
     ACKNOWLEDGE,
     DESCRIPTOR,
@@ -216,6 +216,16 @@ def test_each_device_of_a_guest_sets_its_own_status(lguest: LguestLan) -> None:
     with pytest.raises(LguestError, match="Guest 50 has 16 devices already"):
         launcher.join(lguest.pages, MAX_DEVICES + 1)
     assert reaches(sender, device)
+
+
+@rule("DEV-3")
+def test_a_guest_too_small_for_its_device_says_so(lguest: LguestLan) -> None:
+    """As much memory as it sends from is enough to boot, and a page less is not."""
+    small = lguest.parts.launcher(lguest.host, 50, SEND_PAGES)
+    with pytest.raises(LguestError, match=f"Guest 50 has {SEND_PAGES} pages of memory, too few"):
+        small.join(lguest.pages, 9)
+    with pytest.raises(LguestError, match=f"Guest 51 has {SEND_PAGES - 1} pages of memory"):
+        lguest.parts.launcher(lguest.host, 51, SEND_PAGES - 1)
 
 
 @rule("DEV-3")

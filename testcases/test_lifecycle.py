@@ -347,6 +347,8 @@ def test_what_an_interrupt_after_closing_does_with_filled_buffers(
     touched = [f"eth0: the handler of a closed device touched freed buffer {n}" for n in range(8)]
     expected = [(device.guest.id, "DEF-6", text) for text in touched[:filled]]
     assert faults(lguest.host) == (expected if survives else [])
+    times = [each.time for each in lguest.host.events]
+    assert times == sorted(times)
     assert lguest.received(device) == []
     assert device.counters == Counters()
     assert not device.guest.interrupt()

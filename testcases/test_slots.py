@@ -98,6 +98,22 @@ def test_one_opening_of_the_file_takes_a_slot_only_once(opened: Open) -> None:
 
 
 @rule("DEV-2")
+def test_a_slot_that_is_named_is_taken_and_no_other(lguest: LguestLan, opened: Open) -> None:
+    file, again = opened(), opened()
+    assert lguest.launch(10).join(file, 3).slot == 3
+    with pytest.raises(LguestError, match="slot 3 is taken"):
+        lguest.launch(11).join(again, 3)
+    assert join(lguest, again, 12).slot == 0
+    assert lguest.launch(13).join(again, 1).slot == 1
+
+
+@rule("DEV-2")
+def test_nobody_else_on_the_machine_can_read_the_file(opened: Open, path: Path) -> None:
+    opened()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@rule("DEV-2")
 def test_networks_of_different_files_do_not_hear_each_other(
     lguest: LguestLan, opened: Open, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.broken.base import broken_guest, broken_host
 from harness.broken.hooks import listed_bytes, next_buffer, used_len
+from harness.lguest import dma
 from harness.lguest.guest import Guest
 from harness.lguest.host import IRQS, MAX_BOUND, Host
 from harness.lguest.memory import Binding, Key
@@ -96,6 +97,22 @@ class _SearchesFromZero(Host):
         found = super().free_buffer(binding)
         binding.cursor = kept
         return found
+
+
+class _OddArraysHaveNoCursor(Host):
+    def free_buffer(self, binding: Binding) -> int | None:
+        kept = binding.cursor
+        binding.cursor = 0 if binding.array % 4 else kept
+        found = super().free_buffer(binding)
+        binding.cursor = kept
+        return found
+
+
+class _ArraysStayInPrivateMemory(Host):
+    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+        if interrupt and array + count * dma.SIZE > guest.memory.private_size:
+            return False
+        return super().bind_dma(guest, key, array, count, interrupt)
 
 
 class _SearchDoesNotWrap(Host):
@@ -254,6 +271,18 @@ BROKEN = (
         "DMA-2",
         "the search for a free buffer has no cursor",
         _SearchesFromZero,
+    ),
+    broken_host(
+        "odd-arrays-have-no-cursor",
+        "DMA-2",
+        "in an array at no multiple of four the search has no cursor",
+        _OddArraysHaveNoCursor,
+    ),
+    broken_host(
+        "arrays-stay-in-private-memory",
+        "DMA-2",
+        "an array that reaches into the device page cannot be bound",
+        _ArraysStayInPrivateMemory,
     ),
     broken_host(
         "search-does-not-wrap",
