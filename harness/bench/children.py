@@ -81,7 +81,7 @@ NOT_SIMULATED = ("test_kernel_tap.py", "test_slots.py")
 
 
 def cases_per_second(
-    testcases: str, lan: str = "lguest-repaired", *, captured: bool = True, runs: int = 2
+    testcases: str, lan: str = "lguest-repaired", *, captured: bool = True, runs: int = 4
 ) -> tuple[float, float]:
     """Cases of the conformance suite per second on one core: all, and those that join a LAN.
 
