@@ -12,6 +12,24 @@ from harness.lguest.host import Host
 from harness.lguest.memory import BadArray, Binding, GuestMemory
 
 
+class OtherFrame(NetDevice):
+    """A device that sends another frame than it was given, or none."""
+
+    def transmit(
+        self,
+        frame: bytes,
+        linear: int | None = None,
+        offset: int = 0,
+        fragments: Sequence[tuple[int, int]] = (),
+    ) -> int:
+        instead = self.instead(frame, linear)
+        return 0 if instead is None else super().transmit(instead, linear, offset, fragments)
+
+    def instead(self, frame: bytes, linear: int | None) -> bytes | None:
+        """What is sent in the place of ``frame``; None for nothing."""
+        raise NotImplementedError
+
+
 class AfterTransmit(NetDevice):
     """A device that does one thing more when a frame was sent."""
 

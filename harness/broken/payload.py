@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.broken.base import broken_device, broken_host
+from harness.broken.hooks import OtherFrame
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import ETH_ALEN, ETH_HLEN
 from harness.lguest.guest import Guest
@@ -13,30 +14,18 @@ from harness.lguest.host import Host
 _SHORTEST_ON_A_CABLE = 60
 
 
-class _RewritesSource(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if len(frame) >= 2 * ETH_ALEN:
-            frame = frame[:ETH_ALEN] + self.address + frame[2 * ETH_ALEN :]
-        return super().transmit(frame, linear, offset, fragments)
+class _RewritesSource(OtherFrame):
+    def instead(self, frame: bytes, linear: int | None) -> bytes | None:
+        del linear
+        if len(frame) < 2 * ETH_ALEN:
+            return frame
+        return frame[:ETH_ALEN] + self.address + frame[2 * ETH_ALEN :]
 
 
-class _PadsWhatItSends(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if linear is None and len(frame) >= ETH_HLEN:
-            frame = frame.ljust(_SHORTEST_ON_A_CABLE, b"\0")
-        return super().transmit(frame, linear, offset, fragments)
+class _PadsWhatItSends(OtherFrame):
+    def instead(self, frame: bytes, linear: int | None) -> bytes | None:
+        whole = linear is None and len(frame) >= ETH_HLEN
+        return frame.ljust(_SHORTEST_ON_A_CABLE, b"\0") if whole else frame
 
 
 class _StripsTags(NetDevice):
@@ -52,17 +41,10 @@ class _StripsPadding(NetDevice):
         super().hand_up(slot, frame[: ETH_HLEN + said] if said < 0x0600 else frame)
 
 
-class _KeepsRunts(NetDevice):
-    def transmit(
-        self,
-        frame: bytes,
-        linear: int | None = None,
-        offset: int = 0,
-        fragments: Sequence[tuple[int, int]] = (),
-    ) -> int:
-        if ETH_ALEN <= len(frame) < ETH_HLEN:
-            return 0
-        return super().transmit(frame, linear, offset, fragments)
+class _KeepsRunts(OtherFrame):
+    def instead(self, frame: bytes, linear: int | None) -> bytes | None:
+        del linear
+        return None if ETH_ALEN <= len(frame) < ETH_HLEN else frame
 
 
 class _WantsALinearHeader(NetDevice):
