@@ -231,6 +231,33 @@ def test_a_full_ring_is_interrupted_and_tried_once_more(lguest: LguestLan) -> No
 
 
 @rule("DMA-5")
+@pytest.mark.parametrize("sent", range(1, NUM_SKBS))
+def test_a_full_ring_leaves_the_cursor_where_it_was(lguest: LguestLan, sent: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    fill_up(sender, owner, sent)
+    for n in range(NUM_SKBS):
+        set_used(owner.guest, owner.ring, n, 60)
+    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 0
+    assert cursor(owner) == sent
+    for n in range(NUM_SKBS):
+        set_used(owner.guest, owner.ring, n, 0)
+    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
+    assert used_lens(owner.guest, owner.ring) == [60 * (n == sent) for n in range(NUM_SKBS)]
+
+
+@rule("DMA-5")
+def test_an_array_of_no_buffers_is_always_full(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    key = owner.peer_key(SPARE_SLOT)
+    assert owner.guest.bind_dma(key, ARRAY, 0, 9)
+    assert send_over_stale(sender.guest, key, GOOD) == STALE
+    assert owner.guest.pending == 1 << 9
+    assert owner.guest.bind_dma(key, ARRAY, 0, 0)
+    assert killed(lguest) == []
+    assert crosses(lguest, sender, other)
+
+
+@rule("DMA-5")
 def test_the_host_interrupts_before_it_lets_go_of_its_lock(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     for n in range(NUM_SKBS):

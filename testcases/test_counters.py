@@ -56,6 +56,38 @@ def test_a_whole_frame_counts_its_whole_length_once(lguest: LguestLan, size: int
     assert bystander.counters == Counters()
 
 
+@rule("CNT-1", "CNT-4")
+def test_counts_go_on_beyond_two_bytes(lguest: LguestLan) -> None:
+    sender, owner, bystander = lguest.open_devices(3)
+    for _ in range(300):
+        send(sender, owner.address, LONGEST)
+        lguest.settle()
+    assert sender.counters == whole(300, LONGEST)
+    assert owner.counters == handed_up(*[LONGEST] * 300)
+    assert bystander.counters == Counters()
+
+
+@rule("CNT-1", "CNT-3", "CNT-4")
+def test_counts_go_on_after_closing_and_opening(lguest: LguestLan) -> None:
+    """Nothing but a frame moves a counter."""
+    sender, owner, ghost = lguest.open_devices(3)
+    lguest.host.release(ghost.guest)
+    lguest.pages.publish(ghost.slot, UNBOUND)
+    expected = Counters()
+    for times in (1, 2, 3):
+        send(sender, owner.address, 100)
+        send(sender, UNBOUND)
+        send(owner, sender.address, 70)
+        lguest.settle()
+        expected = Counters(times, 100 * times, times, times, 56 * times)
+        assert sender.counters == expected
+        assert owner.counters == Counters(times, 70 * times, 0, times, 86 * times)
+        for device in (sender, owner):
+            device.close()
+            assert device.open() == 0
+    assert sender.counters == expected
+
+
 @rule("CNT-1")
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_runt_counts_as_sent_and_not_as_received(lguest: LguestLan, size: int) -> None:

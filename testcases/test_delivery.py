@@ -15,6 +15,7 @@ from harness.frames import (
 )
 from harness.lans.lguest import LguestLan
 from harness.marks import rule
+from testcases.steps import lan_of_pages
 
 NOBODY = bytes.fromhex("02001234abcd")
 
@@ -186,16 +187,15 @@ def test_broadcast_fills_a_whole_page_of_slots(lguest: LguestLan) -> None:
 @rule("DLV-3")
 @pytest.mark.parametrize("pages", [2, 4])
 def test_broadcast_reaches_the_slots_of_every_page(lguest: LguestLan, pages: int) -> None:
-    lan = LguestLan(lguest.name, lguest.host.defects, pages=pages, parts=lguest.parts)
-    sender, *others = (lan.device(slot) for slot in (0, 681, 682, 683, lan.pages.slots - 1))
-    for device in (sender, *others):
-        assert device.open() == 0
-    frame = ethernet(GROUPS["broadcast"], sender.address)
-    sender.transmit(frame)
-    lan.settle()
-    assert [lan.received(device) for device in others] == [[frame]] * 4
-    assert lan.received(sender) == []
-    lan.close()
+    with lan_of_pages(lguest, pages) as lan:
+        sender, *others = (lan.device(slot) for slot in (0, 681, 682, 683, lan.pages.slots - 1))
+        for device in (sender, *others):
+            assert device.open() == 0
+        frame = ethernet(GROUPS["broadcast"], sender.address)
+        sender.transmit(frame)
+        lan.settle()
+        assert [lan.received(device) for device in others] == [[frame]] * 4
+        assert lan.received(sender) == []
 
 
 # DLV-4: promiscuous peers
@@ -244,6 +244,23 @@ def test_a_peer_that_stops_listening_sees_only_its_own(lan: Tester) -> None:
     ):
         listener.listen_to_all(on)
         assert lan.exchange(sender, frame) == expected
+
+
+@rule("DLV-4")
+@pytest.mark.parametrize("pages", [1, 2, 4])
+def test_a_promiscuous_peer_in_any_slot_sees_everything(lguest: LguestLan, pages: int) -> None:
+    with lan_of_pages(lguest, pages) as lan:
+        last = lan.pages.slots - 1
+        sender, owner = lan.open_devices(2)
+        listeners = [lan.device(slot=slot) for slot in (last, last // 2, 2)]
+        for each in listeners:
+            each.set_flags(promiscuous=True)
+            assert each.open() == 0
+        frame = ethernet(owner.address, sender.address)
+        sender.transmit(frame)
+        lan.settle()
+        assert [lan.received(each) for each in (owner, *listeners)] == [[frame]] * 4
+        assert lan.received(sender) == []
 
 
 @rule("DLV-4")

@@ -24,7 +24,7 @@ from testcases.steps import (
 )
 
 GHOST = bytes.fromhex("0200a5a5a5a5")
-FLAGS = list(product((False, True), (False, True), (0, 1, 2, 255)))
+FLAGS = list(product((False, True), (False, True), (0, 1, 255, 256)))
 EVERY_FLAG = pytest.mark.parametrize(("promiscuous", "all_multicast", "groups"), FLAGS)
 
 

@@ -18,6 +18,24 @@ class _GroupCountsOnce(AfterTransmit):
         return done
 
 
+class _CountsInTwoBytes(NetDevice):
+    def transfer(self, listed: bytes, length: int, slot: int) -> None:
+        super().transfer(listed, length, slot)
+        self.counters.tx_bytes &= 0xFFFF
+
+
+class _CountsReceivedInTwoBytes(NetDevice):
+    def hand_up(self, slot: int, frame: bytes) -> None:
+        super().hand_up(slot, frame)
+        self.counters.rx_bytes &= 0xFFFF
+
+
+class _OpeningCountsAnew(NetDevice):
+    def open(self) -> int:
+        self.counters = Counters()
+        return super().open()
+
+
 class _BytesCountOnce(AfterTransmit):
     def sent(self, frame: bytes, before: Counters, done: int) -> int:
         if self.counters.tx_packets > before.tx_packets:
@@ -144,6 +162,14 @@ BROKEN = (
         "CNT-1",
         "a frame to a group counts once, however many receive it",
         _GroupCountsOnce,
+    ),
+    broken_device("tx-bytes-in-two", "CNT-1", "tx_bytes has 16 bits", _CountsInTwoBytes),
+    broken_device("rx-bytes-in-two", "CNT-4", "rx_bytes has 16 bits", _CountsReceivedInTwoBytes),
+    broken_device(
+        "opening-counts-anew",
+        "CNT-1",
+        "opening a device sets its counters to 0",
+        _OpeningCountsAnew,
     ),
     broken_device(
         "bytes-count-once",

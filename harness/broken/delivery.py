@@ -139,6 +139,14 @@ class _PromiscuousMissPromiscuous(_Others):
         return self.others(roster.owners.get(destination, ()))
 
 
+class _PromiscuousOnFirstPage(_Others):
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        if destination[0] & 1:
+            return super().wanted_by(destination, roster)
+        heard = [slot for slot in roster.promiscuous if slot < PAGE_SIZE // ADDRESS_BYTES]
+        return self.others((*roster.owners.get(destination, ()), *heard))
+
+
 class _FirstPromiscuous(_Others):
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
         if destination[0] & 1:
@@ -311,6 +319,12 @@ BROKEN = (
         "DLV-4",
         "promiscuous peers miss what another promiscuous peer sends to others",
         _PromiscuousMissPromiscuous,
+    ),
+    broken_device(
+        "promiscuous-on-the-first-page",
+        "DLV-4",
+        "promiscuous peers behind the first page get only what is for them",
+        _PromiscuousOnFirstPage,
     ),
     broken_device(
         "first-promiscuous-only",

@@ -82,6 +82,11 @@ class _OneGroupIsNone(NetDevice):
         return self.promiscuous or self.all_multicast or self.multicast_count > 1
 
 
+class _GroupsInAByte(NetDevice):
+    def wants_everything(self) -> bool:
+        return self.promiscuous or self.all_multicast or self.multicast_count & 0xFF > 0
+
+
 class _BitStays(NetDevice):
     def _show_promiscuity(self) -> None:
         if not self.pages.published(self.slot)[0] & PROMISC_BIT:
@@ -229,6 +234,12 @@ BROKEN = (
         "PUB-4",
         "the promiscuous bit is set from the second group on",
         _OneGroupIsNone,
+    ),
+    broken_device(
+        "groups-in-a-byte",
+        "PUB-4",
+        "with 256 joined groups the promiscuous bit is not set",
+        _GroupsInAByte,
     ),
     broken_device(
         "promiscuous-bit-stays", "PUB-4", "the promiscuous bit is not cleared again", _BitStays

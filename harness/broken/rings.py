@@ -61,6 +61,19 @@ class _OverwritesAFullRing(Host):
         return found
 
 
+class _FullRingResetsTheCursor(Host):
+    def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
+        binding.cursor = 0
+        return super()._no_buffer(sender, binding)
+
+
+class _WantsBuffers(Host):
+    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+        if interrupt and not count:
+            return False
+        return super().bind_dma(guest, key, array, count, interrupt)
+
+
 class _EmptyIsSpecial(Host):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
         before, pending = binding.cursor, binding.guest.pending
@@ -117,6 +130,18 @@ BROKEN = (
         "DMA-5",
         "without a free buffer the one at the cursor is overwritten",
         _OverwritesAFullRing,
+    ),
+    broken_host(
+        "full-ring-resets-the-cursor",
+        "DMA-5",
+        "the cursor is 0 after a try at a full ring",
+        _FullRingResetsTheCursor,
+    ),
+    broken_host(
+        "wants-buffers",
+        "DMA-5",
+        "an array of no buffers cannot be bound",
+        _WantsBuffers,
     ),
     broken_host(
         "empty-keeps-the-cursor",
