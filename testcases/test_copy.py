@@ -195,6 +195,22 @@ def test_a_key_that_nobody_bound_leaves_even_a_bad_structure_alone(
 
 
 @rule("DMA-2")
+def test_of_two_arrays_the_one_bound_last_is_searched_alone(lguest: LguestLan) -> None:
+    """As in the original's hash chains, whose newest entry is the first."""
+    sender, owner, other = lguest.open_devices(3)
+    key = owner.peer_key(SPARE_SLOT)
+    older, newer = ARRAY, ARRAY + PAGE
+    for guest, array in ((owner.guest, older), (other.guest, newer)):
+        guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
+        assert guest.bind_dma(key, array, 1, 9)
+    assert [send_bytes(sender.guest, key, payload(n)) for n in (61, 62)] == [61, 0]
+    assert (owner.guest.pending, other.guest.pending) == (0, 1 << 9)
+    assert other.guest.bind_dma(key, newer, 1, 0)
+    assert send_bytes(sender.guest, key, payload(63)) == 63
+    assert (used_lens(owner.guest, older, 1), used_lens(other.guest, newer, 1)) == ([63], [61])
+
+
+@rule("DMA-2")
 @pytest.mark.parametrize("sender_first", [True, False])
 def test_an_array_of_the_sender_is_passed_over(lguest: LguestLan, sender_first: bool) -> None:
     sender, owner = lguest.open_devices(2)
@@ -255,6 +271,19 @@ def test_an_array_of_no_buffers_is_always_full(lguest: LguestLan) -> None:
     assert owner.guest.bind_dma(key, ARRAY, 0, 0)
     assert killed(lguest) == []
     assert crosses(lguest, sender, other)
+
+
+@rule("DMA-5")
+def test_a_full_ring_interrupts_beside_what_is_pending(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    second = lguest.second_device(owner.guest, 10)
+    assert second.open() == 0
+    for n in range(NUM_SKBS):
+        set_used(owner.guest, second.ring, n, 60)
+    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
+    assert owner.guest.pending == 1 << owner.interrupt
+    assert send(sender.guest, sender.peer_key(second.slot), GOOD) == 0
+    assert owner.guest.pending == 1 << owner.interrupt | 1 << second.interrupt
 
 
 @rule("DMA-5")

@@ -115,6 +115,14 @@ class _ArraysStayInPrivateMemory(Host):
         return super().bind_dma(guest, key, array, count, interrupt)
 
 
+class _OldestArrayFirst(Host):
+    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+        key.bound.reverse()
+        full = super().try_send(guest, key, address)
+        key.bound.reverse()
+        return full
+
+
 class _SearchDoesNotWrap(Host):
     def free_buffer(self, binding: Binding) -> int | None:
         found = super().free_buffer(binding)
@@ -283,6 +291,12 @@ BROKEN = (
         "DMA-2",
         "an array that reaches into the device page cannot be bound",
         _ArraysStayInPrivateMemory,
+    ),
+    broken_host(
+        "oldest-array-first",
+        "DMA-2",
+        "of two arrays with one key the one bound first is searched",
+        _OldestArrayFirst,
     ),
     broken_host(
         "search-does-not-wrap",

@@ -74,6 +74,12 @@ class _WantsBuffers(Host):
         return super().bind_dma(guest, key, array, count, interrupt)
 
 
+class _OneInterruptAtATime(Host):
+    def interrupt(self, binding: Binding) -> None:
+        if not binding.guest.pending:
+            super().interrupt(binding)
+
+
 class _EmptyIsSpecial(Host):
     def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
         before, pending = binding.cursor, binding.guest.pending
@@ -142,6 +148,12 @@ BROKEN = (
         "DMA-5",
         "an array of no buffers cannot be bound",
         _WantsBuffers,
+    ),
+    broken_host(
+        "one-interrupt-at-a-time",
+        "DMA-5",
+        "a full ring raises no interrupt while another is pending",
+        _OneInterruptAtATime,
     ),
     broken_host(
         "empty-keeps-the-cursor",
