@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.lans.namespace import Namespace, why_not
+from harness.lans.wire.namespace import Namespace, why_not
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,8 +14,8 @@ from harness.lguest.events import Received, Warned
 from harness.lguest.guest import Guest
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.memory import DevicePages, LguestError
-from harness.marks import rule
-from testcases.raw import (
+from harness.plugin.marks import rule
+from testcases.kit.dma import (
     ARRAY,
     DATA,
     END,

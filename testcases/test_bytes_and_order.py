@@ -16,7 +16,7 @@ from harness.frames import (
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest.events import Point
-from harness.marks import rule
+from harness.plugin.marks import rule
 from testcases.test_receive_length import send_raw
 
 REAL = (

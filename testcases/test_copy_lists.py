@@ -9,8 +9,8 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Dropped, Killed
-from harness.marks import rule
-from testcases.raw import (
+from harness.plugin.marks import rule
+from testcases.kit.dma import (
     DATA,
     END,
     ROOM,

@@ -10,8 +10,8 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
 from harness.lguest.memory import LguestError
-from harness.marks import rule
-from testcases.steps import raw_send, reaches
+from harness.plugin.marks import rule
+from testcases.kit.steps import raw_send, reaches
 
 NOBODY = bytes.fromhex("02001234abcd")
 UNBOUND = bytes.fromhex("0200beef0000")

@@ -14,8 +14,8 @@ from harness.frames import (
     ethernet,
 )
 from harness.lans.lguest import LguestLan
-from harness.marks import rule
-from testcases.steps import lan_of_pages
+from harness.plugin.marks import rule
+from testcases.kit.steps import lan_of_pages
 
 NOBODY = bytes.fromhex("02001234abcd")
 

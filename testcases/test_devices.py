@@ -19,8 +19,8 @@ from harness.lguest.guest import (
 )
 from harness.lguest.launcher import GUEST_PAGES, RANDOMNESS
 from harness.lguest.memory import GuestMemory, LguestError
-from harness.marks import rule
-from testcases.steps import lan_of_pages, paint, reaches, with_slot
+from harness.plugin.marks import rule
+from testcases.kit.steps import lan_of_pages, paint, reaches, with_slot
 
 PAGE = 4096
 LAST_SLOTS = [(1, 681), (2, 1364), (4, 2729)]

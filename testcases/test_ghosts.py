@@ -7,8 +7,8 @@ import pytest
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, Counters
-from harness.marks import rule
-from testcases.steps import NO_ADDRESS, broadcast, reaches, with_slot
+from harness.plugin.marks import rule
+from testcases.kit.steps import NO_ADDRESS, broadcast, reaches, with_slot
 
 GHOST = bytes.fromhex("0200a5a5a5a5")
 

@@ -11,8 +11,8 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Copied
-from harness.marks import rule
-from testcases.raw import (
+from harness.plugin.marks import rule
+from testcases.kit.dma import (
     ARRAY,
     DATA,
     END,

@@ -8,8 +8,8 @@ from harness.frames import GROUPS, each_bit_flipped, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Received
-from harness.marks import rule
-from testcases.raw import buffer_list, handed_up, send_bytes
+from harness.plugin.marks import rule
+from testcases.kit.dma import buffer_list, handed_up, send_bytes
 
 # RCV-3: protocol and packet type
 

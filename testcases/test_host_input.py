@@ -11,8 +11,8 @@ from harness.lguest.driver import NUM_SKBS, Counters
 from harness.lguest.events import Received
 from harness.lguest.launcher import HostNetwork
 from harness.lguest.tap import MemoryTap
-from harness.marks import rule
-from testcases.host_network import (
+from harness.plugin.marks import rule
+from testcases.kit.host_network import (
     HOST,
     NOBODY,
     feed,

@@ -12,9 +12,9 @@ from harness.lguest.driver import Counters
 from harness.lguest.events import Message
 from harness.lguest.launcher import GUEST_PAGES
 from harness.lguest.tap import MemoryTap
-from harness.marks import rule
-from testcases.host_network import HOST, NOBODY, open_network, send, warnings, works
-from testcases.steps import paint, reaches, send_list, with_slot
+from harness.plugin.marks import rule
+from testcases.kit.host_network import HOST, NOBODY, open_network, send, warnings, works
+from testcases.kit.steps import paint, reaches, send_list, with_slot
 
 PAGE = dma.PAGE_SIZE
 SCRATCH = 100 * PAGE

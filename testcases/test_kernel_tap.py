@@ -12,12 +12,12 @@ import pytest
 
 from harness.frames import EXPERIMENTAL, GROUPS, LONGEST, ethernet
 from harness.lans.lguest import LguestLan
-from harness.lans.namespace import Namespace
+from harness.lans.wire.namespace import Namespace
 from harness.lguest.driver import NUM_SKBS, Counters
 from harness.lguest.launcher import HostNetwork
 from harness.lguest.memory import LguestError
 from harness.lguest.tap import KernelTap
-from harness.marks import rule
+from harness.plugin.marks import rule
 
 PATIENCE_S = 10
 """How long the kernel may take over a frame before it counts as lost."""

@@ -12,8 +12,16 @@ from harness.lguest.events import Message, Point
 from harness.lguest.guest import Guest
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.memory import LguestError
-from harness.marks import rule
-from testcases.steps import NO_ADDRESS, acting_at, broadcast, faults, raw_send, reaches, with_slot
+from harness.plugin.marks import rule
+from testcases.kit.steps import (
+    NO_ADDRESS,
+    acting_at,
+    broadcast,
+    faults,
+    raw_send,
+    reaches,
+    with_slot,
+)
 
 ENOMEM = -12
 SCRATCH = 100 * dma.PAGE_SIZE

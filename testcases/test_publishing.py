@@ -11,8 +11,8 @@ from harness.lans.lguest import LguestLan
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.events import Point
 from harness.lguest.memory import LguestError
-from harness.marks import rule
-from testcases.steps import (
+from harness.plugin.marks import rule
+from testcases.kit.steps import (
     NO_ADDRESS,
     acting_at,
     broadcast,

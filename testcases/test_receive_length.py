@@ -11,7 +11,7 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import Dropped, Fault, Killed, Message
-from harness.marks import rule
+from harness.plugin.marks import rule
 
 
 def send_raw(sender: NetDevice, to: NetDevice, data: bytes) -> int:

@@ -8,8 +8,8 @@ from harness.frames import ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Dropped, Fault, Message, Point, Received
-from harness.marks import rule
-from testcases.raw import (
+from harness.plugin.marks import rule
+from testcases.kit.dma import (
     ROOM,
     buffer_list,
     changed,

@@ -13,7 +13,7 @@ from harness.lguest import dma
 from harness.lguest.driver import BUFFER_BYTES, MEGAPACKET, NUM_SKBS, NetDevice
 from harness.lguest.events import Message, Point
 from harness.lguest.guest import Guest
-from harness.marks import rule
+from harness.plugin.marks import rule
 
 
 def sent_list(

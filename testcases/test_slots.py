@@ -14,9 +14,9 @@ from harness.lans.lguest import LguestLan
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.launcher import SharedFile
 from harness.lguest.memory import LguestError
-from harness.marks import rule
-from testcases.launcher_process import LauncherProcess
-from testcases.steps import NO_ADDRESS, broadcast
+from harness.plugin.marks import rule
+from testcases.kit.launcher_process import LauncherProcess
+from testcases.kit.steps import NO_ADDRESS, broadcast
 
 PAGE = 4096
 SIZES = [(1, 682), (2, 1365), (4, 2730)]

@@ -25,7 +25,7 @@ from harness.lguest.guest import Guest
 from harness.lguest.host import EPOCH_NS
 from harness.lguest.launcher import HOST_SLOT
 from harness.lguest.tap import MemoryTap
-from testcases.raw import ARRAY, END, ROOM, STRUCTURE
+from testcases.kit.dma import ARRAY, END, ROOM, STRUCTURE
 
 SOME_TIME = EPOCH_NS + 2 * STEP_NS
 

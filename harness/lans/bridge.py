@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Literal
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.fence import FencedLan
-from harness.lans.namespace import Namespace, why_not
-from harness.lans.tap import TapPort
-from harness.lans.transport import Plant, Transport
-from harness.lans.veth import FAR_MAC, carrier, far_end, packet_port, tried
+from harness.lans.wire.fence import FencedLan
+from harness.lans.wire.namespace import Namespace, why_not
+from harness.lans.wire.tap import TapPort
+from harness.lans.wire.transport import Plant, Transport
+from harness.lans.wire.veth import FAR_MAC, carrier, far_end, packet_port, tried
 from harness.lguest.memory import LguestError
 from harness.lguest.tap import KernelTap
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
 from harness.lans import contract
-from harness.lans.fence import FENCE_LIMIT_S, FencedLan, FencedPort
-from harness.lans.program import GOING_S, NoAnswer, Program, shown
-from harness.lans.stream import HungUp, StreamSocket, connected_to
-from harness.lans.transport import Transport
+from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.process import GOING_S, LineProcess, NoAnswer, shown
+from harness.lans.wire.stream import HungUp, StreamSocket, connected_to
+from harness.lans.wire.transport import Transport
 
 ANSWER_LIMIT_S = 5.0
 """How long an answer may take."""
@@ -38,7 +38,7 @@ class Dialogue:
         self.in_trouble = False
         self._limit_s = limit_s
         try:
-            self._program = Program(words)
+            self._program = LineProcess(words)
         except LanError as error:
             raise LanError(f"{self.title}: {error}") from None
         try:
@@ -65,8 +65,8 @@ class Dialogue:
     def ask(self, message: str, **fields: object) -> dict[str, Any]:
         """Its answer to a message."""
         try:
-            self._program.tell(contract.request(message, **fields))
-            line = self._program.hear(self._limit_s)
+            self._program.write_line(contract.request(message, **fields))
+            line = self._program.read_line(self._limit_s)
         except NoAnswer as error:
             raise self._bad(message, str(error), Inconclusive) from None
         try:
@@ -102,17 +102,18 @@ class Dialogue:
         if str(error).startswith(_TOLD):
             return error
         # Its sockets are closed a moment before it has ended.
-        end = self._program.end(GOING_S if isinstance(error, HungUp) else 0.0)
+        end = self._program.exit_reason(GOING_S if isinstance(error, HungUp) else 0.0)
         ended = f"; {end}" if end and end not in str(error) else ""
-        return type(error)(f"{self.title}: {error}{ended}; {self._program.last_words()}")
+        log = " | ".join(self._program.log_lines()) or "nothing"
+        return type(error)(f"{self.title}: {error}{ended}; stderr: {log}")
 
     def close(self) -> None:
         """Stop the program; LanError if it does not end well, unless it was in trouble before."""
         try:
             if not self.in_trouble:
                 self.ask("stop")
-                self._program.hang_up()
-                end = self._program.end(self._limit_s)
+                self._program.close_stdin()
+                end = self._program.exit_reason(self._limit_s)
                 if end is None:
                     raise self._bad("stop", f"it did not end within {self._limit_s:g} s")
                 if end not in ("it has ended with exit code 0", "it has ended"):

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from harness.lan import Lan, LanError
 from harness.lans.bridge import BRIDGE
-from harness.lans.children import PATIENCE_S, Child, version_line
-from harness.lans.fence import FencedLan
-from harness.lans.namespace import Namespace, why_not
-from harness.lans.stream import connected_to
-from harness.lans.transport import Transport
-from harness.lans.veth import FAR_MAC, far_end, packet_port, tried
+from harness.lans.wire.fence import FencedLan
+from harness.lans.wire.namespace import Namespace, why_not
+from harness.lans.wire.process import PATIENCE_S, Process, version_line
+from harness.lans.wire.stream import connected_to
+from harness.lans.wire.transport import Transport
+from harness.lans.wire.veth import FAR_MAC, far_end, packet_port, tried
 
 SWITCH, DATABASE = "ovs-vswitchd", "ovsdb-server"
 PROGRAMS = (SWITCH, "ovs-vsctl", DATABASE, "ovsdb-tool")
@@ -69,8 +69,8 @@ class OvsPlant:
 
     def __init__(self) -> None:
         self._namespace = Namespace()
-        self._database: Child | None = None
-        self._child: Child | None = None
+        self._database: Process | None = None
+        self._process: Process | None = None
         try:
             self._start()
         except BaseException:
@@ -82,12 +82,12 @@ class OvsPlant:
         private = {f"OVS_{what}DIR": "." for what in ("RUN", "LOG", "DB", "SYSCONF")}
         private["PATH"] = _path()
         keep = ["/bin/sh", "-c", _KEEP, DATABASE, str(_schema())]
-        self._database = self._namespace.run(Child, keep, private)
+        self._database = self._namespace.run(Process, keep, private)
         path = str(self._database.directory / "db")
         self._database.wait_for(lambda: connected_to(path).close())
         self._where = f"unix:{path}"
         switch = [SWITCH, "--unixctl=none", self._where]
-        self._child = self._namespace.run(Child, switch, private)
+        self._process = self._namespace.run(Process, switch, private)
         bridge = ["datapath_type=netdev", "fail_mode=standalone", "mcast_snooping_enable=false"]
         address = f'other_config:hwaddr="{FAR_MAC.format(0, 0)}"'
         self._ask("add-br", "lan", "--", "set", "bridge", "lan", *bridge, address)
@@ -112,7 +112,7 @@ class OvsPlant:
         return port
 
     def close(self) -> None:
-        for child in (self._child, self._database):
+        for child in (self._process, self._database):
             if child is not None:
                 child.close()
         self._namespace.close()

@@ -14,10 +14,10 @@ import socket
 from typing import Any
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.children import PATIENCE_S, Child, version_line
-from harness.lans.fence import FencedLan
-from harness.lans.stream import StreamSocket, connected_to
-from harness.lans.transport import Transport
+from harness.lans.wire.fence import FencedLan
+from harness.lans.wire.process import PATIENCE_S, Process, version_line
+from harness.lans.wire.stream import StreamSocket, connected_to
+from harness.lans.wire.transport import Transport
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -88,16 +88,16 @@ class Qmp:
 class HubPort(StreamSocket):
     """A stream netdev of QEMU, joined to its hub while plugged in."""
 
-    def __init__(self, name: str, qmp: Qmp, child: Child) -> None:
+    def __init__(self, name: str, qmp: Qmp, process: Process) -> None:
         self._qmp = qmp
-        self._child = child
+        self._process = process
         self._turns = itertools.count(1)
         self._netdev = ""
         super().__init__(name, functools.partial(self._join, name))
 
     def _join(self, name: str) -> socket.socket:
         self._netdev = netdev = f"{name}.{next(self._turns)}"
-        path = self._child.directory / netdev
+        path = self._process.directory / netdev
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
             waiting.settimeout(PATIENCE_S)
             waiting.bind(str(path))
@@ -133,24 +133,24 @@ class QemuPlant:
     def __init__(self) -> None:
         control = ["-qmp", "unix:qmp,server=on,wait=off"]
         self._qmp: Qmp | None = None
-        self._child = Child(
+        self._process = Process(
             [PROGRAM, "-M", "none", "-nodefaults", "-nographic", "-monitor", "none", *control]
         )
         try:
-            path = str(self._child.directory / "qmp")
-            self._qmp = Qmp(self._child.wait_for(functools.partial(connected_to, path)))
+            path = str(self._process.directory / "qmp")
+            self._qmp = Qmp(self._process.wait_for(functools.partial(connected_to, path)))
         except BaseException:
             self.close()
             raise
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
         assert self._qmp is not None
-        return HubPort(name, self._qmp, self._child)
+        return HubPort(name, self._qmp, self._process)
 
     def close(self) -> None:
         if self._qmp is not None:
             self._qmp.close()
-        self._child.close()
+        self._process.close()
 
 
 def qemu_hub() -> Lan:

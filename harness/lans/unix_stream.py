@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 
 from harness.lan import Lan, LanError, Traits
-from harness.lans.fence import FencedLan
-from harness.lans.stream import StreamSocket, connected_to
-from harness.lans.transport import Transport
+from harness.lans.wire.fence import FencedLan
+from harness.lans.wire.stream import StreamSocket, connected_to
+from harness.lans.wire.transport import Transport
 
 TRAITS = Traits(
     filters="nobody",

@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
-from harness.lans.children import Child, version_line
-from harness.lans.fence import FENCE_LIMIT_S, FencedLan
-from harness.lans.stream import connected_to
-from harness.lans.transport import Got, Transport
+from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan
+from harness.lans.wire.process import Process, version_line
+from harness.lans.wire.stream import connected_to
+from harness.lans.wire.transport import Got, Transport
 
 PROGRAM = "vde_switch"
 PORTS = 64
@@ -51,10 +51,10 @@ _ADDRESS = struct.Struct("=H108s")
 class VdePort:
     """A port of the switch whose sockets are in ``folder``."""
 
-    def __init__(self, name: str, child: Child) -> None:
+    def __init__(self, name: str, process: Process) -> None:
         self._name = name
-        self._child = child
-        self._folder = child.directory
+        self._process = process
+        self._folder = process.directory
         self._turns = itertools.count(1)
         self._control = self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._own = Path()
@@ -65,7 +65,7 @@ class VdePort:
         # A name for each turn: what was queued for the last cannot reach this one.
         self._own = self._folder / f"{self._name}.{next(self._turns)}"
         ask = functools.partial(connected_to, str(self._folder / "ctl" / "ctl"))
-        self._control = self._child.wait_for(ask)
+        self._control = self._process.wait_for(ask)
         self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._data.bind(str(self._own))
@@ -85,7 +85,7 @@ class VdePort:
             raise
 
     def _last_words(self) -> str:
-        return self._child.last_words()
+        return self._process.last_line()
 
     def fileno(self) -> int:
         return self._data.fileno()
@@ -144,13 +144,13 @@ class VdePlant:
     fences = 1
 
     def __init__(self, *options: str) -> None:
-        self._child = Child([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
+        self._process = Process([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
-        return VdePort(name, self._child)
+        return VdePort(name, self._process)
 
     def close(self) -> None:
-        self._child.close()
+        self._process.close()
 
 
 def vde() -> Lan:

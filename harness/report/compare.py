@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.report.answer import Answer
-from harness.results import RED, BadResults, Outcome, Result, Results, read
+from harness.evidence.answer import Answer
+from harness.evidence.results import RED, BadResults, Outcome, Result, Results, read
 
 ORDER: tuple[Outcome, ...] = (
     "passed",

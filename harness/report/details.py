@@ -10,9 +10,10 @@ from pathlib import Path
 from scapy.utils import hexdump
 
 from harness import frames
-from harness.report import judge, story, svg
-from harness.report.reader import Packet
-from harness.results import Exchange, Result
+from harness.evidence import judge
+from harness.evidence.reader import Packet
+from harness.evidence.results import Exchange, Result
+from harness.report import story, svg
 from harness.rules import RULES, Rule
 
 MOST_BYTES = 128

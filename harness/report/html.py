@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.matrix import WORDS
+from harness.evidence.merge import Runs, Test
+from harness.evidence.results import RED, Outcome
 from harness.report.details import Detail, detail
-from harness.report.merge import Runs, Test
-from harness.results import RED, Outcome
+from harness.report.matrix import WORDS
 from harness.rules import RULES, Rule
 
 FILE_NAME = "index.html"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report import html, merge, summary
-from harness.report.answer import Answer
-from harness.results import BadResults
+from harness.evidence import merge
+from harness.evidence.answer import Answer
+from harness.evidence.results import BadResults
+from harness.report import html, summary
 
 
 def answer(paths: Sequence[Path], folder: Path) -> Answer:

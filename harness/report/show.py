@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from harness.capture import TEST
-from harness.report.reader import BadCapture, Section, sections
+from harness.evidence.pcapng import TEST
+from harness.evidence.reader import BadCapture, Section, sections
 from harness.report.terminal import can_draw, for_encoding, lines
 
 

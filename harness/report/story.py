@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.report.reader import Packet
+from harness.evidence.reader import Packet
 
 Fate = Literal["arrived", "cut", "dropped", "not for this host"]
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.matrix import plain, table
+from harness.evidence.answer import Answer
+from harness.evidence.merge import Runs, Test, load
+from harness.evidence.results import RED, BadResults
 from harness.report import html
-from harness.report.answer import Answer
-from harness.report.merge import Runs, Test, load
-from harness.results import RED, BadResults
+from harness.report.matrix import plain, table
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 """The environment variable that names the file of a CI's summary."""

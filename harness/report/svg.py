@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.evidence.results import Exchange
 from harness.report.story import Arrow, Step, Story
-from harness.results import Exchange
 
 COLUMN = 158
 MARGIN = 79

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from harness.report.reader import Section
+from harness.evidence.reader import Section
 from harness.report.story import Arrow, Step, Story, tell
 
 Style = Mapping[str, Any]

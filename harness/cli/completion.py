@@ -1,0 +1,23 @@
+"""What the shell completes: ids of rules and names of LANs."""
+
+from __future__ import annotations
+
+import click
+
+
+def rules(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Ids of rules that begin so, in capitals or not."""
+    from harness.rules import RULES
+
+    return [each for each in RULES if each.startswith(begun.upper())]
+
+
+def lans(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of LANs that begin so; those that are wrong on purpose once ``broken:`` is begun."""
+    from harness import registry
+    from harness.broken.catalogue import BROKEN
+
+    names = [*registry.LANS]
+    if begun:
+        names += [f"{registry.BROKEN_PREFIX}{each}" for each in BROKEN]
+    return [each for each in names if each.startswith(begun)]

@@ -1,0 +1,385 @@
+"""The command ``lguest-harness``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli import completion
+from harness.evidence.answer import Answer
+
+EXIT_DISAGREES = 1
+EXIT_BAD_INPUT = 2
+
+_RESULTS = click.Path(path_type=Path)
+
+
+def _tell(answer: Answer) -> None:
+    for line in answer.errors:
+        click.echo(line, err=True)
+    for line in answer.lines:
+        click.echo(line)
+    sys.exit(answer.code)
+
+
+def _unwrapped(text: str | None) -> str | None:
+    r"""Help whose lines after a ``\b`` click leaves as they are: a docstring has it in letters."""
+    return text and text.replace("\\b\n", "\b\n")
+
+
+class _Command(click.Command):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = _unwrapped(self.help)
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = _unwrapped(self.help)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lguest-harness")
+def main() -> None:
+    r"""Conformance of virtual LANs. The suite itself is run by pytest: `pytest testcases/`.
+
+    Exit code of every command: 0 if all is well, 1 if what it looked at is not, 2 if it could
+    not look: input that is missing or damaged, or a mistake in the command line.
+
+    \b
+    Example:
+      lguest-harness COMMAND --help
+      eval "$(_LGUEST_HARNESS_COMPLETE=bash_source lguest-harness)"    # completion, in bash
+    """
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def play(files: tuple[Path, ...]) -> None:
+    r"""Play recordings of the original driver on the simulated `lguest` LAN.
+
+    Prints a line per disagreement. Exit code: 0 if all agree, 1 if any differs, 2 if a
+    file could not be read as recordings (the others are played all the same).
+
+    \b
+    Example:
+      lguest-harness play fixtures/recorded/*.jsonl
+    """
+    from harness.suite import recordings
+
+    agree = differ = bad = 0
+    for path in files:
+        try:
+            for number, scenario in recordings.scenarios(path):
+                try:
+                    found = recordings.play(scenario)
+                except recordings.BadRecording as error:
+                    bad += 1
+                    click.echo(f"{path}:{number}: {error}", err=True)
+                    continue
+                for each in found:
+                    click.echo(str(each))
+                differ += bool(found)
+                agree += not found
+        except OSError as error:
+            bad += 1
+            click.echo(f"{path}: {error.strerror}", err=True)
+    click.echo(f"{agree} scenarios agree, {differ} differ")
+    sys.exit(EXIT_BAD_INPUT if bad else EXIT_DISAGREES if differ else 0)
+
+
+@main.command()
+def lans() -> None:
+    r"""List the LANs that `--lan` can name. Exit code: 0.
+
+    \b
+    Example:
+      lguest-harness lans
+    """
+    from harness import registry
+    from harness.broken.catalogue import BROKEN
+
+    # Those that a user runs come last, where a terminal stays.
+    for name, broken in BROKEN.items():
+        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
+    for name in registry.LANS:
+        version = registry.version(name)
+        shown = f"  [{version}]" if version else ""
+        click.echo(f"{name:<44}  {registry.describe(name)}{shown}")
+        why_not = registry.missing(name)
+        if why_not is not None:
+            click.echo(f"{'':<44}  cannot run here: {why_not}")
+    for prefix in registry.USERS:
+        click.echo(f"{prefix + '...':<44}  Your own: see fixtures/lans/README.md.")
+
+
+@main.command()
+@click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
+@click.option("--workers", default=2, show_default=True, help="Processes that run them.")
+def rules(coverage: bool, workers: int) -> None:
+    r"""List the rules, and the tests of each.
+
+    With --coverage also the LANs that are wrong on purpose, each run through the tests of
+    its rule. Exit code: 0, or with --coverage 1 if a rule has no test, or no broken LAN that
+    its tests catch, or a broken LAN is not caught; 2 if the suite cannot be run.
+
+    \b
+    Example:
+      lguest-harness rules --coverage
+    """
+    from harness.broken.catalogue import BROKEN
+    from harness.rules import RULES
+    from harness.suite.coverage import SuiteError, catches, tests_of_rules
+
+    try:
+        tests = tests_of_rules()
+        caught = catches(workers) if coverage else {}
+    except SuiteError as error:
+        click.echo(f"the suite cannot be run:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    holes = []
+    for rule in RULES.values():
+        click.echo(f"{rule.id:<7} {rule.text}  [{rule.source}; {rule.scope}, {rule.view}]")
+        for test in tests.get(rule.id, ()):
+            click.echo(f"          {test}")
+        if not tests.get(rule.id):
+            holes.append(f"{rule.id} has no test")
+        breakers = [each for each in BROKEN.values() if each.rule == rule.id] if coverage else []
+        for broken in breakers:
+            catch = caught[broken.name]
+            by = len(catch.caught_by)
+            click.echo(f"          broken:{broken.name} ({broken.what}): caught by {by}")
+            if not catch.caught_by:
+                holes.append(f"broken:{broken.name} is not caught by a test of {rule.id}")
+            holes += [f"broken:{broken.name} disturbs {test}" for test in catch.disturbed]
+        if coverage and not breakers:
+            holes.append(f"{rule.id} has no broken LAN")
+    if coverage:
+        for hole in holes:
+            click.echo(hole, err=True)
+        counted = f"{len(RULES)} rules, {sum(map(len, tests.values()))} tests, {len(caught)}"
+        click.echo(f"{counted} broken LANs, {len(holes)} holes")
+        sys.exit(EXIT_DISAGREES if holes else 0)
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+def matrix(results: tuple[Path, ...]) -> None:
+    r"""Print rule by LAN of one run or several, as a Markdown table.
+
+    RESULTS are files, or folders with a results.jsonl. Exit code: 0, or 2 if a file cannot
+    be read.
+
+    \b
+    Example:
+      lguest-harness matrix reports
+    """
+    from harness.report import summary
+
+    _tell(summary.matrix(results))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+def judge(results: tuple[Path, ...]) -> None:
+    r"""Work the verdicts of runs out again, from their captures, without any LAN.
+
+    RESULTS are files, or folders with a results.jsonl. Prints each verdict that the
+    evidence does not support, and why. Exit code: 0 if all are supported, 1 if one is not,
+    or if a run is unfinished or a line of it cannot be read, 2 if a file cannot be read.
+
+    \b
+    Example:
+      lguest-harness judge reports
+    """
+    from harness.evidence import judge
+
+    _tell(judge.answer(results))
+
+
+@main.command()
+@click.argument("old", type=_RESULTS)
+@click.argument("new", type=_RESULTS)
+def diff(old: Path, new: Path) -> None:
+    r"""Compare two runs: tests added, gone, changed for better or worse.
+
+    From best to worst a test is passed, deviation, unsupported, skipped, inconclusive, failed.
+    Exit code: 0 if nothing got worse; 1 if a test did, is gone or unfinished, or came and is
+    red; 2 if a file cannot be read, or a line of one.
+
+    \b
+    Example:
+      lguest-harness diff yesterday/results.jsonl reports
+    """
+    from harness.report import compare
+
+    _tell(compare.answer(old, new))
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_RESULTS)
+@click.option("-o", "folder", required=True, type=_RESULTS, help="Where the report goes.")
+def report(results: tuple[Path, ...], folder: Path) -> None:
+    r"""Make one report of many runs: shards, machines, LANs.
+
+    RESULTS are files, or folders with a results.jsonl. Below the folder go index.html and,
+    in runs/, copies of the results with their captures. A Markdown summary is added to the
+    file that GITHUB_STEP_SUMMARY names. Exit code: 0 if all tests of all runs ended and none
+    is red; 1 if not, or if a line cannot be read, a capture or a shard is missing, or two
+    shards have the same test; 2 if a file cannot be read, rule tables differ, or the report
+    cannot be written.
+
+    \b
+    Example:
+      lguest-harness report shard-1 shard-2 shard-3 -o merged
+    """
+    from harness.report import many
+
+    _tell(many.answer(results, folder))
+
+
+@main.command()
+@click.argument("lan", shell_complete=completion.lans)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it there.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    help="A deviations file whose entries are kept where they still hold  [default: the LAN's"
+    " own, or what is in --output]",
+)
+def deviations(lan: str, output: Path | None, known: Path | None) -> None:
+    r"""Run the suite on a LAN, and draft its deviations file.
+
+    A new entry has an empty reason, and is refused until a person has filled it in. Exit
+    code: 0 if every test gave a verdict, 1 if some did not (they are told, and are in no
+    entry), 2 if nothing could be run.
+
+    \b
+    Example:
+      lguest-harness deviations command:./mylan -o mylan.toml
+      pytest testcases/test_*.py --lan command:./mylan --deviations mylan.toml
+    """
+    from harness import registry
+    from harness.deviations import FOLDER, read
+    from harness.lan import LanError
+    from harness.suite import drafts
+    from harness.suite.coverage import SuiteError
+
+    if known is None:
+        places = (FOLDER / f"{lan}.toml", output)
+        known = next((each for each in places if each is not None and each.exists()), None)
+    try:
+        registry.maker(lan)
+        if why_not := registry.missing(lan):
+            raise LanError(f"{lan} cannot run here: {why_not}")
+        listed = read(known, draft=True) if known else ()
+        found = drafts.run(lan)
+        made = drafts.entries(found, listed)
+        text = drafts.text(lan, made, drafts.head_of(known) if known else "")
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_text(text)
+    except (LanError, SuiteError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        click.echo(f"{output}: {error.strerror}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    kept = {(each.rule, each.reason, each.evidence) for each in made}
+    for each in listed:
+        if (each.rule, each.reason, each.evidence) not in kept:
+            click.echo(f"left out, as no test shows it: {each.rule}: {each.reason}", err=True)
+    for test, why in found.unclear.items():
+        click.echo(f"no verdict: {test}: {why}", err=True)
+    new = sum(not each.reason for each in made)
+    click.echo(f"{len(made)} deviations, {new} to be filled in", err=True)
+    sys.exit(EXIT_DISAGREES if found.unclear else 0)
+
+
+@main.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--from", "first", metavar="PACKET", default=1, help="Begin at that packet.")
+@click.option("--test", metavar="TEXT", default="", help="Only tests with that in their name.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with letters of ASCII only.")
+def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
+    r"""Print a capture as a sequence diagram: ports as lifelines, frames as arrows.
+
+    A cut frame is broken off (//), a dropped one ends in an x with the reason. Numbers are
+    those of the packets in Wireshark. Exit code: 0, or 2 if there is no such capture, it is
+    damaged, or nothing in it is asked for.
+
+    \b
+    Example:
+      lguest-harness show "reports/captures/testcases/test_slots.py/test_first[lguest].pcapng"
+      lguest-harness show reports/run.pcapng --test test_runt
+    """
+    from harness.evidence.reader import BadCapture
+    from harness.report import show as shown
+
+    try:
+        shown.print_all(capture, first, test, ascii_only=ascii_only)
+    except BadCapture as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@main.command()
+@click.argument("rule", shell_complete=completion.rules)
+def explain(rule: str) -> None:
+    r"""Tell all that is known of a rule: what it asks, its tests, who breaks it and why.
+
+    The broken LANs are named, and not run: `lguest-harness rules --coverage` does that.
+    Exit code: 0, or 2 for a rule that there is not.
+
+    \b
+    Example:
+      lguest-harness explain DLV-2
+    """
+    from harness.lan import LanError
+    from harness.suite import explain as about
+    from harness.suite.coverage import SuiteError
+
+    try:
+        for line in about.explain(about.rule(rule)):
+            click.echo(line)
+    except (about.UnknownRule, LanError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except SuiteError as error:
+        click.echo(f"the suite cannot be run:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace another profile that is there.")
+def wireshark(folder: Path | None, force: bool) -> None:
+    r"""Write a profile for Wireshark and tshark: columns and colours for our captures.
+
+    It goes where Wireshark looks for profiles, or to DIR, which is then the profile itself.
+    Exit code: 0, or 2 if another profile is there, or it cannot be written.
+
+    \b
+    Example:
+      lguest-harness wireshark
+      wireshark -C lguest-harness reports/run.pcapng
+      tshark -C lguest-harness --color -r reports/run.pcapng
+    """
+    from harness.report import wireshark as profile
+
+    try:
+        where = folder or profile.usual_place()
+        replaced = profile.write(where, replace=force)
+    except profile.NoProfile as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for each in replaced:
+        click.echo(f"replaced {each}")
+    click.echo(f"{where}: {profile.advice(where)}")

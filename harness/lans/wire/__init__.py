@@ -1,0 +1,1 @@
+"""Operating system plumbing: sockets, streams, TAPs, namespaces, processes, the fence."""

@@ -1,0 +1,326 @@
+"""A LAN that is known to be quiet by a fence.
+
+A fence is a marked broadcast that a port sends after its frames: once another port
+shows the marker, what it has not got from that sender it never will. Fences run both
+ways, from each port that sent to all others, then back to it, so that the sender's own
+silence is known too. Markers are told to nobody, and stand in no record. They carry the
+port's own address as their source, so a LAN that learns knows every open port.
+
+A LAN that settles by waiting (``Traits.settles``) is waited for after the fences as well,
+as long as it declares: what a fence overtook comes within that time.
+
+What carries frames is a ``Transport``, one per port; what makes them is a ``Plant``.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from harness.lan import (
+    NOT_FOR_HOST,
+    Arrival,
+    FrameRefused,
+    Inconclusive,
+    LanError,
+    Layout,
+    Record,
+    Traits,
+)
+from harness.lans.wire.one_cpu import OneCpu
+from harness.lans.wire.transport import Got, Plant, Transport
+
+FENCE_LIMIT_S = 2.0
+"""How long a fence may take to come back."""
+
+RETRY_S = 0.005
+"""A port that comes up sends another marker when the last was not seen for so long."""
+
+AT_ONCE = 1024
+"""Frames read from a port before the clock is looked at again."""
+
+BROADCAST = b"\xff" * 6
+ETHERTYPE = b"\x88\xb5"
+SHORTEST_WHOLE = 60
+
+
+def mac_of(number: int) -> bytes:
+    """The address of port ``number``."""
+    return b"\x02\0\0\0" + number.to_bytes(2, "big")
+
+
+class FencedPort:
+    """A port of a real LAN."""
+
+    def __init__(self, lan: FencedLan, number: int, transport: Transport) -> None:
+        self.name = f"port{number}"
+        self.mac = mac_of(number)
+        self.transport = transport
+        self.is_open = True
+        self.promiscuous = False
+        self.heard = 0
+        """The number of the last marker that came."""
+        self.arrived: list[Arrival] = []
+        self._lan = lan
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of {self._lan.name}>"
+
+    def send(self, frame: bytes, layout: Layout | None = None) -> None:
+        if layout is not None and layout != Layout():
+            raise LanError(f"{self.name}: {self._lan.name} takes no layouts")
+        self._lan.send(self, frame)
+
+    def arrivals(self) -> list[Arrival]:
+        news, self.arrived = self.arrived, []
+        return news
+
+    def listen_to_all(self, on: bool) -> None:
+        self._lan.read(self)
+        self.transport.listen_to_all(on)
+        self.promiscuous = on
+
+    def join_groups(self, count: int) -> None:
+        """Nothing to do: a port is told every group's frames."""
+
+    def close(self) -> None:
+        if self.is_open:
+            self._lan.settle()
+            self.is_open = False
+            self.transport.unplug()
+            self._lan.regroup()
+
+    def open(self) -> None:
+        if not self.is_open:
+            self.transport.plug()
+            self.is_open = True
+            self._lan.welcome([self])
+            self._lan.regroup()
+
+    def wants(self, got: Got) -> bool:
+        """Whether a host's card would pass the frame up."""
+        if self.promiscuous:
+            return True
+        if got.for_host is not None:
+            return got.for_host
+        return got.frame[:6] == self.mac or bool(got.frame and got.frame[0] & 1)
+
+
+class FencedLan:
+    """A real LAN that settles by fences.
+
+    ``limit_s`` is how long a fence, and frames that keep coming, may take; ``waited_s`` how
+    long was waited for a LAN that settles by waiting, in all; ``version`` what it tells of
+    its version.
+    """
+
+    def __init__(
+        self, name: str, traits: Traits, plant: Plant, limit_s: float = FENCE_LIMIT_S
+    ) -> None:
+        self.name = name
+        self.traits = traits
+        self._plant = plant
+        self.limit_s = limit_s
+        self.waited_s = 0.0
+        self.version = ""
+        self._ports: list[FencedPort] = []
+        self._sent: list[FencedPort] = []
+        self._records: list[Record] = []
+        self._kept = ETHERTYPE + b"fence" + os.urandom(8)
+        self._markers = 0
+        self._cpu = OneCpu() if plant.one_cpu else None
+
+    def ports(self, count: int) -> Sequence[FencedPort]:
+        new: list[FencedPort] = []
+        for number in range(len(self._ports) + 1, count + 1):
+            transport = self._plant.connect(number, f"port{number}", mac_of(number))
+            new.append(FencedPort(self, number, transport))
+            self._ports.append(new[-1])
+        if new:
+            self.welcome(new)
+            self.regroup()
+        return self._ports[:count]
+
+    def send(self, port: FencedPort, frame: bytes) -> None:
+        """Send one frame from a port, and write it down."""
+        if not port.is_open:
+            raise FrameRefused(f"{port.name} is closed")
+        if self._cpu is not None:
+            self._cpu.hold()
+        now = time.time_ns()
+        told: tuple[str, ...] = ()
+        try:
+            port.transport.send(frame)
+        except FrameRefused as error:
+            told = (f"refused: {error}",)
+            raise
+        else:
+            if port not in self._sent:
+                self._sent.append(port)
+        finally:
+            self._records.append(Record(now, port.name, "sent", frame, len(frame), told))
+
+    def plugged(self) -> list[FencedPort]:
+        """The ports that are open."""
+        return [port for port in self._ports if port.is_open]
+
+    def settle(self) -> None:
+        try:
+            plugged = self.plugged()
+            deadline = time.monotonic() + self.limit_s
+            for sender in self._sent * self._plant.fences:
+                self._fence(sender, plugged, deadline)
+            for sender in self._sent:
+                if sender.heard < self._markers:
+                    answering = next(port for port in plugged if port is not sender)
+                    for _ in range(self._plant.fences):
+                        self._fence(answering, self._sent, deadline)
+            if self._sent and self.traits.settles == "wait":
+                deadline += self._wait(plugged)
+            for port in plugged:
+                while self.read(port):
+                    if time.monotonic() > deadline:
+                        raise Inconclusive(
+                            f"{port.name} of {self.name}: frames keep coming,"
+                            f" {self.limit_s:g} s after the fence"
+                        )
+            self._sent = []
+            for port in plugged:
+                if lost := port.transport.lost():
+                    raise Inconclusive(
+                        f"{port.name} of {self.name}: the kernel dropped {lost} frames"
+                    )
+        finally:
+            if self._cpu is not None:
+                self._cpu.let_go()
+
+    def _wait(self, plugged: Sequence[FencedPort]) -> float:
+        """Read what comes as long as the LAN declares; how many seconds that took."""
+        began = time.monotonic()
+        waiting = select.poll()
+        for port in plugged:
+            waiting.register(port.transport, select.POLLIN)
+        while (left := began + self.traits.wait_s - time.monotonic()) > 0:
+            waiting.poll(1000 * left)
+            for port in plugged:
+                self.read(port)
+        took = time.monotonic() - began
+        self.waited_s += took
+        return took
+
+    def welcome(self, newcomers: Sequence[FencedPort]) -> None:
+        """Return when the newcomers and all other ports reach each other."""
+        plugged = self.plugged()
+        if len(plugged) < 2:
+            return
+        deadline = time.monotonic() + self.limit_s
+        for port in newcomers:
+            others = [other for other in plugged if other is not port]
+            first = self._markers + 1
+            while not self._reaches(port, others, first, deadline):
+                pass
+            self._fence(others[0], [port], deadline)
+
+    def regroup(self) -> None:
+        """Return when the LAN has seen who left or came, and knows all who are there.
+
+        It may see that only after the frame that it is at, and forget others with it: hence
+        two rounds in which each port speaks.
+        """
+        plugged = self.plugged()
+        deadline = time.monotonic() + self.limit_s
+        for port in 2 * plugged if len(plugged) > 1 else ():
+            self._fence(port, plugged, deadline)
+
+    def read(self, port: FencedPort) -> bool:
+        """Take what waits at a port; True if there may be more."""
+        receive = port.transport.receive
+        for _ in range(AT_ONCE):
+            got = receive()
+            if got is None:
+                return False
+            frame = got.frame
+            if frame.startswith(self._kept, 12):
+                port.heard = max(port.heard, int.from_bytes(frame[27:35], "big"))
+                continue
+            now = time.time_ns()
+            wanted = port.wants(got)
+            told = () if wanted else (NOT_FOR_HOST,)
+            port.arrived.append(Arrival(now, frame, wanted))
+            self._records.append(Record(now, port.name, "received", frame, got.length, told))
+        return True
+
+    def interfaces(self) -> list[tuple[str, bytes]]:
+        return [(port.name, port.mac) for port in self._ports]
+
+    def records(self) -> list[Record]:
+        return self._records
+
+    def close(self) -> None:
+        if self._cpu is not None:
+            self._cpu.let_go()
+        try:
+            # The kernel takes 10 ms to let go of a packet socket: of all at once no longer.
+            with ThreadPoolExecutor(max(1, len(self._ports))) as threads:
+                list(threads.map(lambda port: port.transport.close(), self._ports))
+        finally:
+            self._plant.close()
+
+    def _mark(self, sender: FencedPort) -> int:
+        self._markers += 1
+        marker = BROADCAST + sender.mac + self._kept + self._markers.to_bytes(8, "big")
+        sender.transport.send(marker.ljust(SHORTEST_WHOLE, b"\0"))
+        return self._markers
+
+    def _fence(self, sender: FencedPort, hearers: Sequence[FencedPort], deadline: float) -> None:
+        deaf = [port for port in hearers if port is not sender]
+        if not deaf:
+            raise Inconclusive(f"{sender.name} of {self.name}: no other port is open to be asked")
+        number = self._mark(sender)
+        deaf = self._deaf_to(number, deaf, deadline)
+        if deaf:
+            raise Inconclusive(
+                f"{deaf[0].name} of {self.name}: the fence of {sender.name} did not come"
+                f" back within {self.limit_s:g} s"
+            )
+
+    def _reaches(
+        self, port: FencedPort, others: Sequence[FencedPort], first: int, deadline: float
+    ) -> bool:
+        """Whether one more marker, or one since ``first``, is seen by all others soon."""
+        try:
+            self._mark(port)
+        except FrameRefused as error:
+            reason = str(error)
+        else:
+            reason = "its frames do not cross"
+        soon = min(deadline, time.monotonic() + RETRY_S)
+        deaf = self._deaf_to(first, others, soon)
+        if deaf and time.monotonic() >= deadline:
+            raise Inconclusive(
+                f"{port.name} of {self.name} did not come up within {self.limit_s:g} s:"
+                f" {deaf[0].name} does not hear it, {reason}"
+            )
+        return not deaf
+
+    def _deaf_to(
+        self, number: int, hearers: Sequence[FencedPort], deadline: float
+    ) -> list[FencedPort]:
+        """Those who have not heard marker ``number`` when the deadline has come."""
+        deaf = list(hearers)
+        while True:
+            more = False
+            for port in deaf:
+                more |= self.read(port)
+            deaf = [port for port in deaf if port.heard < number]
+            left = deadline - time.monotonic()
+            if not deaf or left <= 0:
+                return deaf
+            if not more:
+                waiting = select.poll()
+                for port in deaf:
+                    waiting.register(port.transport, select.POLLIN)
+                waiting.poll(max(1, round(1000 * left)))

@@ -1,0 +1,130 @@
+"""AF_PACKET: sends and receives at a network interface."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+
+from harness.lan import FrameRefused, Inconclusive
+from harness.lans.wire.transport import Got
+
+RECEIVE_BUFFER = 8 << 20
+"""Bytes of queued frames asked of the kernel, which counts some 800 for a small one."""
+
+LARGEST = 65_536 + 14
+"""Bytes kept of a frame."""
+
+_ALL_PROTOCOLS = 3
+_SO_RCVBUFFORCE = 33
+_SOL_PACKET = 263
+_ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _STATISTICS, _AUXDATA, _IGNORE_OUTGOING = 1, 2, 6, 8, 23
+_PROMISCUOUS, _ALL_MULTICAST = 1, 2
+_MEMBERSHIP = struct.Struct("iHH8x")
+_COUNTERS = struct.Struct("II")
+_AUX = struct.Struct("IIIHHHH")
+_VLAN_VALID, _VLAN_TPID_VALID = 1 << 4, 1 << 6
+_OTHERHOST, _OUTGOING = 3, 4
+_REFUSALS = (errno.EINVAL, errno.EMSGSIZE, errno.ENETDOWN, errno.ENXIO)
+
+
+class PacketSocket:
+    """A raw socket at one interface, made in the interface's network namespace.
+
+    ``carrier`` takes the interface down or brings it up. Group frames are all let in:
+    the port is to see what reached it, not what its card's filter leaves.
+    """
+
+    def __init__(
+        self, name: str, interface: str, index: int, carrier: Callable[[bool], None]
+    ) -> None:
+        self._name = name
+        self._index = index
+        self._carrier = carrier
+        self._buffer = bytearray(LARGEST)
+        self._promiscuous = False
+        self._lost = 0
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        try:
+            self._set_up(interface)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _set_up(self, interface: str) -> None:
+        raw = self._socket
+        try:
+            raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        raw.setsockopt(_SOL_PACKET, _AUXDATA, 1)
+        try:
+            raw.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        except OSError as error:
+            if error.errno != errno.ENOPROTOOPT:
+                raise
+        self._membership(_ADD_MEMBERSHIP, _ALL_MULTICAST)
+        raw.bind((interface, _ALL_PROTOCOLS))
+
+    def _membership(self, change: int, kind: int) -> None:
+        self._socket.setsockopt(_SOL_PACKET, change, _MEMBERSHIP.pack(self._index, kind, 0))
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, frame: bytes) -> None:
+        try:
+            self._socket.send(frame)
+        except OSError as error:
+            if error.errno in _REFUSALS:
+                raise FrameRefused(f"{self._name}: {error.strerror}") from None
+            raise Inconclusive(f"{self._name}: the frame was not sent: {error.strerror}") from None
+
+    def receive(self) -> Got | None:
+        while True:
+            try:
+                size, told, _, address = self._socket.recvmsg_into(
+                    [self._buffer], socket.CMSG_SPACE(_AUX.size), socket.MSG_TRUNC
+                )
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue
+            kind = address[2]
+            if kind != _OUTGOING:
+                break
+        frame = bytes(memoryview(self._buffer)[:size])
+        tag = _vlan_tag(told)
+        return Got(frame[:12] + tag + frame[12:], size + len(tag), kind != _OTHERHOST)
+
+    def lost(self) -> int:
+        counters = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTERS.size)
+        return int(_COUNTERS.unpack(counters)[1])
+
+    def listen_to_all(self, on: bool) -> None:
+        if on != self._promiscuous:
+            self._membership(_ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP, _PROMISCUOUS)
+            self._promiscuous = on
+
+    def unplug(self) -> None:
+        self._carrier(False)
+
+    def plug(self) -> None:
+        self._carrier(True)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _vlan_tag(told: list[tuple[int, int, bytes]]) -> bytes:
+    """The VLAN tag that the kernel took off a frame, as it was on the wire."""
+    for level, kind, data in told:
+        if level == _SOL_PACKET and kind == _AUXDATA:
+            status, _, _, _, _, tag, protocol = _AUX.unpack(data[: _AUX.size])
+            if status & _VLAN_VALID:
+                protocol = protocol if status & _VLAN_TPID_VALID else 0x8100
+                return struct.pack("!HH", protocol, tag)
+    return b""

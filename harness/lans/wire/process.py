@@ -1,0 +1,271 @@
+"""A program in a private directory, neither of which outlives us.
+
+A shell, the guard, makes the directory (0700), starts the program in a process group of its
+own and waits for the end of a socket that only we hold: when we close it, or end in whatever
+way, the guard kills the group and removes the directory. Standard error of the program goes
+to a log in the directory, which is read when the program is in trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from harness.lan import LanError
+
+PREFIX = "lguest-harness-"
+"""What names of private directories begin with."""
+
+PATIENCE_S = 5.0
+"""How long a program may take to start, and how long to go."""
+
+LONGEST_LINE = 65_536
+"""Bytes in the longest line that is accepted from a program."""
+
+GOING_S = 0.5
+"""How long a program may take to end after its pipes and sockets are closed."""
+
+_LOG = "log"
+_LOG_LINES = 3
+_LONGEST_LOG_LINE = 200
+_TAIL = 4096
+_PAUSE_S = 0.002
+_GUARD = """
+dir=$(mktemp -d "${TMPDIR:-/tmp}/$1XXXXXX") || exit 1
+[ "$2" = here ] || cd "$dir" || exit 1
+shift 2
+exec 3<&0
+setsid "$@" <&3 3<&- 2>"$dir/log" &
+child=$!
+exec 3<&- </dev/null >/dev/null
+echo "$child $dir" >&2
+read -r _ <&2
+exec 2>/dev/null
+kill -s KILL $child
+kill -s KILL -- -$child
+wait $child
+cd / && rm -rf -- "$dir"
+"""
+
+T = TypeVar("T")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class NoAnswer(Exception):
+    """The program did not answer, and why."""
+
+
+class Process:
+    """A program that runs beside us; ``directory`` is private to it and us.
+
+    It works in ``directory``, or, if ``here``, in our own working directory. What it writes
+    to standard output goes to the log too, unless ``stdout`` says otherwise. ``environment``
+    is added to ours, which it gets without what pytest says of the running test.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str] = _NOTHING,
+        *,
+        here: bool = False,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+    ) -> None:
+        self._name = words[0]
+        # The program's output follows its standard error, which the guard sends to the log.
+        run = words if stdout is not None else ["/bin/sh", "-c", 'exec "$@" >&2', "sh", *words]
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "guard", PREFIX, "here" if here else "inside", *run],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL if stdout is None else stdout,
+                stderr=theirs.fileno(),
+                start_new_session=True,
+                env={**_own_environment(), **environment},
+            )
+        self._lifeline = ours
+        self._pidfd: int | None = None
+        with ours.makefile("rb") as answer:
+            line = answer.readline().decode(errors="replace").strip()
+        pid, _, directory = line.partition(" ")
+        if not pid.isdigit():
+            self.close()
+            raise LanError(
+                f"{self._name}: no private directory could be made: {line or 'no answer'}"
+            )
+        self.pid = int(pid)
+        self.directory = Path(directory)
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def exit_reason(self, limit_s: float = 0.0) -> str | None:
+        """How the program ended by itself; None if it has not within the limit."""
+        if self._pidfd is not None and not readable(self._pidfd, limit_s):
+            return None
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            code = os.waitstatus_to_exitcode(int(fields[-1]))
+        except (OSError, ValueError):
+            return "it has ended"
+        if code < 0:
+            return f"it was killed by {signal.Signals(-code).name}"
+        return f"it has ended with exit code {code}"
+
+    def wait_for(self, attempt: Callable[[], T]) -> T:
+        """Try until it raises no OSError; LanError when the program ends or takes too long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return attempt()
+            except OSError as error:
+                if self.exit_reason() is not None:
+                    raise LanError(f"{self._name} has ended: {self.last_line()}") from None
+                if time.monotonic() > deadline:
+                    raise LanError(
+                        f"{self._name} was not ready within {PATIENCE_S:g} s: {error.strerror}"
+                    ) from None
+            time.sleep(_PAUSE_S)
+
+    def log_lines(self) -> list[str]:
+        """The last lines that the program logged, none of them empty or long."""
+        try:
+            with (self.directory / _LOG).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return []
+        return [line.strip()[:_LONGEST_LOG_LINE] for line in lines if line.strip()][-_LOG_LINES:]
+
+    def last_line(self) -> str:
+        """The last line that the program logged."""
+        return next(reversed(self.log_lines()), "it logged nothing")
+
+    def close(self) -> None:
+        """Kill what is left of the program, and remove the directory; may be called twice."""
+        guard = self._guard
+        if guard.returncode is not None:
+            return
+        self._lifeline.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        try:
+            guard.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            for group in (self.pid, guard.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+            guard.wait()
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class LineProcess(Process):
+    """A program that is spoken to in lines, on its standard input and output."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        stdin, self._input = os.pipe()
+        self._output, stdout = os.pipe()
+        self._unread = b""
+        try:
+            super().__init__(words, here=True, stdin=stdin, stdout=stdout)
+        except BaseException:
+            self._close_pipes()
+            raise
+        finally:
+            os.close(stdin)
+            os.close(stdout)
+        os.set_blocking(self._output, False)
+
+    def write_line(self, line: bytes) -> None:
+        """Write one line; NoAnswer when nobody reads it, or when it spoke unasked."""
+        if self._read_more() or self._unread:
+            raise NoAnswer(f"it wrote what it was not asked for: {shown(self._unread)}")
+        rest = memoryview(line + b"\n")
+        try:
+            while rest:
+                rest = rest[os.write(self._input, rest) :]
+        except OSError:
+            raise NoAnswer(self._gone()) from None
+
+    def read_line(self, limit_s: float) -> bytes:
+        """The next line; NoAnswer when none comes within the limit."""
+        deadline = time.monotonic() + limit_s
+        while b"\n" not in self._unread:
+            if len(self._unread) > LONGEST_LINE:
+                raise NoAnswer(f"a line without an end: {shown(self._unread)}")
+            if not readable(self._output, deadline - time.monotonic()):
+                raise NoAnswer(f"no answer within {limit_s:g} s")
+            if not self._read_more():
+                raise NoAnswer(self._gone())
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _read_more(self) -> bool:
+        """Read what it has written; false if there is nothing."""
+        try:
+            data = os.read(self._output, LONGEST_LINE)
+        except BlockingIOError:
+            return False
+        self._unread += data
+        return bool(data)
+
+    def _gone(self) -> str:
+        return self.exit_reason(GOING_S) or "it has closed its standard input or output"
+
+    def close_stdin(self) -> None:
+        """Close its standard input; may be called twice."""
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
+
+    def _close_pipes(self) -> None:
+        self.close_stdin()
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
+
+    def close(self) -> None:
+        self._close_pipes()
+        super().close()
+
+
+def readable(descriptor: int, limit_s: float) -> bool:
+    """Whether it can be read within the limit."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(1000 * max(0.0, limit_s)))
+
+
+def shown(data: bytes, size: int = 60) -> str:
+    """What a program wrote, to be read in a line."""
+    more = "..." if len(data) > size else ""
+    text = data[:size].decode(errors="backslashreplace")
+    printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{''.join(printable)}'{more}"
+
+
+def version_line(program: str | None) -> str:
+    """The first line that a program answers to ``--version``; empty if it cannot be asked."""
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=PATIENCE_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return next(iter((done.stdout + done.stderr).strip().splitlines()), "")
+
+
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -1,0 +1,1 @@
+"""pytest glue, thin: options, marks, fixtures, the pool of real LANs, captures, verdict words."""

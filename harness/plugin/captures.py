@@ -1,0 +1,69 @@
+"""pytest glue: one capture per test, passed or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.evidence import pcapng
+from harness.evidence.results import Exchange
+from harness.lan import Lan, settled, version_of
+from harness.plugin import writer
+from harness.plugin.items import lan_of, place_of, rule_ids, rules_of
+from harness.registry import users
+
+if TYPE_CHECKING:
+    from harness.exchange import Tester
+
+
+def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> None:
+    """Write a test's capture, and keep what its results say of it.
+
+    ``start`` is how many of the LAN's records were there before the test, and
+    ``waited_before_s`` how long the LAN had waited to be quiet.
+    """
+    if item.config.getoption("no_captures"):
+        return
+    known = writer.evidence(item)
+    outcome = writer.word(writer.decisive(known.phases))
+    ids = ", ".join(rule_ids(item)) or "no rule"
+    comments = [
+        f"{pcapng.TEST}{item.nodeid}",
+        f"verdict: {outcome}",
+        *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in rules_of(item)),
+    ]
+    all_records, interfaces = lan.records(), lan.interfaces()
+    tester = getattr(item, "funcargs", {}).get("lan")
+    if tester is not None:
+        known.exchanges = writer.exchanges_of(tester.compared, all_records, start)
+        comments += _comments_on(tester, known.exchanges, len(interfaces))
+    records = [
+        each._replace(comments=(ids, outcome, *each.comments)) for each in all_records[start:]
+    ]
+    place = place_of(item)
+    content = pcapng.encode(interfaces, records, comments)
+    if writer.is_far(item.config):
+        known.content = content
+    else:
+        pcapng.write(place.path, content)
+    known.capture = writer.capture_of(place.below, content, len(records))
+    known.version = version_of(lan) if users(lan_of(item) or "") else ""
+    known.settled = settled(lan, waited_before_s)
+    known.ports = {name: mac.hex(":") for name, mac in interfaces}
+
+
+def _comments_on(tester: Tester, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
+    """Which of the LAN's ports the test used, and what did not arrive as expected."""
+    from harness.exchange import differences
+
+    watched = tester.watched()
+    if len(watched) < ports:
+        yield f"{pcapng.PORTS}{', '.join(watched)}"
+    for number, (delivery, exchange) in enumerate(
+        zip(tester.compared, exchanges, strict=True), start=1
+    ):
+        if not exchange.held and delivery.expected is not None:
+            for each in differences(delivery, delivery.expected):
+                yield f"exchange {number}: {each}"

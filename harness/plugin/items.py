@@ -1,0 +1,87 @@
+"""pytest glue: what is known of a test before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.evidence import pcapng
+from harness.rules import RULES, Rule
+
+_PLACE = pytest.StashKey["Place"]()
+_RULE_IDS = pytest.StashKey[tuple[str, ...]]()
+
+
+def rule_ids(item: pytest.Item | pytest.Function) -> tuple[str, ...]:
+    """The rules that a test names, in its own order."""
+    found = item.stash.get(_RULE_IDS, None)
+    if found is None:
+        marks = reversed(list(item.iter_markers("rule")))
+        found = tuple(dict.fromkeys(str(each) for mark in marks for each in mark.args))
+        item.stash[_RULE_IDS] = found
+    return found
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Names of the fixtures that a test asks for."""
+    return list(getattr(item, "fixturenames", ()))
+
+
+def lan_of(item: pytest.Item) -> str | None:
+    """The name of a test's LAN; None if it needs none."""
+    callspec = getattr(item, "callspec", None)
+    name = None if callspec is None else callspec.params.get("lan_name")
+    return name if isinstance(name, str) else None
+
+
+def simulated(name: str) -> bool:
+    """Whether a LAN of that name is ours from inside: made anew for each test."""
+    return name.startswith(("lguest", "broken:"))
+
+
+def rules_of(item: pytest.Item) -> list[Rule]:
+    """The rules that a test checks."""
+    return [RULES[each] for each in rule_ids(item)]
+
+
+def scope_of(item: pytest.Item) -> str:
+    """On which LANs a test has something to say: "any", or "lguest" alone."""
+    return "lguest" if any(rule.scope == "lguest" for rule in rules_of(item)) else "any"
+
+
+def reports_folder(config: pytest.Config) -> Path:
+    """Where the run's captures, results and report go."""
+    given = config.getoption("reports")
+    return Path(given) if given else config.rootpath / "reports"
+
+
+def shown(path: Path, config: pytest.Config) -> str:
+    """A path as a user reads it."""
+    return str(path.relative_to(config.rootpath) if path.is_relative_to(config.rootpath) else path)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a test's capture goes: its path, that below the reports, and that to show."""
+
+    path: str
+    below: str
+    shown: str
+
+
+def place_of(item: pytest.Item) -> Place:
+    """Where a test's capture goes."""
+    place = item.stash.get(_PLACE, None)
+    if place is None:
+        reports = reports_folder(item.config)
+        below = f"captures/{pcapng.path_of(item.nodeid).as_posix()}"
+        told = f"{shown(reports, item.config)}/{below}"
+        place = item.stash[_PLACE] = Place(f"{reports}/{below}", below, told)
+    return place
+
+
+def described(item: pytest.Item) -> tuple[tuple[str, ...], str | None]:
+    """The rules that a test names, and its LAN."""
+    return rule_ids(item), lan_of(item)

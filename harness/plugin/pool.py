@@ -1,0 +1,78 @@
+"""pytest glue: the real LANs of a module, each made once and put back in order between tests."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness import registry
+from harness.lan import Inconclusive, Lan, LanError
+
+
+@dataclass(slots=True)
+class Known:
+    """What a session has found out of its LANs, by name."""
+
+    missing: dict[str, str | None] = field(default_factory=dict)
+    """Why a LAN cannot run here; None for one that can."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Why a LAN could not be made: it is not tried again."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """The real LANs of a module: each is made once, and joined by many tests."""
+
+    known: Known
+    lans: dict[str, Lan] = field(default_factory=dict)
+
+    def borrow(self, name: str) -> Lan:
+        """A LAN with all its ports; skipped if it cannot run here, else Inconclusive."""
+        if name not in self.lans:
+            missing, broken = self.known.missing, self.known.broken
+            if name not in missing:
+                missing[name] = registry.missing(name)
+            if missing[name] is not None:
+                pytest.skip(f"{name} cannot run here: {missing[name]}")
+            if name not in broken:
+                try:
+                    self.lans[name] = _made(name)
+                except LanError as error:
+                    broken[name] = str(error)
+            if name in broken:
+                raise Inconclusive(broken[name])
+        return self.lans[name]
+
+    def discard(self, name: str) -> None:
+        """A LAN that gave no verdict, or ended a test in disorder, is not used again."""
+        lan = self.lans.pop(name, None)
+        if lan is not None:
+            lan.close()
+
+
+def _made(name: str) -> Lan:
+    lan = registry.make(name)
+    try:
+        lan.ports(lan.traits.ports)
+    except BaseException:
+        with contextlib.suppress(LanError):
+            lan.close()
+        raise
+    return lan
+
+
+def put_in_order(lan: Lan) -> bool:
+    """Every port open, quiet and listening to its own; false if that cannot be had."""
+    try:
+        for port in lan.ports(lan.traits.ports):
+            port.open()
+            port.listen_to_all(False)
+            port.join_groups(0)
+        lan.settle()
+        for port in lan.ports(lan.traits.ports):
+            port.arrivals()
+    except LanError:
+        return False
+    return True

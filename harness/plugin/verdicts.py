@@ -1,0 +1,159 @@
+"""pytest glue: each verdict in its own word, with what explains it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+
+import pytest
+
+from harness.lan import Inconclusive, LanError, Unsupported
+from harness.plugin import writer
+from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, shown, simulated
+
+_CURRENT = pytest.StashKey[pytest.Item]()
+_COVERED = "covered "
+_OUTCOME = "outcome"
+_UNEXPECTED = "[XPASS(strict)] deviation of "
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.config.stash[_CURRENT] = item
+    try:
+        return (yield)
+    finally:
+        del item.config.stash[_CURRENT]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with _unsupported_is_skipped():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with _unsupported_is_skipped():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _unsupported_is_skipped() -> Iterator[None]:
+    """For a skipped test pytest makes no traceback, which takes it longer than most tests."""
+    try:
+        yield
+    except Unsupported as error:
+        raise pytest.skip.Exception(str(error)) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    error = None if call.excinfo is None else call.excinfo.value
+    strict = bool(item.config.getoption("strict", False))
+    real = not simulated(lan_of(item) or "lguest")
+    if isinstance(getattr(error, "__cause__", None), Unsupported):
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+        report.user_properties.append((_OUTCOME, "unsupported"))
+    elif isinstance(error, LanError) and real and call.when == "teardown":
+        report.longrepr = str(error)
+    elif isinstance(error, Inconclusive) or (isinstance(error, LanError) and real):
+        # A user's LAN did that: a line says it, no traceback.
+        writer.evidence(item).undecided = True
+        report.outcome = "failed"
+        report.longrepr = f"inconclusive: {error}"
+        report.user_properties.append((_OUTCOME, "inconclusive"))
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+    elif str(report.longrepr).startswith(_UNEXPECTED):
+        known = str(report.longrepr).removeprefix(_UNEXPECTED)
+        report.longrepr = f"passed, and a deviation says that it fails: take it out ({known})"
+    elif hasattr(report, "wasxfail") and report.skipped:
+        report.user_properties.append((_OUTCOME, "deviation"))
+    elif report.skipped and strict and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"unexpected skip, under --strict: {error}"
+    if lan_of(item) is not None and (call.when == "call" or not report.passed):
+        report.user_properties.append(("rule", ", ".join(rule_ids(item))))
+    captured = lan_of(item) is not None and not item.config.getoption("no_captures")
+    if call.when == "call" and report.failed and captured:
+        told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in rules_of(item)]
+        told.append(f"capture: {place_of(item).shown}")
+        seen = writer.evidence(item)
+        told += ["", *seen.ports_told, "", *seen.told] if seen.told else []
+        report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
+    writer.finish(item, report, described)
+    if call.when == "teardown" and lan_of(item) is not None:
+        writer.add_properties(item, report, place_of(item).shown)
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    word = writer.word(report) if isinstance(report, pytest.TestReport) else ""
+    letters = {"passed": ".", "failed": "F", "deviation": "d", "unsupported": "u"}
+    letters["inconclusive"] = "I"
+    known = word in letters and (report.when == "call" or word == "inconclusive")
+    if not known or (word == "passed" and hasattr(report, "wasxfail")):
+        return None
+    rules = " ".join(str(value) for key, value in report.user_properties if key == "rule")
+    return word, letters[word], f"{word.upper()} {rules}".strip()
+
+
+def pytest_assertrepr_compare(
+    config: pytest.Config,
+    op: str,
+    left: object,
+    right: object,
+) -> list[str] | None:
+    from harness.exchange import Delivery, explain_frames, explain_ports, sum_up
+
+    if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
+        return None
+    item = config.stash.get(_CURRENT, None)
+    if item is not None:
+        # In a section of the report, as pytest cuts a comparison off after eight lines.
+        known = writer.evidence(item)
+        known.ports_told = explain_ports(left, right)
+        known.told = explain_frames(left, right)
+    return [sum_up(left, right), "(every port, side by side, stands below)"]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    told = [
+        each
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for each in getattr(report, "user_properties", ())
+    ]
+    reasons = Counter(each.wasxfail for each in terminalreporter.stats.get("deviation", ()))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} test{'s' * (count > 1)}: {reason}")
+    undecided: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("inconclusive", ()):
+        undecided.setdefault(str(report.longrepr), []).append(report.nodeid)
+    for why, (first, *others) in undecided.items():
+        more = f" and {len(others)} more" if others else ""
+        why = why.removeprefix("inconclusive: ")
+        terminalreporter.write_line(f"INCONCLUSIVE {first}{more}: {why}", red=True)
+    covered: dict[str, int] = {}
+    for key, value in told:
+        if key.startswith(_COVERED):
+            what = key.removeprefix(_COVERED)
+            covered[what] = covered.get(what, 0) + value
+    asked = covered.pop("programs asked", None)
+    if asked is not None:
+        tried = covered.pop("programs")
+        covered = {f"of {asked:,} random programs": tried, **covered}
+    if covered:
+        sums = ", ".join(f"{count:,} {what}" for what, count in covered.items())
+        terminalreporter.write_line(f"searches covered {sums}")
+    results = config.pluginmanager.get_plugin(writer.WRITER)
+    if isinstance(results, writer.Writer) and results.index is not None:
+        terminalreporter.write_line(f"{results.told()}; report: {shown(results.index, config)}")

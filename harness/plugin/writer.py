@@ -1,0 +1,335 @@
+"""pytest glue: from reports of tests to ``results.jsonl``, and to the report of a run.
+
+A worker makes a test's line when the test has given everything back; the process that
+the user started writes it at once, so a run that is killed keeps what has ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import msgspec
+import pytest
+
+from harness import __version__, registry
+from harness.evidence import pcapng, results
+from harness.lan import Record
+
+if TYPE_CHECKING:
+    from harness.exchange import Delivery
+
+EVIDENCE = pytest.StashKey["Evidence"]()
+WRITER = "lguest-harness-results"
+"""The name of the plugin that writes the results."""
+
+_LINE = "lguest_harness_result"
+"""The attribute of a test's last report that has its line: it crosses from workers."""
+
+_BEGUN = "lguest_harness_begun"
+"""The attribute of a test's first report that has its line if no other report comes."""
+
+_CONTENT = "lguest_harness_capture"
+"""The attribute of a far test's last report that has its capture, in Base64."""
+
+_FAR = "lguest_harness_far"
+"""What a worker is told if its files do not lie where the run's results do."""
+
+
+MOST_LINES = 40
+"""Lines of a failure that go into the results."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a test leaves beside its verdict."""
+
+    undecided: bool = False
+    """The LAN gave no verdict: it is not to be trusted with the next test."""
+    phases: list[pytest.TestReport] = field(default_factory=list)
+    ports_told: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    settled: str = ""
+    version: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    exchanges: Sequence[results.Exchange] = ()
+    capture: results.Capture | None = None
+    content: bytes = b""
+    """The capture itself, where the process that the user started must write it."""
+    result: results.Result | None = None
+
+
+class Describes(Protocol):
+    """What the rest of the glue knows of a test."""
+
+    def __call__(self, item: pytest.Item) -> tuple[tuple[str, ...], str | None]:
+        """The rules that it names, and its LAN."""
+
+
+def evidence(item: pytest.Item) -> Evidence:
+    """A test's evidence so far."""
+    return item.stash.setdefault(EVIDENCE, Evidence())
+
+
+def exchanges_of(
+    deliveries: Sequence[Delivery], records: Sequence[Record], start: int
+) -> list[results.Exchange]:
+    """Exchanges that were compared; ``records[start]`` is packet 1 of the capture."""
+    found: list[results.Exchange] = []
+    for delivery in deliveries:
+        assert delivery.expected is not None
+        span = delivery.span
+        sent = {
+            number: records[start + number - 1].frame
+            for number in range(span.first - start + 1, span.last - start + 1)
+            if records[start + number - 1].direction == "sent"
+        }
+        expected = {
+            port.name: [results.wanted(frame, sent) for frame in wanted]
+            for port, wanted in delivery.expected.items()
+            if wanted
+        }
+        found.append(
+            results.Exchange(
+                span.first - start + 1,
+                span.last - start,
+                span.control - start,
+                delivery.view,
+                [port.name for port in delivery.received],
+                expected,
+                delivery == delivery.expected,
+            )
+        )
+    return found
+
+
+def capture_of(path: str, content: bytes, packets: int) -> results.Capture:
+    """What a result says of a capture."""
+    return results.Capture(path, packets, hashlib.sha256(content).hexdigest())
+
+
+def word(report: pytest.TestReport) -> results.Outcome:
+    """A test's outcome: passed, failed, deviation, unsupported, skipped or inconclusive."""
+    for key, value in report.user_properties:
+        if key == "outcome":
+            return value  # type: ignore[return-value]
+    return report.outcome
+
+
+def reason(report: pytest.TestReport) -> str:
+    """Why a test did not pass, in one line."""
+    if report.passed:
+        return ""
+    told = getattr(report, "wasxfail", "")
+    if told:
+        return str(told)
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr) if crash is None else str(crash.message)
+    first = next((each for each in text.splitlines() if each.strip()), "")
+    return first.removeprefix("AssertionError: ").removeprefix("assert ")
+
+
+def _crash(report: pytest.TestReport, root: Path) -> list[str]:
+    """What pytest says of a failure, without the code that it came from."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is None or not report.failed:
+        return []
+    path = Path(crash.path)
+    where = path.relative_to(root) if path.is_relative_to(root) else path.name
+    return [f"{where}:{crash.lineno}", *str(crash.message).splitlines()[:MOST_LINES]]
+
+
+def decisive(phases: Sequence[pytest.TestReport]) -> pytest.TestReport:
+    """The report that says how a test ended: the first that did not pass, or the last."""
+    return next((each for each in phases if not each.passed), phases[-1])
+
+
+def is_far(config: pytest.Config) -> bool:
+    """Whether this worker runs in a directory of its own, maybe on another machine."""
+    return bool(getattr(config, "workerinput", {}).get(_FAR))
+
+
+def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) -> None:
+    """Keep a report of a test; the last of them carries the test's line."""
+    known = evidence(item)
+    known.phases.append(report)
+    rules, lan = describe(item)
+    doc = getattr(getattr(item, "obj", None), "__doc__", None) or ""
+    if report.when == "setup":
+        begun = results.Result(item.nodeid, rules, lan, "failed", doc=doc)
+        setattr(report, _BEGUN, results.line(begun).decode())
+    if report.when != "teardown":
+        return
+    *earlier, last = known.phases
+    decides = decisive(earlier)
+    outcome = word(decides)
+    ending = reason(last)
+    if last.failed and outcome not in results.RED:
+        outcome = word(last)
+    result = results.Result(
+        id=item.nodeid,
+        rules=rules,
+        lan=lan,
+        outcome=outcome,
+        reason=reason(decides) or ending,
+        told=known.told or _crash(decides, item.config.rootpath),
+        ending=ending,
+        doc=doc,
+        settled=known.settled,
+        version=known.version,
+        ports=known.ports,
+        exchanges=known.exchanges,
+        capture=known.capture,
+        seconds=round(sum(each.duration for each in known.phases), 6),
+    )
+    setattr(report, _LINE, results.line(result).decode())
+    if known.content:
+        setattr(report, _CONTENT, base64.b64encode(known.content).decode())
+    known.result = result
+
+
+def result_of(report: pytest.TestReport) -> results.Result | None:
+    """The result that a test's last report carries; None for any other report."""
+    text = getattr(report, _LINE, None)
+    return None if text is None else cast("results.Result", results.parse(text.encode()))
+
+
+def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -> None:
+    """What JUnit XML tells of a test; it takes it from the last report."""
+    result = evidence(item).result
+    assert result is not None
+    told = {"verdict": result.outcome, "rule": ", ".join(result.rules), "lan": result.lan}
+    told |= {"settled": result.settled} if result.settled else {}
+    told |= {"capture": capture} if result.capture is not None else {}
+    rest = [each for each in report.user_properties if each[0] not in told]
+    report.user_properties = [*rest, *told.items()]
+
+
+class Writer:
+    """Writes the results of a run, line by line, and its report at the end."""
+
+    def __init__(self, config: pytest.Config, folder: Path, lans: Sequence[str]) -> None:
+        self._config = config
+        self._folder = folder
+        self._lans = lans
+        self._outcomes: Counter[str] = Counter()
+        self._rules: dict[str, set[results.Outcome]] = {}
+        self._began = time.time()
+        self._file: FileIO | None = None
+        self.index: Path | None = None
+        """Where the report is, when it is written."""
+        self._begun: dict[str, str] = {}
+        self._trouble = ""
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._begin([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._begin(ids)
+
+    def _begin(self, ids: Sequence[str]) -> None:
+        if self._file is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = (self._folder / results.FILE_NAME).open("wb", buffering=0)
+        option = self._config.getoption
+        options = {
+            "campaign": str(option("campaign")),
+            "search-lan": str(option("search_lan")),
+            "strict": str(bool(option("strict", False))).lower(),
+        }
+        repeat = [] if options["campaign"] == "8" else ["--campaign", options["campaign"]]
+        if options["search-lan"] != "lguest-repaired":
+            repeat += ["--search-lan", options["search-lan"]]
+        run = results.Run(
+            schema=results.SCHEMA,
+            harness=__version__,
+            rules=results.rules_hash(),
+            lans={name: registry.version(name) for name in self._lans},
+            options=options,
+            repeat=repeat,
+            shard=option("shard", None) or "",
+            collected=list(ids),
+            machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
+        )
+        self._write(run)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        spec = node.gateway.spec
+        node.workerinput[_FAR] = not spec.popen or bool(spec.chdir)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        result = result_of(report)
+        if report.when == "setup":
+            self._begun[report.nodeid] = getattr(report, _BEGUN, "")
+        elif result is not None:
+            self._begun.pop(report.nodeid, None)
+            self._write(result, report.__dict__.pop(_CONTENT, ""))
+        elif report.when not in ("call", "teardown"):
+            # The worker died: nobody is left to make the test's line.
+            begun = self._begun.pop(report.nodeid, "")
+            lost = results.Result(report.nodeid, (), None, "failed")
+            if begun:
+                lost = cast("results.Result", results.parse(begun.encode()))
+            self._write(msgspec.structs.replace(lost, reason=str(report.longrepr)))
+
+    def _write(self, line: results.Line, content: str = "") -> None:
+        """A line; a test's capture first, so that a line that can be read has one."""
+        assert self._file is not None
+        if isinstance(line, results.Result):
+            if content and line.capture is not None:
+                pcapng.write(self._folder / line.capture.path, base64.b64decode(content))
+            self._outcomes[line.outcome] += 1
+            for rule in line.rules:
+                self._rules.setdefault(rule, set()).add(line.outcome)
+        self._file.write(results.line(line))
+
+    def told(self) -> str:
+        """The run in a line: how many rules passed, how many did not."""
+        if not self._rules:
+            return f"tests without a rule: {self._outcomes.total()}"
+        failed = sum(1 for words in self._rules.values() if "failed" in words)
+        undecided = sum(1 for words in self._rules.values() if "inconclusive" in words)
+        deviating = sum(1 for words in self._rules.values() if "deviation" in words)
+        passed = sum(1 for words in self._rules.values() if words == {"passed"})
+        told = f"rules: {passed} passed whole, {deviating} with deviations, {failed} failed"
+        return told + (f", {undecided} inconclusive" if undecided else "")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        self._begin([])
+        assert self._file is not None
+        seconds = round(time.time() - self._began, 3)
+        end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
+        self._write(end)
+        self._file.close()
+        self._report()
+
+    def _report(self) -> None:
+        from harness.evidence import merge
+        from harness.report import html, summary
+
+        try:
+            runs = merge.load([self._folder / results.FILE_NAME])
+            self.index = html.write(runs, self._folder)
+            self._trouble = summary.add(runs)
+        except (results.BadResults, OSError) as error:
+            # Another run with the same folder, say; the verdict stands in the terminal.
+            self._trouble = f"no report: {error}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._trouble:
+            terminalreporter.write_line(self._trouble, red=True)

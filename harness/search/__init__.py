@@ -1,0 +1,1 @@
+"""Searches of simulated LANs: exhaustive, interleavings, hostile Guests, random programs."""

@@ -1,0 +1,160 @@
+"""Random programs on a simulated LAN, held against the expectation (a Hypothesis machine).
+
+A program that goes wrong is shrunk, and told as steps to paste into a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from harness.frames import BROADCAST, EXPERIMENTAL, PAGE, payload
+from harness.lans.lguest import LguestLan
+from harness.search.exhaustive import GROUP, NOBODY, layouts
+from harness.search.lockstep import Twin
+
+PEERS = 3
+PROGRAMS = 40
+"""Programs that one seed tries."""
+
+STEPS = 25
+"""Steps in the longest program."""
+
+# The length is drawn first, then the shape: drawn as bytes it would hardly ever be long.
+LENGTHS = (6, 13, 14, 60, 61, 1513, 1514, 1515, 4096, 9014, 65_535)
+SIZES = st.lists(st.sampled_from([1, 5, 6, 13, 14, 15, 100, 1514, PAGE]), max_size=16)
+BAD_SECTIONS = ((0xFFFFFFF0, 32), (PAGE * 60 + 4090, 10), (PAGE * 4000, 60), (PAGE * 60, 4097))
+_BODY = payload(LENGTHS[-1])
+
+
+@dataclass(slots=True)
+class Tried:
+    """What a campaign's seed went through; ``trace`` is the same whenever the seed is."""
+
+    programs: int = 0
+    steps: int = 0
+    trace: str = ""
+
+
+def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
+    """All the programs of one seed; Mismatch holds the shortest one that goes wrong."""
+    tried = Tried()
+    digest = hashlib.sha256()
+
+    class Program(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lan = make()
+            self.twin = Twin(self.lan, PEERS)
+            tried.programs += 1
+
+        def teardown(self) -> None:
+            digest.update(repr(self.twin.steps).encode())
+            tried.steps += self.twin.transitions
+            self.lan.close()
+
+        def which(self, slots: list[int], choice: int) -> int:
+            return slots[choice % len(slots)]
+
+        def open_slots(self) -> list[int]:
+            return [slot for slot, peer in self.twin.expected.peers.items() if peer.is_open]
+
+        def closed_slots(self) -> list[int]:
+            peers = self.twin.expected.peers.items()
+            return [slot for slot, peer in peers if peer.alive and not peer.is_open]
+
+        def living_slots(self) -> list[int]:
+            return [slot for slot, peer in self.twin.expected.peers.items() if peer.alive]
+
+        def able_senders(self) -> list[int]:
+            peers = self.twin.expected.peers
+            return [slot for slot in self.open_slots() if peers[slot].alive]
+
+        @precondition(lambda self: self.closed_slots())
+        @rule(choice=st.integers(0, PEERS - 1))
+        def join(self, choice: int) -> None:
+            self.twin.open(self.which(self.closed_slots(), choice))
+
+        @precondition(lambda self: self.able_senders())
+        @rule(choice=st.integers(0, PEERS - 1))
+        def leave(self, choice: int) -> None:
+            self.twin.close(self.which(self.able_senders(), choice))
+
+        @precondition(lambda self: len(self.living_slots()) > 1)
+        @rule(choice=st.integers(0, PEERS - 1))
+        def die(self, choice: int) -> None:
+            self.twin.die(self.which(self.living_slots(), choice))
+
+        @precondition(lambda self: self.living_slots())
+        @rule(
+            choice=st.integers(0, PEERS - 1),
+            how=st.sampled_from(["promiscuous", "all_multicast", "groups", "nothing"]),
+        )
+        def flags(self, choice: int, how: str) -> None:
+            self.twin.listen(self.which(self.living_slots(), choice), how)
+
+        @precondition(lambda self: self.able_senders())
+        @rule(
+            choice=st.integers(0, PEERS - 1),
+            to=st.integers(-4, PEERS - 1),
+            length=st.sampled_from(LENGTHS),
+            shape=st.integers(0, 99),
+            times=st.integers(1, 9),
+        )
+        def transmit(self, choice: int, to: int, length: int, shape: int, times: int) -> None:
+            slot = self.which(self.able_senders(), choice)
+            devices = self.twin.devices
+            others = (NOBODY, bytes(6), GROUP, BROADCAST)
+            destination = devices[to].address if to >= 0 else others[to]
+            shapes = layouts(length)
+            for _ in range(times):
+                stamp = len(self.twin.steps).to_bytes(2, "big")
+                head = destination + devices[slot].address + EXPERIMENTAL.to_bytes(2, "big")
+                frame = (head + stamp + _BODY)[:length]
+                self.twin.transmit(slot, frame, shapes[shape % len(shapes)])
+
+        @precondition(lambda self: self.able_senders())
+        @rule(choice=st.integers(0, PEERS - 1), to=st.integers(0, PEERS), sizes=SIZES)
+        def raw_send_dma(self, choice: int, to: int, sizes: list[int]) -> None:
+            slot = self.which(self.able_senders(), choice)
+            self.twin.send_raw(slot, to, _BODY[: sum(sizes)], tuple(sizes))
+
+        @precondition(lambda self: self.able_senders())
+        @rule(
+            choice=st.integers(0, PEERS - 1),
+            to=st.integers(0, PEERS - 1),
+            before=st.integers(0, 15),
+            bad=st.sampled_from(BAD_SECTIONS),
+        )
+        def bad_send_dma(self, choice: int, to: int, before: int, bad: tuple[int, int]) -> None:
+            slot = self.which(self.able_senders(), choice)
+            self.twin.send_bad(slot, to, [(PAGE * 60, 10)] * before + [bad])
+
+        @precondition(lambda self: self.living_slots())
+        @rule(choice=st.integers(0, PEERS - 1))
+        def interrupt(self, choice: int) -> None:
+            self.twin.interrupt(self.which(self.living_slots(), choice))
+
+        @rule()
+        def restock(self) -> None:
+            for slot in self.living_slots():
+                self.twin.interrupt(slot)
+
+    how = settings(
+        max_examples=PROGRAMS,
+        stateful_step_count=STEPS,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    run_state_machine_as_test(seed(number)(Program), settings=how)
+    tried.trace = digest.hexdigest()
+    return tried

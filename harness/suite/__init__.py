@@ -1,0 +1,1 @@
+"""Running the suite from inside: coverage, drafts of deviations, explanations, recordings."""

@@ -1,0 +1,109 @@
+"""Which tests check which rule, and which broken LANs they catch: asked of pytest."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+
+import pytest
+
+from harness.broken.catalogue import BROKEN
+from harness.plugin.items import rule_ids
+from harness.registry import BROKEN_PREFIX
+
+VERDICTS = (
+    "assert",
+    "AssertionError",
+    "Failed: DID NOT RAISE",
+    "harness.lan.FrameRefused",
+    "harness.lan.LanError",
+    "harness.lguest.memory.LguestError",
+)
+"""How the failure of a test begins where the LAN did not do what the rule says. Anything
+else, a control that was lost or an error in the test, is no catch."""
+
+
+class SuiteError(Exception):
+    """The suite could not be collected or run; pytest's own words."""
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self.tests: dict[str, list[str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            name = item.nodeid.partition("[")[0]
+            for rule in rule_ids(item):
+                listed = self.tests.setdefault(rule, [])
+                if name not in listed:
+                    listed.append(name)
+
+
+@dataclass(slots=True)
+class Catch:
+    """What the tests of its rule made of one broken LAN: names of tests, without parameters.
+
+    ``caught_by`` failed on what the rule says; ``disturbed`` failed for another reason,
+    such as a control that did not come through.
+    """
+
+    caught_by: list[str] = field(default_factory=list)
+    disturbed: list[str] = field(default_factory=list)
+
+
+class _Catcher:
+    def __init__(self) -> None:
+        self.catches = {name: Catch() for name in BROKEN}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not report.failed:
+            return
+        test, _, parameters = report.nodeid.partition("[")
+        name = parameters.removeprefix(BROKEN_PREFIX)
+        lan = next(each for each in sorted(BROKEN, key=len, reverse=True) if name.startswith(each))
+        crash = getattr(report.longrepr, "reprcrash", None)
+        message = "" if crash is None else crash.message
+        verdict = report.when == "call" and message.startswith(VERDICTS)
+        catch = self.catches[lan]
+        listed = catch.caught_by if verdict else catch.disturbed
+        if test not in listed:
+            listed.append(test)
+
+
+def run_suite(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
+    """Run pytest on the suite with a plugin; SuiteError for any other exit code."""
+    said = io.StringIO()
+    with resources.as_file(resources.files("testcases")) as folder:
+        command = [str(folder), "-p", "no:cacheprovider", "-q", *arguments]
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = pytest.main(command, plugins=[plugin])
+    if code not in allowed:
+        raise SuiteError(said.getvalue())
+
+
+def tests_of_rules() -> dict[str, list[str]]:
+    """Rule id to the node ids of its tests, parameters left out, in order of collection."""
+    collector = _Collector()
+    run_suite(["--collect-only"], collector, [0])
+    return collector.tests
+
+
+def catches(workers: int) -> dict[str, Catch]:
+    """Every broken LAN, run through the tests of the rule that it breaks."""
+    catcher = _Catcher()
+    arguments = [
+        "--lan",
+        "broken:*",
+        "--own-rule",
+        "--no-captures",
+        "--tb=line",
+        "--assert=plain",
+        "-n",
+        str(workers),
+    ]
+    run_suite(arguments, catcher, [0, 1])
+    return catcher.catches

@@ -1,0 +1,71 @@
+"""Exchanges on a bridge while every processor is busy: no verdict is lost or late.
+
+pytest testcases/lans/test_load.py --exchanges 10000
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from _pytest.pytester import Pytester
+
+from tests.lans.real import REAL
+
+HOG = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+"""Keeps a processor busy until its parent has ended."""
+
+LOADED = """
+import os
+from pathlib import Path
+
+import pytest
+from harness.exchange import Tester
+from harness.frames import BROADCAST, ethernet
+from harness.plugin.marks import rule
+
+@rule("DLV-2")
+@pytest.mark.parametrize("turn", range({lans}))
+def test_many(lan: Tester, turn: int) -> None:
+    sender, owner, other = lan.ports(3)
+    to_whom = ((owner, [owner]), (other, [other]), (BROADCAST, [owner, other]), (sender, []))
+    for stamp in range({exchanges}):
+        to, hearers = to_whom[stamp % len(to_whom)]
+        frame = ethernet(to, sender, stamp=stamp)
+        assert lan.exchange(sender, frame) == {{port: [frame] for port in hearers}}
+    Path({told!r}, str(turn)).write_text(str(os.getpid()))
+"""
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """A process that never rests for each processor."""
+    command = [sys.executable, "-c", HOG, str(os.getpid())]
+    hogs = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+@pytest.mark.parametrize("lans", [1, 2])
+def test_no_verdict_is_lost_or_late_while_all_cores_are_busy(
+    lans: int, pytester: Pytester, pytestconfig: pytest.Config
+) -> None:
+    if reason := REAL["bridge"].missing():
+        pytest.skip(reason)
+    exchanges = pytestconfig.getoption("exchanges")
+    told = pytester.mkdir("told")
+    suite = LOADED.format(lans=lans, exchanges=exchanges, told=str(told))
+    pytester.makepyfile(test_suite=suite)
+    with busy():
+        result = pytester.runpytest_subprocess("--lan", "bridge", "-n", str(lans), "-v")
+    assert result.parseoutcomes() == {"passed": lans}
+    workers = {each.read_text() for each in told.iterdir()}
+    assert len(workers) == lans, "each worker has a LAN of its own"

@@ -1,0 +1,227 @@
+"""``stream:PATH`` and ``python:module:Class``, and the names of a user's LANs."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.pytester import Pytester
+
+from harness import registry
+from harness.frames import ethernet
+from harness.lan import LanError
+from tests.lans.real import traces
+from tests.lans.users import CLASS, SUITE, unicast
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("command:", "command:CMD needs a command"),
+        ("command: ", "command:CMD needs a command"),
+        ("command:./lan 'x", 'command "./lan \'x": No closing quotation'),
+        ("command:/no/such -v", "no program '/no/such' that can be started"),
+        ("stream:", "stream:PATH needs the path of a Unix socket"),
+        ("python:", "python:: should be python:MODULE:CLASS"),
+        ("python:os", "python:os: should be python:MODULE:CLASS"),
+        ("python:no_such:Lan", "python:no_such:Lan: there is no module 'no_such'"),
+        ("python:os:Lan", "python:os:Lan: os has no 'Lan'"),
+        ("python:os:sep", "python:os:sep: sep is no class, but '/'"),
+        ("commando:x", "unknown LAN 'commando:x': did you mean command:? Else choose from lguest,"),
+        ("moon", "unknown LAN 'moon': choose from lguest,"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_in_one_line(
+    name: str, told: str, pytester: Pytester
+) -> None:
+    with pytest.raises(LanError) as error:
+        registry.maker(name)
+    assert told in str(error.value)
+    result = pytester.runpytest_subprocess("--lan", name)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.lines == [f"ERROR: --lan: {error.value}", ""]
+
+
+def test_what_a_users_lan_is_can_be_told(tmp_path: Path) -> None:
+    assert registry.describe("command:true").startswith("A program of the user's")
+    assert registry.describe(f"stream:{tmp_path}").startswith("Whatever takes QEMU's stream")
+    assert registry.describe("python:builtins:object") == "A Python class of the user's."
+
+
+# A stream
+
+
+class Hub:
+    """Sends what one connection says to all others, until ``close``."""
+
+    def __init__(self, path: Path, answer: bytes | None = None) -> None:
+        self.answer = answer
+        self.lines: list[socket.socket] = []
+        self.lock = threading.Lock()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(8)
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = self.listener.accept()
+                self.lines.append(line)
+                self.threads.append(threading.Thread(target=self._carry, args=(line,)))
+                self.threads[-1].start()
+
+    def _carry(self, line: socket.socket) -> None:
+        with line.makefile("rb") as framed, contextlib.suppress(ConnectionResetError):
+            while head := framed.read(4):
+                frame = framed.read(int.from_bytes(head, "big"))
+                with self.lock:
+                    for other in self.lines:
+                        if other is not line:
+                            with contextlib.suppress(OSError):
+                                other.sendall(self.answer or head + frame)
+        with self.lock:
+            self.lines.remove(line)
+        line.close()
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for line in list(self.lines):
+            line.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def hub(folder: Path) -> Iterator[Path]:
+    path = folder / "hub"
+    made = Hub(path)
+    try:
+        yield path
+    finally:
+        made.close()
+
+
+def test_a_stream_carries_frames_and_leaves_nothing(hub: Path, folder: Path) -> None:
+    registry.make("lguest").close()
+    before = traces(folder)
+    lan = registry.make(f"stream:{hub}")
+    try:
+        sender, owner, other = lan.ports(3)
+        frame = ethernet(owner, sender)
+        assert unicast(lan) == [[], [frame], [frame]]
+        other.close()
+        assert unicast(lan) == [[], [frame], []]
+        other.open()
+        assert unicast(lan) == [[], [frame], [frame]]
+    finally:
+        lan.close()
+    assert traces(folder)["directories"] == before["directories"]
+
+
+def test_a_stream_as_a_user_runs_it(hub: Path, pytester: Pytester) -> None:
+    pytester.makepyfile(test_suite=SUITE)
+    result = pytester.runpytest_subprocess("--lan", f"stream:{hub}")
+    assert result.parseoutcomes() == {"passed": 1}
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_stream_that_nobody_serves_is_told(folder: Path, pytester: Pytester, bound: bool) -> None:
+    path = folder / "hub"
+    if bound:
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(str(path))
+    pytester.makepyfile(test_suite=SUITE)
+    result = pytester.runpytest_subprocess("--lan", f"stream:{path}")
+    why = "Connection refused" if bound else "No such file or directory"
+    result.stdout.fnmatch_lines([f"*stream:{path}: port1 cannot connect: {why}*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (bytes(4), "port[123]: garbage framing at byte 0: a length of 0,"),
+        (b"\xff" * 4, "port[123]: garbage framing at byte 0: a length of 4294967295,"),
+    ],
+)
+def test_garbage_on_a_stream_names_the_port_and_the_byte(
+    folder: Path, answer: bytes, told: str
+) -> None:
+    made = Hub(folder / "hub", answer)
+    lan = registry.make(f"stream:{folder / 'hub'}")
+    try:
+        with pytest.raises(LanError, match=told):
+            lan.ports(3)
+    finally:
+        lan.close()
+        made.close()
+
+
+# A class
+
+
+def test_a_class_as_a_user_runs_it(pytester: Pytester) -> None:
+    pytester.makepyfile(test_suite=SUITE, mine=CLASS)
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    assert result.parseoutcomes() == {"passed": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ("def settle", "def settles", "python:mine:Lan lacks settle"),
+        ("def records(self): return self.said", "records = 3", "python:mine:Lan lacks records"),
+        ("def join_groups", "def joins", "its port <mine.Port object at 0x*> lacks join_groups"),
+        ("def __init__(self):", "def __init__(self, x):", "cannot be made: TypeError: *'x'"),
+        ("self.made, self.said =", "1 / 0; x =", "cannot be made: ZeroDivisionError: division by"),
+        ("Traits(", "(", "its traits are (*), not a harness.lan.Traits"),
+        ("return self.made[:count]", "return self.made[:1]", "ports(8) gave 1"),
+    ],
+)
+def test_a_class_that_is_not_a_lan_is_told(
+    pytester: Pytester, change: str, to: str, told: str
+) -> None:
+    assert change in CLASS
+    pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    result.stdout.fnmatch_lines([f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ("def settle(self): pass", "def settle(self): raise ValueError('no')", "settle raised"),
+        ("def settle(self): pass", "def settle(self): assert None, 'no'", "settle raised"),
+        ("def records(self): return self.said", "def records(self): None()", "records raised"),
+        ("came, self.came = self.came, []", "came, x = self.came", "arrivals raised"),
+    ],
+)
+def test_an_error_in_a_class_is_a_line_and_no_verdict(
+    pytester: Pytester, change: str, to: str, told: str
+) -> None:
+    assert change in CLASS
+    pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    assert result.parseoutcomes() == {"inconclusive": 1}
+    result.stdout.fnmatch_lines([f"INCONCLUSIVE *: python:mine:Lan: {told}*.py:*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "Error at" not in result.stdout.str()
+
+
+def test_a_module_that_does_not_import_is_told(pytester: Pytester) -> None:
+    pytester.makepyfile(mine="import no_such_thing")
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    result.stderr.fnmatch_lines(["ERROR: *python:mine:Lan: there is no module 'no_such_thing'"])
+    pytester.makepyfile(mine="def x(:")
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
+    result.stderr.fnmatch_lines(["ERROR: *mine cannot be imported: SyntaxError: *"])

@@ -1,0 +1,47 @@
+"""A million hypercalls of hostile Guests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.lans.lguest import LguestLan, Parts
+from harness.lguest.defects import REPAIRED
+from harness.lguest.host import Host
+from harness.lguest.memory import Chunk
+from harness.search.hostile import Breach, attack
+from tests.search.conftest import Make
+
+CALLS = 50_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_but_the_offender_is_hurt(
+    make: Make, covered: Callable[..., None], seed: int
+) -> None:
+    calls, deaths = attack(make, seed, CALLS)
+    assert calls >= CALLS
+    assert deaths > 100
+    covered(hypercalls=calls, deaths=deaths)
+
+
+def test_the_same_seed_gives_the_same_attack(make: Make) -> None:
+    assert attack(make, 99, 2000) == attack(make, 99, 2000)
+
+
+class _WritesAByteTooMany(Host):
+    def copy(self, source: tuple[Chunk, ...], into: tuple[Chunk, ...]) -> int:
+        moved = super().copy(source, into)
+        if moved and into[0].offset:
+            store, offset, _ = into[0]
+            store[offset - 1 : offset] = b"!"
+        return moved
+
+
+def test_one_byte_beyond_a_buffer_is_found() -> None:
+    def make() -> LguestLan:
+        return LguestLan("writes-too-much", REPAIRED, parts=Parts(host=_WritesAByteTooMany))
+
+    with pytest.raises(Breach, match="changed outside"):
+        attack(make, 0, CALLS)

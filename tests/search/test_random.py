@@ -1,0 +1,56 @@
+"""Random programs: ``--campaign N`` seeds of them, shared out over workers and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.evidence import pcapng
+from harness.lans.lguest import lguest
+from harness.search.lockstep import Mismatch
+from harness.search.programs import PROGRAMS, Tried, try_programs
+from tests.search.conftest import Make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        count: int = metafunc.config.getoption("campaign")
+        metafunc.parametrize("seed", range(count), ids=lambda seed: f"seed{seed}")
+
+
+def run(make: Make, seed: int, reports: Path) -> Tried:
+    """One seed; the LAN of a program that goes wrong leaves its capture."""
+    try:
+        return try_programs(make, seed)
+    except Mismatch as mismatch:
+        lan = mismatch.twin.lan
+        path = reports / f"seed{seed}.pcapng"
+        content = pcapng.encode(lan.interfaces(), mismatch.twin.records, [str(mismatch)[:2000]])
+        pcapng.write(path, content)
+        mismatch.add_note(f"\ncapture: {path}")
+        raise
+
+
+def test_random_programs(
+    make: Make, covered: Callable[..., None], seed: int, search_reports: Path
+) -> None:
+    first = run(make, seed, search_reports)
+    again = run(make, seed, search_reports)
+    assert first == again, f"seed {seed} does not give the same programs twice"
+    covered(programs=min(first.programs, PROGRAMS), programs_asked=PROGRAMS, steps=first.steps)
+
+
+def try_seeds(count: int, tmp_path: Path) -> None:
+    for seed in range(count):
+        run(lguest, seed, tmp_path)
+
+
+def test_the_search_finds_a_defect_and_tells_a_short_program(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch) as found:
+        try_seeds(30, tmp_path)
+    told = str(found.value)
+    assert "twin = Twin(lguest, 3)" in told
+    assert len(found.value.twin.steps) <= 12
+    assert list(tmp_path.glob("seed*.pcapng"))

@@ -1,0 +1,167 @@
+"""The profile for Wireshark, as tshark makes use of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from _pytest.pytester import Pytester
+from click.testing import CliRunner, Result
+
+from harness.cli.main import main
+from harness.evidence import pcapng
+from harness.lan import DROPPED, NOT_FOR_HOST, Record
+from harness.report import wireshark
+
+Prints = Callable[..., str]
+
+
+def command(*arguments: str, **environment: str | None) -> Result:
+    return CliRunner(env=environment).invoke(main, ["wireshark", *arguments])
+
+
+@pytest.fixture
+def tshark_prints(tmp_path: Path) -> Prints:
+    """Runs tshark with the profile, installed as a user does it; what it prints."""
+    program = shutil.which("tshark")
+    if program is None:
+        pytest.skip("tshark is not installed (apt-get install tshark)")
+    home = tmp_path / "wireshark"
+    installed = command(WIRESHARK_CONFIG_DIR=str(home))
+    assert installed.exit_code == 0, installed.output
+    assert (home / "profiles" / "lguest-harness" / "preferences").exists()
+
+    def run(path: Path, *arguments: str) -> str:
+        done = subprocess.run(
+            [program, "-n", "-C", "lguest-harness", "-r", str(path), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "WIRESHARK_CONFIG_DIR": str(home)},
+        )
+        complaints = [each for each in done.stderr.splitlines() if "Running as" not in each]
+        assert not complaints  # of a column, a preference or a filter that it does not take
+        return done.stdout
+
+    return run
+
+
+def written(path: Path, records: list[tuple[int, str, tuple[str, ...]]]) -> Path:
+    """A capture of 60-byte frames at port p: original length, outcome, what happened."""
+    pcapng.write(
+        path,
+        pcapng.encode(
+            [("p", bytes(6))],
+            [
+                Record(n, "p", "received", bytes(60), length, ("DLV-2, DLV-3", outcome, *told))
+                for n, (length, outcome, told) in enumerate(records)
+            ],
+        ),
+    )
+    return path
+
+
+def test_the_columns(tshark_prints: Prints, tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.pcapng",
+        [
+            (60, "passed", ()),
+            (99, "failed", ("cut: 60 of 99 bytes arrived", "more")),
+        ],
+    )
+    assert tshark_prints(path).splitlines() == [
+        "    1 0.000000000 p Inbound passed DLV-2, DLV-3 0x0000 60 60  Ethernet II",
+        "    2 0.000000001 p Inbound failed DLV-2, DLV-3 0x0000 60 99"
+        " cut: 60 of 99 bytes arrived Ethernet II",
+    ]
+    titles = re.findall("<section>([^<]*)</section>", tshark_prints(path, "-T", "psml"))
+    assert titles[:11] == [
+        *("No.", "Time", "Port", "Direction", "Verdict", "Rule", "Protocol", "Length", "Uncut"),
+        *("What happened", "Info"),
+    ]
+
+
+COLOURED = [
+    (60, "passed", (), ""),
+    (60, "deviation", (), "deviation"),
+    (60, "inconclusive", (), "failed"),
+    (60, "failed", (), "failed"),
+    (99, "passed", (), "cut"),
+    (60, "passed", ("Megapacket: 16 of 20 sections sent",), "cut"),
+    (60, "passed", ("to guest2: 1514 of 9014 bytes copied",), "cut"),
+    (60, "deviation", ("to guest2: no free buffer",), "dropped"),
+    (60, "passed", (f"runt: 13 bytes, {DROPPED}",), "dropped"),
+    (60, "passed", ("refused: the device is not open",), "refused"),
+    (60, "passed", (NOT_FOR_HOST,), "not for this host"),
+    (99, "failed", (), "cut, test failed"),
+    (60, "failed", (f"runt: 13 bytes, {DROPPED}",), "dropped, test failed"),
+    (60, "inconclusive", ("refused: the device is not open",), "refused, test failed"),
+    (60, "passed", ("test: test_refused[failed]",), ""),
+]
+
+
+def test_the_colours(tshark_prints: Prints, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.pcapng", [each[:3] for each in COLOURED])
+    told = tshark_prints(path, "--color", "-T", "fields", "-e", "frame.coloring_rule.name")
+    assert told.split("\n")[:-1] == [name for *_, name in COLOURED]
+    assert {name for *_, name in COLOURED} - {""} == {name for name, *_ in wireshark.COLOURS}
+
+
+def test_a_run_is_readable_with_it(tshark_prints: Prints, pytester: Pytester) -> None:
+    pytester.makepyfile(
+        test_suite="""
+        from harness.exchange import Tester
+        from harness.frames import ethernet
+        from harness.plugin.marks import rule
+
+        @rule("DLV-2", "DLV-9")
+        def test_wrong(lan: Tester) -> None:
+            sender, owner, _ = lan.ports(3)
+            frame = ethernet(owner, sender)
+            assert lan.exchange(sender, frame) == {}
+        """
+    )
+    pytester.runpytest_subprocess("--one-capture").assert_outcomes(failed=1)
+    path = pytester.path / "reports" / "run.pcapng"
+    first, second = tshark_prints(path).splitlines()
+    assert "guest1 Outbound failed DLV-2, DLV-9 0x88b5 60 60 test: test_suite.py::" in first
+    assert "guest2 Inbound failed DLV-2, DLV-9 0x88b5 60 60 copied by the Host" in second
+
+
+def test_another_profile_is_not_written_over_in_silence(tmp_path: Path) -> None:
+    folder = tmp_path / "profiles" / "mine"
+    assert command(str(folder)).exit_code == 0
+    before = (folder / "colorfilters").read_text()
+    assert command(str(folder)).exit_code == 0  # the same once more
+    (folder / "colorfilters").write_text("another's")
+    result = command(str(folder))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"{folder}/colorfilters: another profile is there (--force replaces it)\n"
+    )
+    assert (folder / "colorfilters").read_text() == "another's"
+    result = command("--force", str(folder))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"replaced {folder}/colorfilters",
+        f"{folder}: use it with -C mine (wireshark, tshark)",
+    ]
+    assert (folder / "colorfilters").read_text() == before
+
+
+def test_a_place_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = command(str(tmp_path / "file" / "below"))
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert str(tmp_path / "file") in result.stderr
+
+
+def test_without_tshark_a_place_is_asked_for(tmp_path: Path) -> None:
+    result = command(PATH=str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.endswith("name a DIR\n")
