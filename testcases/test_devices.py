@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from harness.lans.lguest import LguestLan
-from harness.lguest.driver import NOCSUM, SEND_PAGES, NetDevice
+from harness.lguest.driver import NOCSUM, NetDevice
 from harness.lguest.guest import (
     ACKNOWLEDGE,
     DESCRIPTOR,
     DRIVER,
     DRIVER_OK,
     MAX_DEVICES,
+    SEND_PAGES,
     TYPE_NET,
     Guest,
 )
@@ -37,7 +38,7 @@ def offer(lguest: LguestLan, guest: Guest, features: int, kind: int = TYPE_NET) 
     page = guest.memory.map(lguest.pages)
     written = DESCRIPTOR.pack(kind, features, 0, lguest.pages.pages, page // PAGE)
     guest.memory.write(guest.memory.normal, written)
-    device = guest.probe(0)
+    device = lguest.parts.device.probe(guest, 0)
     lguest.devices.append(device)
     return device
 
@@ -221,11 +222,11 @@ def test_each_device_of_a_guest_sets_its_own_status(lguest: LguestLan) -> None:
 @rule("DEV-3")
 def test_a_guest_too_small_for_its_device_says_so(lguest: LguestLan) -> None:
     """As much memory as it sends from is enough to boot, and a page less is not."""
-    small = lguest.parts.launcher(lguest.host, 50, SEND_PAGES)
+    small = lguest.launch(50, SEND_PAGES)
     with pytest.raises(LguestError, match=f"Guest 50 has {SEND_PAGES} pages of memory, too few"):
         small.join(lguest.pages, 9)
     with pytest.raises(LguestError, match=f"Guest 51 has {SEND_PAGES - 1} pages of memory"):
-        lguest.parts.launcher(lguest.host, 51, SEND_PAGES - 1)
+        lguest.launch(51, SEND_PAGES - 1)
 
 
 @rule("DEV-3")

@@ -11,7 +11,7 @@ from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
 from harness.lguest.events import Message, Point
 from harness.lguest.guest import Guest
 from harness.lguest.host import MAX_BOUND
-from harness.lguest.memory import LguestError
+from harness.lguest.memory import LguestError, Owner
 from harness.plugin.marks import rule
 from testcases.kit.steps import (
     NO_ADDRESS,
@@ -56,7 +56,7 @@ def test_opening_publishes_then_fills_eight_buffers_then_binds(lguest: LguestLan
     device = lguest.device()
     seen: list[tuple[Point, bytes, int]] = []
 
-    def look(point: Point, guest: Guest) -> None:
+    def look(point: Point, guest: Owner) -> None:
         bound = len(lguest.host.bound_by(guest))
         seen.append((point, lguest.pages.published(device.slot), bound))
 

@@ -12,7 +12,7 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import BUFFER_BYTES, MEGAPACKET, NUM_SKBS, NetDevice
 from harness.lguest.events import Message, Point
-from harness.lguest.guest import Guest
+from harness.lguest.memory import Owner
 from harness.plugin.marks import rule
 
 
@@ -22,7 +22,7 @@ def sent_list(
     """(offset in a page, length) of each section of the one list that the Host was given."""
     found: list[list[tuple[int, int]]] = []
 
-    def look(point: Point, guest: Guest) -> None:
+    def look(point: Point, guest: Owner) -> None:
         if point is Point.COPIED and guest is sender.guest:
             address = sender.sending
             listed = guest.memory.read(address + 4, dma.SIZE - 4)

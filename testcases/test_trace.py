@@ -8,7 +8,7 @@ from harness.frames import GROUPS, ethernet
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
-from harness.lguest.driver import MEGAPACKET, NUM_SKBS, SEND_PAGES, STEP_NS
+from harness.lguest.driver import MEGAPACKET, NUM_SKBS
 from harness.lguest.events import (
     Copied,
     Dropped,
@@ -21,9 +21,10 @@ from harness.lguest.events import (
     Transmitted,
     Warned,
 )
-from harness.lguest.guest import Guest
-from harness.lguest.host import EPOCH_NS
+from harness.lguest.guest import SEND_PAGES
+from harness.lguest.host import EPOCH_NS, STEP_NS
 from harness.lguest.launcher import HOST_SLOT
+from harness.lguest.memory import Owner
 from harness.lguest.tap import MemoryTap
 from testcases.kit.dma import ARRAY, END, ROOM, STRUCTURE
 
@@ -269,7 +270,7 @@ def test_a_key_that_nobody_watches(lguest: LguestLan) -> None:
 def test_every_point_is_passed_with_its_guest(lguest: LguestLan) -> None:
     passed: list[tuple[Point, int]] = []
 
-    def note(point: Point, guest: Guest) -> None:
+    def note(point: Point, guest: Owner) -> None:
         passed.append((point, guest.id))
 
     sender, owner, third = (lguest.device(slot) for slot in range(3))

@@ -9,11 +9,11 @@ from harness.broken.hooks import listed_bytes, next_buffer, used_len
 from harness.lguest import dma
 from harness.lguest.guest import Guest
 from harness.lguest.host import IRQS, MAX_BOUND, Host
-from harness.lguest.memory import Binding, Key
+from harness.lguest.memory import Binding, Key, Owner
 
 
 class _AcceptsInterrupt32(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         if interrupt != IRQS:
             return super().bind_dma(guest, key, array, count, interrupt)
         done = super().bind_dma(guest, key, array, count, IRQS - 1)
@@ -24,14 +24,14 @@ class _AcceptsInterrupt32(Host):
 
 
 class _RefusesInterrupt31(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         if interrupt == IRQS - 1:
             return False
         return super().bind_dma(guest, key, array, count, interrupt)
 
 
 class _InterruptInFourBits(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         done = super().bind_dma(guest, key, array, count, interrupt)
         binding = self.binding(guest, key, array) if done and interrupt else None
         if binding is not None:
@@ -42,8 +42,8 @@ class _InterruptInFourBits(Host):
 class _OtherTable(Host):
     places = MAX_BOUND
 
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
-        self._tables.setdefault(guest.id, [None] * self.places)
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
+        self.tables.setdefault(guest.id, [None] * self.places)
         return super().bind_dma(guest, key, array, count, interrupt)
 
 
@@ -56,25 +56,25 @@ class _Accepts31Arrays(_OtherTable):
 
 
 class _UnbindsByKey(Host):
-    def _unbind(self, guest: Guest, key: Key, array: int) -> bool:
+    def unbind(self, guest: Owner, key: Key, array: int) -> bool:
         found = next((each for each in self.bound_by(guest) if each.key is key), None)
-        return super()._unbind(guest, key, array if found is None else found.array)
+        return super().unbind(guest, key, array if found is None else found.array)
 
 
 class _UnbindsByArray(Host):
-    def _unbind(self, guest: Guest, key: Key, array: int) -> bool:
+    def unbind(self, guest: Owner, key: Key, array: int) -> bool:
         found = next((each for each in self.bound_by(guest) if each.array == array), None)
-        return super()._unbind(guest, key if found is None else found.key, array)
+        return super().unbind(guest, key if found is None else found.key, array)
 
 
 class _UnbindingKeepsThePlace(Host):
-    def _forget(self, binding: Binding) -> None:
-        super()._forget(binding)
-        self._tables[binding.guest.id].remove(None)
+    def forget(self, binding: Binding) -> None:
+        super().forget(binding)
+        self.tables[binding.guest.id].remove(None)
 
 
 class _CursorMovesTwice(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         before = binding.cursor
         full = super().transfer(sender, binding, address)
         if binding.cursor != before:
@@ -83,7 +83,7 @@ class _CursorMovesTwice(Host):
 
 
 class _CursorBehindTheUsed(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         before, index = binding.cursor, next_buffer(self, binding)
         full = super().transfer(sender, binding, address)
         if binding.cursor != before and index is not None:
@@ -109,14 +109,14 @@ class _OddArraysHaveNoCursor(Host):
 
 
 class _ArraysStayInPrivateMemory(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         if interrupt and array + count * dma.SIZE > guest.memory.private_size:
             return False
         return super().bind_dma(guest, key, array, count, interrupt)
 
 
 class _OldestArrayFirst(Host):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         key.bound.reverse()
         full = super().try_send(guest, key, address)
         key.bound.reverse()
@@ -134,7 +134,7 @@ class _CursorSurvivesUnbinding(Host):
         super().__init__(*rest, **named)
         self._cursors: dict[tuple[int, int, int], int] = {}
 
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         done = super().bind_dma(guest, key, array, count, interrupt)
         binding = self.binding(guest, key, array) if done and interrupt else None
         if binding is not None and binding.count:
@@ -142,14 +142,14 @@ class _CursorSurvivesUnbinding(Host):
             binding.cursor = self._cursors.get(known, 0) % binding.count
         return done
 
-    def _forget(self, binding: Binding) -> None:
+    def forget(self, binding: Binding) -> None:
         known = (binding.guest.id, binding.key.offset, binding.array)
         self._cursors[known] = binding.cursor
-        super()._forget(binding)
+        super().forget(binding)
 
 
 class _OneInterruptForAll(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         done = super().bind_dma(guest, key, array, count, interrupt)
         binding = self.binding(guest, key, array) if done and interrupt else None
         if binding is not None:
@@ -158,7 +158,7 @@ class _OneInterruptForAll(Host):
 
 
 class _SenderToldWhatItListed(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         full = super().transfer(sender, binding, address)
         if not full and used_len(sender, address):
             self.write_used_len(sender, address, listed_bytes(sender, address))
@@ -166,14 +166,14 @@ class _SenderToldWhatItListed(Host):
 
 
 class _OwnArrayHidesOthers(Host):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         if key.bound and key.bound[0].guest is guest:
             key = Key(key.space, key.offset)
         return super().try_send(guest, key, address)
 
 
 class _TriesUnboundTwice(Host):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         full = super().try_send(guest, key, address)
         return full or all(binding.guest is guest for binding in key.bound)
 
@@ -181,10 +181,10 @@ class _TriesUnboundTwice(Host):
 class _RoundsKeysDown(Host):
     ignored = 3
 
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         return super().bind_dma(guest, key & ~self.ignored, array, count, interrupt)
 
-    def send_dma(self, guest: Guest, key: int, address: int) -> None:
+    def send_dma(self, guest: Owner, key: int, address: int) -> None:
         super().send_dma(guest, key & ~self.ignored, address)
 
 
@@ -193,13 +193,13 @@ class _KeysOfHalfWords(_RoundsKeysDown):
 
 
 class _ForgivesBadBinding(Host):
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         if not reason.startswith("bad dma key"):
             super().kill(guest, reason)
 
 
 class _ForgivesBadSending(Host):
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         if not reason.startswith("bad sending DMA key"):
             super().kill(guest, reason)
 
@@ -211,20 +211,20 @@ class _KilledRunsOn(Guest):
 
 
 class _DeathUnbinds(Host):
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         super().kill(guest, reason)
         for binding in self.bound_by(guest):
-            self._forget(binding)
+            self.forget(binding)
 
 
 class _KilledIsNotFilled(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         return binding.guest.dead is None and super().transfer(sender, binding, address)
 
 
 class _ExitLeavesBound(Host):
-    def release(self, guest: Guest) -> None:
-        self._tables.pop(guest.id, None)
+    def release(self, guest: Owner) -> None:
+        self.tables.pop(guest.id, None)
         super().release(guest)
 
 

@@ -10,16 +10,15 @@ from harness.broken.hooks import listed_bytes, next_buffer, used_len
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.events import ETH_ALEN, ETH_HLEN
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import Binding, Chunk
+from harness.lguest.memory import Binding, Chunk, Owner
 
 
 def _length(chunks: Sequence[Chunk]) -> int:
     return sum(chunk.length for chunk in chunks)
 
 
-def _place(chunks: Sequence[Chunk], index: int) -> tuple[mmap.mmap, int]:
+def place(chunks: Sequence[Chunk], index: int) -> tuple[mmap.mmap, int]:
     """Where byte number ``index`` of these sections lies."""
     for store, offset, length in chunks:
         if index < length:
@@ -66,7 +65,7 @@ class _LeavesTheOddByte(Host):
         last = min(_length(source), _length(into)) - 1
         if last < 0 or last % 2:
             return super().copy(source, into)
-        store, at = _place(into, last)
+        store, at = place(into, last)
         kept = store[at]
         moved = super().copy(source, into)
         store[at] = kept
@@ -74,7 +73,7 @@ class _LeavesTheOddByte(Host):
 
 
 class _NothingMovedIsSuccess(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         before, dead = binding.cursor, (sender.dead, binding.guest.dead)
         full = super().transfer(sender, binding, address)
         if not full and binding.cursor == before and dead == (sender.dead, binding.guest.dead):
@@ -84,7 +83,7 @@ class _NothingMovedIsSuccess(Host):
 
 
 class _CursorMovesOnFailure(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         before = binding.cursor
         full = super().transfer(sender, binding, address)
         if not full and binding.cursor == before:
@@ -109,7 +108,7 @@ class _RefusesToCut(Host):
 
 
 class _ReceiverToldWhatWasSent(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         index = next_buffer(self, binding)
         full = super().transfer(sender, binding, address)
         if index is not None and used_len(sender, address):
@@ -122,8 +121,8 @@ class _AByteTooMany(Host):
     def copy(self, source: tuple[Chunk, ...], into: tuple[Chunk, ...]) -> int:
         moved = super().copy(source, into)
         if into and moved == _length(into) < _length(source):
-            giver, begin = _place(source, moved)
-            taker, last = _place(into, moved - 1)
+            giver, begin = place(source, moved)
+            taker, last = place(into, moved - 1)
             if last + 1 < len(taker):
                 taker[last + 1] = giver[begin]
         return moved

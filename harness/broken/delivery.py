@@ -9,9 +9,8 @@ from harness.broken.hooks import AfterTransmit
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.driver import BUFFER_BYTES, Counters, NetDevice
 from harness.lguest.events import BROADCAST, ETH_ALEN, ETH_HLEN
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import ADDRESS_BYTES, Key, Roster
+from harness.lguest.memory import ADDRESS_BYTES, Key, Owner, Roster
 
 
 class _Others(NetDevice):
@@ -224,7 +223,7 @@ class _UnknownIsAnError(AfterTransmit):
 
 
 class _ReachesOwnDevices(Host):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         if key.bound and all(binding.guest is guest for binding in key.bound):
             return self.transfer(guest, key.bound[0], address)
         return super().try_send(guest, key, address)

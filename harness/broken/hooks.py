@@ -9,7 +9,7 @@ from harness.lguest import dma
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import BadArray, Binding, GuestMemory
+from harness.lguest.memory import BadArray, Binding, GuestMemory, Owner
 
 
 class OtherFrame(NetDevice):
@@ -60,19 +60,19 @@ class OtherMemory(Guest):
         self.memory = self.memory_class(pages)
 
 
-def list_at(guest: Guest, address: int) -> bytes:
+def list_at(guest: Owner, address: int) -> bytes:
     """The list of a structure; an empty one where it cannot be read."""
     if guest.memory.inside(address, dma.SIZE):
         return guest.memory.read(address + 4, dma.SIZE - 4)
     return bytes(dma.SIZE - 4)
 
 
-def listed_bytes(guest: Guest, address: int) -> int:
+def listed_bytes(guest: Owner, address: int) -> int:
     """How many bytes the list of a structure names."""
     return sum(section.length for section in dma.unpack(list_at(guest, address)))
 
 
-def used_len(guest: Guest, address: int) -> int:
+def used_len(guest: Owner, address: int) -> int:
     """A structure's ``used_len``; 0 where it cannot be read."""
     if not guest.memory.inside(address, 4):
         return 0

@@ -8,9 +8,8 @@ from harness.lans.lguest import Parts
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE, Section
 from harness.lguest.events import ETH_ALEN, Warned
-from harness.lguest.guest import Guest
 from harness.lguest.launcher import HOST_SLOT, HostNetwork, Launcher
-from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT
+from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Owner
 from harness.lguest.tap import Tap
 
 _REFUSED = 0xFFFFFFFF
@@ -47,14 +46,14 @@ def _sections(network: HostNetwork, address: int) -> list[Section]:
 
 
 class _FirstSectionOnly(HostNetwork):
-    def _gather(self, address: int) -> bytes | None:
-        data = super()._gather(address)
+    def gather(self, address: int) -> bytes | None:
+        data = super().gather(address)
         return data[: _sections(self, address)[0].length] if data else data
 
 
 class _WritesEachSection(HostNetwork):
-    def _gather(self, address: int) -> bytes | None:
-        data = super()._gather(address)
+    def gather(self, address: int) -> bytes | None:
+        data = super().gather(address)
         for section in _sections(self, address)[:-1] if data else ():
             assert data is not None
             self.tap.write(data[: section.length])
@@ -63,11 +62,11 @@ class _WritesEachSection(HostNetwork):
 
 
 class _SectionsMayNotCross(HostNetwork):
-    def _gather(self, address: int) -> bytes | None:
+    def gather(self, address: int) -> bytes | None:
         for start, length in _sections(self, address):
             if start % PAGE_SIZE + length > PAGE_SIZE:
                 return None
-        return super()._gather(address)
+        return super().gather(address)
 
 
 class _OtherRefusal(HostNetwork):
@@ -101,15 +100,15 @@ class _BadSectionForgiven(HostNetwork):
 
 
 class _WatchesItsOwnKey(Launcher):
-    def _answer(self, guest: Guest, key: int, address: int) -> None:
-        if any(key == network.device.key for network in self._networks):
-            key = next(each.device.peer_key(HOST_SLOT) for each in self._networks)
-        super()._answer(guest, key, address)
+    def answer_send(self, guest: Owner, key: int, address: int) -> None:
+        if any(key == network.device.key for network in self.networks):
+            key = next(each.device.peer_key(HOST_SLOT) for each in self.networks)
+        super().answer_send(guest, key, address)
 
 
 class _NoWarning(Launcher):
-    def _answer(self, guest: Guest, key: int, address: int) -> None:
-        super()._answer(guest, key, address)
+    def answer_send(self, guest: Owner, key: int, address: int) -> None:
+        super().answer_send(guest, key, address)
         events = self.host.events
         if events and isinstance(events[-1], Warned):
             events.pop()
@@ -121,7 +120,7 @@ class _NoWarning(Launcher):
 class _SearchesFromACursor(HostNetwork):
     _cursor = 0
 
-    def _first_free(self, array: int, count: int) -> int | None:
+    def first_free(self, array: int, count: int) -> int | None:
         for step in range(count):
             index = (self._cursor + step) % count
             if not used_len(self.device.guest, array + index * dma.SIZE):
@@ -131,8 +130,8 @@ class _SearchesFromACursor(HostNetwork):
 
 
 class _AfterInput(HostNetwork):
-    def _tell(self, buffer: int | None, moved: int, why: str) -> None:
-        super()._tell(buffer, moved, why)
+    def record_copy(self, buffer: int | None, moved: int, why: str) -> None:
+        super().record_copy(buffer, moved, why)
         binding = self.host.binding(self.device.guest, self.device.key)
         if buffer is not None and binding is not None:
             self.filled(binding.array + buffer * dma.SIZE, moved)
@@ -180,27 +179,27 @@ class _InterruptsWhileUnbound(HostNetwork):
 
 class _WarnsTooEarly(HostNetwork):
     def input(self) -> bool:
-        self._guest_has_sent = True
+        self.guest_has_sent = True
         return super().input()
 
 
 class _OverwritesTheLast(HostNetwork):
-    def _first_free(self, array: int, count: int) -> int | None:
-        found = super()._first_free(array, count)
+    def first_free(self, array: int, count: int) -> int | None:
+        found = super().first_free(array, count)
         return count - 1 if found is None else found
 
 
 class _FullRingLosesTheFrame(HostNetwork):
-    def _first_free(self, array: int, count: int) -> int | None:
-        found = super()._first_free(array, count)
+    def first_free(self, array: int, count: int) -> int | None:
+        found = super().first_free(array, count)
         if found is None:
             self.tap.read()
         return found
 
 
 class _KeepsOneFree(HostNetwork):
-    def _first_free(self, array: int, count: int) -> int | None:
-        return super()._first_free(array, count - 1)
+    def first_free(self, array: int, count: int) -> int | None:
+        return super().first_free(array, count - 1)
 
 
 def _network(name: str, rule: str, what: str, network: type[HostNetwork]) -> Broken:

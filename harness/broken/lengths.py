@@ -33,22 +33,22 @@ class _Drops1514(NetDevice):
 
 
 class _CountsRunts(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
+    def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super().drop(slot, buffer, length, reason)
         if length < self.shortest:
             self.counters.rx_packets += 1
 
 
 class _RuntIsATransmitError(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
+    def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super().drop(slot, buffer, length, reason)
         if length < self.shortest:
             self.counters.tx_carrier_errors += 1
 
 
 class _RuntTakesTheBuffer(NetDevice):
-    def _take(self, slot: int, length: int) -> None:
-        super()._take(slot, length)
+    def take(self, slot: int, length: int) -> None:
+        super().take(slot, length)
         if not self.shortest <= length <= self.longest:
             at = self.ring + slot * dma.SIZE
             self.guest.memory.write(at + 4, bytes(dma.SIZE - 4))
@@ -57,8 +57,8 @@ class _RuntTakesTheBuffer(NetDevice):
 class _RuntTakesTheNext(NetDevice):
     _runt_before = False
 
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
+    def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super().drop(slot, buffer, length, reason)
         self._runt_before = length < self.shortest
 
     def hand_up(self, slot: int, frame: bytes) -> None:
@@ -68,8 +68,8 @@ class _RuntTakesTheNext(NetDevice):
 
 
 class _RuntIsLogged(NetDevice):
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
-        super()._drop(slot, buffer, length, reason)
+    def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        super().drop(slot, buffer, length, reason)
         if length < self.shortest:
             self.guest.log(f"{self.name}: dropped a frame of {length} bytes")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from harness.broken.base import Broken, broken_device, broken_guest
 from harness.broken.hooks import AfterTransmit
@@ -21,14 +21,14 @@ class _PublishesLast(NetDevice):
         result = super().open()
         if result == 0:
             self.pages.publish(self.slot, self.address)
-            self._show_promiscuity()
+            self.show_promiscuity()
         return result
 
-    def _show_promiscuity(self) -> None:
+    def show_promiscuity(self) -> None:
         if self.is_open:
-            super()._show_promiscuity()
+            super().show_promiscuity()
         else:
-            self._unpublish()
+            self.unpublish()
 
 
 class _BindsOnce(Guest):
@@ -40,14 +40,14 @@ class _BindsOnce(Guest):
 
 
 class _BindsFirst(NetDevice):
-    def _fill(self, slot: int) -> bool:
+    def fill(self, slot: int) -> bool:
         if slot == 0 and not self.is_open:
             self.guest.bind_dma(self.key, self.ring, NUM_SKBS, self.interrupt)
-        return super()._fill(slot)
+        return super().fill(slot)
 
-    def _give_up(self, filled: int) -> int:
+    def give_up(self, filled: int) -> int:
         self.guest.bind_dma(self.key, self.ring, NUM_SKBS, 0)
-        return super()._give_up(filled)
+        return super().give_up(filled)
 
 
 class _BindsSeven(Guest):
@@ -58,35 +58,35 @@ class _BindsSeven(Guest):
 
 
 class _FailedOpenSucceeds(NetDevice):
-    def _give_up(self, filled: int) -> int:
-        super()._give_up(filled)
+    def give_up(self, filled: int) -> int:
+        super().give_up(filled)
         return 0
 
 
 class _FailedOpenSaysOne(NetDevice):
-    def _give_up(self, filled: int) -> int:
-        super()._give_up(filled)
+    def give_up(self, filled: int) -> int:
+        super().give_up(filled)
         return -1
 
 
 class _FailedOpenStaysPublished(NetDevice):
-    def _give_up(self, filled: int) -> int:
+    def give_up(self, filled: int) -> int:
         published = self.pages.published(self.slot)
-        result = super()._give_up(filled)
+        result = super().give_up(filled)
         self.pages.publish(self.slot, published)
         return result
 
 
 class _FailedOpenKeepsBuffers(NetDevice):
-    def _give_up(self, filled: int) -> int:
+    def give_up(self, filled: int) -> int:
         del filled
-        return super()._give_up(0)
+        return super().give_up(0)
 
-    def _fill(self, slot: int) -> bool:
-        if not self.is_open and len(self._spare) < 2:
+    def fill(self, slot: int) -> bool:
+        if not self.is_open and len(self.spare) < 2:
             self.guest.log(f"{self.name}: could not fill slot {slot}")
             return False
-        return super()._fill(slot)
+        return super().fill(slot)
 
 
 class _UnboundIsPassedOver(NetDevice):
@@ -178,14 +178,15 @@ def _set_status(guest: Guest, index: int, status: int) -> None:
     guest.memory.write(at, DESCRIPTOR.pack(kind, features, status, pages, pfn))
 
 
-class _OtherStatus(Guest):
+class _OtherStatus(NetDevice):
     def last(self, status: int) -> int:
         """What a probed device's status ends as."""
         raise NotImplementedError
 
-    def probe(self, index: int, rx_offset: int = 16) -> NetDevice:
-        device = super().probe(index, rx_offset)
-        _set_status(self, index, self.last(self.status(index)))
+    @classmethod
+    def probe(cls, guest: Guest, index: int, rx_offset: int = 16) -> Self:
+        device = super().probe(guest, index, rx_offset)
+        _set_status(guest, index, device.last(guest.status(index)))
         return device
 
 
@@ -209,10 +210,11 @@ class _FailedToo(_OtherStatus):
         return status | FAILED
 
 
-class _DriverFirst(Guest):
-    def probe(self, index: int, rx_offset: int = 16) -> NetDevice:
-        _set_status(self, index, DRIVER)
-        return super().probe(index, rx_offset)
+class _DriverFirst(NetDevice):
+    @classmethod
+    def probe(cls, guest: Guest, index: int, rx_offset: int = 16) -> Self:
+        _set_status(guest, index, DRIVER)
+        return super().probe(guest, index, rx_offset)
 
 
 class _AcceptsMorePages(Launcher):
@@ -233,8 +235,8 @@ class _AcceptsMorePages(Launcher):
             and slot is not None
         ):
             network.publish(slot, bytes(ADDRESS_BYTES))
-            self._slots.append((network, slot, None))
-            return self._offer(network, slot, False, False, rx_offset)
+            self.slots.append((network, slot, None))
+            return self.offer_device(network, slot, False, False, rx_offset)
         return super().join(
             network, slot, nocsum=nocsum, randomness=randomness, rx_offset=rx_offset
         )
@@ -337,13 +339,13 @@ BROKEN = (
         "a Launcher that ends keeps its slot locked",
         _KeepsTheLock,
     ),
-    broken_guest("driver-ok-missing", "DEV-3", "DRIVER_OK is not set", _DriverOkMissing),
-    broken_guest("acknowledge-missing", "DEV-3", "ACKNOWLEDGE is not kept", _AcknowledgeMissing),
-    broken_guest(
+    broken_device("driver-ok-missing", "DEV-3", "DRIVER_OK is not set", _DriverOkMissing),
+    broken_device("acknowledge-missing", "DEV-3", "ACKNOWLEDGE is not kept", _AcknowledgeMissing),
+    broken_device(
         "last-status-only", "DEV-3", "each status bit clears those before", _LastStatusOnly
     ),
-    broken_guest("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
-    broken_guest("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
+    broken_device("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
+    broken_device("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
     Broken(
         "accepts-eight-pages",
         "DEV-4",

@@ -8,56 +8,55 @@ from harness.broken.base import broken_guest, broken_host
 from harness.broken.hooks import OtherMemory, list_at, next_buffer
 from harness.lguest import dma
 from harness.lguest.dma import Section
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import BadList, Binding, Chunk, GuestMemory, Key
+from harness.lguest.memory import BadList, Binding, Chunk, GuestMemory, Key, Owner
 
 
 class _BlamesAnother(Host):
-    _parties: tuple[Guest, Guest] | None = None
+    _parties: tuple[Owner, Owner] | None = None
 
-    def blamed(self, guest: Guest, sender: Guest, receiver: Guest) -> tuple[Guest, ...]:
+    def blamed(self, guest: Owner, sender: Owner, receiver: Owner) -> tuple[Owner, ...]:
         """Who dies when ``guest`` has a bad list."""
         raise NotImplementedError
 
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         self._parties = sender, binding.guest
         full = super().transfer(sender, binding, address)
         self._parties = None
         return full
 
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         bad = self._parties is not None and reason.startswith("bad DMA entry")
         for each in self.blamed(guest, *self._parties) if bad and self._parties else (guest,):
             super().kill(each, reason)
 
 
 class _BlamesTheSender(_BlamesAnother):
-    def blamed(self, guest: Guest, sender: Guest, receiver: Guest) -> tuple[Guest, ...]:
+    def blamed(self, guest: Owner, sender: Owner, receiver: Owner) -> tuple[Owner, ...]:
         del guest, receiver
         return (sender,)
 
 
 class _BlamesTheReceiver(_BlamesAnother):
-    def blamed(self, guest: Guest, sender: Guest, receiver: Guest) -> tuple[Guest, ...]:
+    def blamed(self, guest: Owner, sender: Owner, receiver: Owner) -> tuple[Owner, ...]:
         del guest, sender
         return (receiver,)
 
 
 class _BlamesBoth(_BlamesAnother):
-    def blamed(self, guest: Guest, sender: Guest, receiver: Guest) -> tuple[Guest, ...]:
+    def blamed(self, guest: Owner, sender: Owner, receiver: Owner) -> tuple[Owner, ...]:
         del guest
         return sender, receiver
 
 
 class _MemoryReadBehindTheEnd(GuestMemory):
-    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
+    def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
         half = 4 * dma.MAX_SECTIONS
         for at in range(dma.MAX_SECTIONS):
             address = listed[4 * at : 4 * at + 4]
             length = listed[half + 2 * at : half + 2 * at + 2]
-            super()._check(address + bytes(half - 4) + length + bytes(half // 2 - 2))
-        return super()._check(listed)
+            super().check_list(address + bytes(half - 4) + length + bytes(half // 2 - 2))
+        return super().check_list(listed)
 
 
 class _LooksBehindTheEnd(OtherMemory):
@@ -65,11 +64,11 @@ class _LooksBehindTheEnd(OtherMemory):
 
 
 class _MemoryWithoutPages(GuestMemory):
-    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
+    def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
         chunks: list[Chunk] = []
         for section in dma.unpack(listed):
             for part in dma.linear_sections(*section):
-                chunks += super()._check(dma.pack([part]))
+                chunks += super().check_list(dma.pack([part]))
         return tuple(chunks)
 
 
@@ -78,12 +77,12 @@ class _SectionsMayCross(OtherMemory):
 
 
 class _MemoryCutAtItsEnd(GuestMemory):
-    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
+    def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
         inside = [
             Section(address, min(length, self.limit - address) if address < self.limit else length)
             for address, length in dma.unpack(listed)
         ]
-        return super()._check(dma.pack(inside))
+        return super().check_list(dma.pack(inside))
 
 
 class _SectionsMayReachOutside(OtherMemory):
@@ -91,12 +90,12 @@ class _SectionsMayReachOutside(OtherMemory):
 
 
 class _MemoryThatForgives(GuestMemory):
-    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
+    def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
         good: tuple[Chunk, ...] = ()
         sections = dma.unpack(listed)
         for count in range(1, len(sections) + 1):
             try:
-                good = super()._check(dma.pack(sections[:count]))
+                good = super().check_list(dma.pack(sections[:count]))
             except BadList:
                 if count == 1:
                     raise
@@ -109,7 +108,7 @@ class _LaterSectionsForgiven(OtherMemory):
 
 
 class _JudgesEarly(Host):
-    def judge(self, sender: Guest, address: int) -> None:
+    def judge(self, sender: Owner, address: int) -> None:
         """Kill a sender whose list is bad."""
         try:
             sender.memory.sections(list_at(sender, address))
@@ -118,28 +117,28 @@ class _JudgesEarly(Host):
 
 
 class _JudgesSenderFirst(_JudgesEarly):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         if next_buffer(self, binding) is not None:
             self.judge(sender, address)
         return sender.dead is None and super().transfer(sender, binding, address)
 
 
 class _JudgesAgainstAFullRing(_JudgesEarly):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         if next_buffer(self, binding) is None:
             self.judge(sender, address)
         return super().transfer(sender, binding, address)
 
 
 class _JudgesWithoutReceiver(_JudgesEarly):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         if all(binding.guest is guest for binding in key.bound):
             self.judge(guest, address)
         return super().try_send(guest, key, address)
 
 
 class _CopiesBeforeJudging(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         index = next_buffer(self, binding)
         listed = list_at(sender, address)
         if index is not None:
@@ -154,7 +153,7 @@ class _CopiesBeforeJudging(Host):
 
 
 class _InterruptsOnFailure(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         full = super().transfer(sender, binding, address)
         self.interrupt(binding)
         return full

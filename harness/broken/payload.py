@@ -8,8 +8,8 @@ from harness.broken.base import broken_device, broken_host
 from harness.broken.hooks import OtherFrame
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import ETH_ALEN, ETH_HLEN
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
+from harness.lguest.memory import Owner
 
 _SHORTEST_ON_A_CABLE = 60
 
@@ -48,41 +48,41 @@ class _KeepsRunts(OtherFrame):
 
 
 class _WantsALinearHeader(NetDevice):
-    def _why_not(
+    def why_not(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> str:
         if ETH_ALEN <= linear < ETH_HLEN:
             return "its header is not linear"
-        return super()._why_not(frame, linear, offset, fragments)
+        return super().why_not(frame, linear, offset, fragments)
 
 
 class _ReadsBehindTheLinearPart(NetDevice):
-    def _why_not(
+    def why_not(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> str:
-        why = super()._why_not(frame, linear, offset, fragments)
+        why = super().why_not(frame, linear, offset, fragments)
         return "" if "(DLV-10)" in why and linear >= 0 and len(frame) >= ETH_ALEN else why
 
 
 class _LastInFirstOut(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
         order = super().fill_order(guest, key, array)
         return {slot: -number for slot, number in order.items()}
 
 
 class _FillsCountedToSixteen(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
         order = super().fill_order(guest, key, array)
         return {slot: number % 16 for slot, number in order.items()}
 
 
 class _DrainsFromSlotZero(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
         return dict.fromkeys(super().fill_order(guest, key, array), 0)
 
 
 class _DrainsFromTheCursor(Host):
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
         binding = self.binding(guest, key, array)
         if binding is None:
             return {}

@@ -8,7 +8,7 @@ from harness.broken.base import broken_device, broken_host
 from harness.lguest.driver import NetDevice
 from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Roster
+from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Owner, Roster
 
 
 class _AnyByteIsUsed(NetDevice):
@@ -88,15 +88,15 @@ class _GroupsInAByte(NetDevice):
 
 
 class _BitStays(NetDevice):
-    def _show_promiscuity(self) -> None:
+    def show_promiscuity(self) -> None:
         if not self.pages.published(self.slot)[0] & PROMISC_BIT:
-            super()._show_promiscuity()
+            super().show_promiscuity()
 
 
 class _NotAtOpening(NetDevice):
-    def _show_promiscuity(self) -> None:
+    def show_promiscuity(self) -> None:
         if self.is_open:
-            super()._show_promiscuity()
+            super().show_promiscuity()
 
 
 class _CallbackWhileClosed(NetDevice):
@@ -107,16 +107,16 @@ class _CallbackWhileClosed(NetDevice):
             promiscuous=promiscuous, all_multicast=all_multicast, multicast_count=multicast_count
         )
         if not self.is_open:
-            self._show_promiscuity()
+            self.show_promiscuity()
 
 
 class _BitInSlotZero(NetDevice):
-    def _show_promiscuity(self) -> None:
+    def show_promiscuity(self) -> None:
         if not self.is_open:
-            super()._show_promiscuity()
+            super().show_promiscuity()
             return
         mine, self.slot = self.slot, 0
-        super()._show_promiscuity()
+        super().show_promiscuity()
         self.slot = mine
 
 
@@ -128,20 +128,20 @@ class _CloseForgetsFlags(NetDevice):
 
 
 class _KeepsAddress(NetDevice):
-    def _unpublish(self) -> None:
+    def unpublish(self) -> None:
         if not self.is_open:
-            super()._unpublish()
+            super().unpublish()
 
 
 class _ZeroesOneByte(NetDevice):
-    def _unpublish(self) -> None:
+    def unpublish(self) -> None:
         self.pages.publish(self.slot, b"\0" + self.pages.published(self.slot)[1:])
 
 
 class _ZeroesAfterUnbinding(_KeepsAddress):
     def close(self) -> None:
         super().close()
-        self._unpublish()
+        self.unpublish()
 
 
 class _CloseLeavesBound(NetDevice):
@@ -153,9 +153,9 @@ class _CloseLeavesBound(NetDevice):
 
 
 class _DeathUnpublishes(Host):
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         super().kill(guest, reason)
-        for device in guest.devices:
+        for device in guest.devices if isinstance(guest, Guest) else ():
             device.pages.publish(device.slot, bytes(ADDRESS_BYTES))
 
 

@@ -22,12 +22,12 @@ from harness.lguest.launcher import RANDOMNESS
 
 
 class _JudgesFirst(NetDevice):
-    def _take(self, slot: int, length: int) -> None:
-        buffer = self._buffers[slot]
+    def take(self, slot: int, length: int) -> None:
+        buffer = self.buffers[slot]
         if buffer is None or self.shortest <= length <= self.longest:
-            super()._take(slot, length)
+            super().take(slot, length)
         else:
-            self._drop(slot, buffer, length, "not believed")
+            self.drop(slot, buffer, length, "not believed")
             self.offer(slot, buffer)
 
 

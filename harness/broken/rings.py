@@ -6,15 +6,14 @@ from harness.broken.base import broken_host
 from harness.broken.hooks import list_at
 from harness.lguest import dma
 from harness.lguest.events import Point
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import Binding, Key
+from harness.lguest.memory import Binding, Key, Owner
 
 
 class _FullRingWithoutInterrupt(Host):
-    def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
+    def no_buffer(self, sender: Owner, binding: Binding) -> bool:
         before = binding.guest.pending
-        full = super()._no_buffer(sender, binding)
+        full = super().no_buffer(sender, binding)
         binding.guest.pending = before
         return full
 
@@ -22,29 +21,29 @@ class _FullRingWithoutInterrupt(Host):
 class _CountsTries(Host):
     tries = 0
 
-    def send_dma(self, guest: Guest, key: int, address: int) -> None:
+    def send_dma(self, guest: Owner, key: int, address: int) -> None:
         before, self.tries = self.tries, 0
         super().send_dma(guest, key, address)
         self.tries = before
 
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         self.tries += 1
         return super().try_send(guest, key, address)
 
 
 class _NoRetry(_CountsTries):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         return self.tries == 0 and super().try_send(guest, key, address)
 
 
 class _KeepsTheLock(Host):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         super().try_send(guest, key, address)
         return False
 
 
 class _RetriesTwice(_CountsTries):
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         full = super().try_send(guest, key, address)
         if not full or self.tries != 2:
             return full
@@ -62,13 +61,13 @@ class _OverwritesAFullRing(Host):
 
 
 class _FullRingResetsTheCursor(Host):
-    def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
+    def no_buffer(self, sender: Owner, binding: Binding) -> bool:
         binding.cursor = 0
-        return super()._no_buffer(sender, binding)
+        return super().no_buffer(sender, binding)
 
 
 class _WantsBuffers(Host):
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         if interrupt and not count:
             return False
         return super().bind_dma(guest, key, array, count, interrupt)
@@ -81,7 +80,7 @@ class _OneInterruptAtATime(Host):
 
 
 class _EmptyIsSpecial(Host):
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         before, pending = binding.cursor, binding.guest.pending
         full = super().transfer(sender, binding, address)
         if not full and not dma.unpack(list_at(sender, address)):

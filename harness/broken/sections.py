@@ -120,18 +120,18 @@ class _KeepsTheLastFragment(NetDevice):
 
 
 class _CutsTheLinearPart(NetDevice):
-    def _why_not(
+    def why_not(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> str:
-        why = super()._why_not(frame, linear, offset, fragments)
+        why = super().why_not(frame, linear, offset, fragments)
         return "" if "(SEC-4)" in why else why
 
 
 class _RefusesSixteenLinear(NetDevice):
-    def _why_not(
+    def why_not(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> str:
-        why = super()._why_not(frame, linear, offset, fragments)
+        why = super().why_not(frame, linear, offset, fragments)
         if not why and offset + linear > (MAX_SECTIONS - 1) * PAGE_SIZE:
             return "its linear part leaves no section for the end of the list (SEC-4)"
         return why
@@ -142,8 +142,8 @@ class _OtherBuffers(NetDevice):
         """The sections that the Host is told of."""
         return dma.linear_sections(address, BUFFER_BYTES)
 
-    def _offer_list(self, address: int) -> bytes:
-        listed = self._offers[address] = self.pack(self.sections_of_buffer(address))
+    def offer_list(self, address: int) -> bytes:
+        listed = self.offer_lists[address] = self.pack(self.sections_of_buffer(address))
         return listed
 
 

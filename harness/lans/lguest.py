@@ -16,7 +16,7 @@ from harness.lguest.driver import LARGEST_FRAME, NUM_SKBS, NetDevice
 from harness.lguest.events import ETH_ALEN, Event, Received
 from harness.lguest.guest import Guest
 from harness.lguest.host import EPOCH_NS, Host
-from harness.lguest.launcher import HostNetwork, Launcher, SharedFile, check_pages
+from harness.lguest.launcher import GUEST_PAGES, HostNetwork, Launcher, SharedFile, check_pages
 from harness.lguest.memory import DevicePages, LguestError
 from harness.lguest.tap import Tap
 
@@ -123,8 +123,6 @@ class LguestLan:
         self.name = name
         self.parts = parts
         self.host = parts.host(defects, start_ns=start_ns, trace=True)
-        self.host.guest_class = parts.guest
-        self.host.device_class = parts.device
         self.pages = parts.pages(pages)
         self.devices: list[NetDevice] = []
         self._ports: list[LguestPort] = []
@@ -154,9 +152,15 @@ class LguestLan:
         launcher = self.launch(slot + 1 if guest_id is None else guest_id)
         return self._join(launcher, slot, nocsum, rx_offset)
 
-    def launch(self, guest_id: int) -> Launcher:
-        """A Launcher with a new Guest that has no device yet."""
-        launcher = self.parts.launcher(self.host, guest_id)
+    def launch(self, guest_id: int, pages: int = GUEST_PAGES) -> Launcher:
+        """A Launcher with a new Guest, with so much memory, that has no device yet."""
+        launcher = self.parts.launcher(
+            self.host,
+            guest_id,
+            pages,
+            guest_class=self.parts.guest,
+            device_class=self.parts.device,
+        )
         launcher.network_class = self.parts.network
         self._launchers[guest_id] = launcher
         return launcher

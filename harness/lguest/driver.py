@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import Self
 
 from harness.lguest import dma
 from harness.lguest.dma import NO_LENGTH, PAGE_SIZE, USED_LEN, Section
@@ -26,10 +26,17 @@ from harness.lguest.events import (
     Refused,
     Transmitted,
 )
+from harness.lguest.guest import (
+    ACKNOWLEDGE,
+    DESCRIPTOR,
+    DRIVER,
+    DRIVER_OK,
+    SEND_PAGES,
+    TYPE_NET,
+    Guest,
+)
+from harness.lguest.host import STEP_NS
 from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, DevicePages, LguestError, Roster
-
-if TYPE_CHECKING:
-    from harness.lguest.guest import Guest
 
 NUM_SKBS = 8
 """Receive buffers of a device."""
@@ -40,17 +47,11 @@ BUFFER_BYTES = ETH_HLEN + 1500
 LARGEST_FRAME = 65535
 """Bytes in the largest packet a network stack makes."""
 
-SEND_PAGES = 41
-"""Pages that hold the frame being transmitted: room for 65,535 bytes in any layout."""
-
 ENOMEM = -12
 NOCSUM = 0x4000
 """LGUEST_NET_F_NOCSUM, a feature bit (RCV-4)."""
 
 MEGAPACKET = "Woah dude!  Megapacket!"
-
-STEP_NS = 1_000
-"""Simulated time that each step takes: a microsecond."""
 
 MOST_REMEMBERED = 4096
 """Destinations whose receivers a device remembers."""
@@ -114,13 +115,33 @@ class NetDevice:
         self.sending = control + _RING_BYTES
         size = len(dma.linear_sections(rx_offset, BUFFER_BYTES))
         first = guest.reserve(size * (NUM_SKBS + 1)) + rx_offset
-        self._spare = [first + i * size * PAGE_SIZE for i in reversed(range(NUM_SKBS + 1))]
-        self._buffers: list[int | None] = [None] * NUM_SKBS
+        self.spare = [first + i * size * PAGE_SIZE for i in reversed(range(NUM_SKBS + 1))]
+        self.buffers: list[int | None] = [None] * NUM_SKBS
         self._version = -1
         self._roster = self.pages.roster()
         self._wanted: dict[bytes, tuple[int, ...]] = {}
         self._lists: dict[int, bytes] = {}
-        self._offers: dict[int, bytes] = {}
+        self.offer_lists: dict[int, bytes] = {}
+
+    @classmethod
+    def probe(cls, guest: Guest, index: int, rx_offset: int = 16) -> Self:
+        """Set up the device whose descriptor is number ``index`` (D:510, DEV-1, DEV-3).
+
+        ``rx_offset`` is where in a page each of its receive buffers starts.
+        """
+        guest.alive()
+        at = guest.memory.normal + index * DESCRIPTOR.size
+        kind, features, status, pages, pfn = DESCRIPTOR.unpack(
+            guest.memory.read(at, DESCRIPTOR.size)
+        )
+        if kind != TYPE_NET:
+            raise LguestError(f"descriptor {index} of Guest {guest.id} is not a network device")
+        for bit in (ACKNOWLEDGE, DRIVER, DRIVER_OK):
+            status |= bit
+            guest.memory.write(at, DESCRIPTOR.pack(kind, features, status, pages, pfn))
+        device = cls(guest, index, features, pfn * PAGE_SIZE, pages, rx_offset)
+        guest.devices.append(device)
+        return device
 
     def _mapped(self, page: int, count: int) -> DevicePages:
         found = self.guest.memory.device_at(page)
@@ -149,24 +170,24 @@ class NetDevice:
         host = self.guest.host
         host.tick()
         self.pages.publish(self.slot, self.address)
-        self._show_promiscuity()
+        self.show_promiscuity()
         if host.interleave is not None:
             host.interleave(Point.PUBLISHED, self.guest)
         for slot in range(NUM_SKBS):
-            if not self._fill(slot):
-                return self._give_up(slot)
+            if not self.fill(slot):
+                return self.give_up(slot)
         if host.interleave is not None:
             host.interleave(Point.FILLED, self.guest)
         if not self.guest.bind_dma(self.key, self.ring, NUM_SKBS, self.interrupt):
-            return self._give_up(NUM_SKBS)
+            return self.give_up(NUM_SKBS)
         self.is_open = True
         return 0
 
-    def _give_up(self, filled: int) -> int:
+    def give_up(self, filled: int) -> int:
         for slot in range(filled):
             self._free(slot)
         if not self.guest.host.defects.leaves_ghosts:
-            self._unpublish()
+            self.unpublish()
         return ENOMEM
 
     def close(self) -> None:
@@ -176,7 +197,7 @@ class NetDevice:
             raise LguestError(f"{self._who()} is not open")
         host = self.guest.host
         host.tick()
-        self._unpublish()
+        self.unpublish()
         if host.interleave is not None:
             host.interleave(Point.UNPUBLISHED, self.guest)
         self.guest.bind_dma(self.key, self.ring, NUM_SKBS, 0)
@@ -186,7 +207,7 @@ class NetDevice:
             self._free(slot)
         self.is_open = False
 
-    def _unpublish(self) -> None:
+    def unpublish(self) -> None:
         self.pages.publish(self.slot, bytes(ADDRESS_BYTES))
 
     def set_flags(
@@ -199,9 +220,9 @@ class NetDevice:
         self.all_multicast = all_multicast
         self.multicast_count = multicast_count
         if self.is_open:
-            self._show_promiscuity()
+            self.show_promiscuity()
 
-    def _show_promiscuity(self) -> None:
+    def show_promiscuity(self) -> None:
         """The set-multicast callback: put the promiscuous bit as it should be (PUB-4)."""
         published = self.pages.published(self.slot)
         first = published[0] & ~PROMISC_BIT
@@ -311,12 +332,12 @@ class NetDevice:
         guest.alive()
         if linear is None:
             linear = len(frame)
-        why = self._why_not(frame, linear, offset, fragments)
+        why = self.why_not(frame, linear, offset, fragments)
         if why:
             if guest.host.trace:
                 guest.host.events.append(Refused(guest.host.now, guest.id, self.slot, frame, why))
             raise LguestError(f"{self._who()} cannot send this frame: {why}")
-        sections = self.sections_of(self._place(frame, linear, offset, fragments))
+        sections = self.sections_of(self.place(frame, linear, offset, fragments))
         listed = self.pack(sections)
         if sections == [Section(guest.send_area, len(frame))]:
             self._lists[len(frame)] = listed
@@ -329,7 +350,7 @@ class NetDevice:
             Transmitted(guest.host.now, guest.id, self.slot, frame, sections, packed)
         )
 
-    def _why_not(
+    def why_not(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> str:
         """Why the frame cannot be sent, or nothing."""
@@ -358,7 +379,7 @@ class NetDevice:
                 return f"a fragment of {size} bytes at {start} does not lie in one page (SEC-1)"
         return ""
 
-    def _place(
+    def place(
         self, frame: bytes, linear: int, offset: int, fragments: Sequence[tuple[int, int]]
     ) -> list[Section]:
         """Put a frame into Guest memory as its stack would; returns (address, length) runs."""
@@ -410,36 +431,36 @@ class NetDevice:
 
     # Receiving (D:560)
 
-    def _fill(self, slot: int) -> bool:
+    def fill(self, slot: int) -> bool:
         """Put a fresh buffer in a slot of the ring; false when there is no memory (RCV-5)."""
         guest = self.guest
         if not guest.allocate():
-            self._buffers[slot] = None
+            self.buffers[slot] = None
             guest.log(f"{self.name}: could not fill slot {slot}")
             return False
-        self.offer(slot, self._spare.pop())
+        self.offer(slot, self.spare.pop())
         return True
 
     def offer(self, slot: int, address: int) -> None:
         """Give a buffer to the Host: its list first, only then ``used_len`` 0 (RCV-2)."""
-        self._buffers[slot] = address
+        self.buffers[slot] = address
         at = self.ring + slot * dma.SIZE
-        listed = self._offers.get(address) or self._offer_list(address)
+        listed = self.offer_lists.get(address) or self.offer_list(address)
         self._store[at + 4 : at + dma.SIZE] = listed
         guest = self.guest
         if guest.host.interleave is not None:
             guest.host.interleave(Point.LISTED, guest)
         self._words[at >> 2] = 0
 
-    def _offer_list(self, address: int) -> bytes:
-        listed = self._offers[address] = self.pack(dma.linear_sections(address, BUFFER_BYTES))
+    def offer_list(self, address: int) -> bytes:
+        listed = self.offer_lists[address] = self.pack(dma.linear_sections(address, BUFFER_BYTES))
         return listed
 
     def _free(self, slot: int) -> None:
-        buffer = self._buffers[slot]
+        buffer = self.buffers[slot]
         if buffer is not None:
-            self._spare.append(buffer)
-            self._buffers[slot] = None
+            self.spare.append(buffer)
+            self.buffers[slot] = None
 
     def receive(self) -> bool:
         """The interrupt handler: false if no buffer was filled, "not our interrupt" (RCV-1)."""
@@ -453,12 +474,12 @@ class NetDevice:
         if host.defects.drains_from_slot_zero:
             if host.interleave is None:
                 for slot in compress(_SLOTS, used):
-                    self._take(slot, used[slot])
+                    self.take(slot, used[slot])
                 return True
             for slot in range(NUM_SKBS):
                 length = _USED.unpack_from(store, self.ring)[slot]
                 if length:
-                    self._take(slot, length)
+                    self.take(slot, length)
             return True
         order = host.fill_order(self.guest, self.key, self.ring)
         if host.interleave is None:
@@ -466,7 +487,7 @@ class NetDevice:
             if len(full) > 1:
                 full.sort(key=lambda slot: order.get(slot, 0))
             for slot in full:
-                self._take(slot, used[slot])
+                self.take(slot, used[slot])
             return True
         # Others may fill more meanwhile: what a ring holds is taken, the rest interrupts again.
         for _ in _SLOTS:
@@ -475,7 +496,7 @@ class NetDevice:
             if not full:
                 break
             first = min(full, key=lambda slot: order.get(slot, 0))
-            self._take(first, used[first])
+            self.take(first, used[first])
         return True
 
     def _receive_closed(self, used: tuple[int, ...]) -> bool:
@@ -489,31 +510,31 @@ class NetDevice:
                 guest.host.events.append(Fault(guest.host.now, guest.id, "DEF-6", text))
         return True
 
-    def _take(self, slot: int, length: int) -> None:
+    def take(self, slot: int, length: int) -> None:
         """Take a filled buffer, put a fresh one in its place, then judge the length (RCV-1)."""
         guest = self.guest
         host = guest.host
         if host.interleave is not None:
             host.interleave(Point.TAKEN, guest)
-        buffer = self._buffers[slot]
+        buffer = self.buffers[slot]
         if guest.memory_left is None:
-            self.offer(slot, self._spare.pop())
-        elif not self._fill(slot) and not host.defects.failed_refill_leaves_hole:
+            self.offer(slot, self.spare.pop())
+        elif not self.fill(slot) and not host.defects.failed_refill_leaves_hole:
             if buffer is not None:
-                self._drop(slot, buffer, length, "no memory for a fresh buffer")
+                self.drop(slot, buffer, length, "no memory for a fresh buffer")
                 self.offer(slot, buffer)
             return
         if not self.shortest <= length <= self.longest:
             if buffer is not None:
-                self._drop(slot, buffer, length, _unbelievable(length))
-                self._spare.append(buffer)
+                self.drop(slot, buffer, length, _unbelievable(length))
+                self.spare.append(buffer)
             return
         if buffer is None:
             text = f"{self.name}: slot {slot} looks used and has no buffer: null pointer"
             host.events.append(Fault(host.now, guest.id, "DEF-8", text))
             return
         frame = self._store[buffer : buffer + length]
-        self._spare.append(buffer)
+        self.spare.append(buffer)
         self.hand_up(slot, frame)
 
     def hand_up(self, slot: int, frame: bytes) -> None:
@@ -526,7 +547,7 @@ class NetDevice:
         told = (host.now, guest.id, self.slot, slot, frame, self.checksum_unnecessary, self.address)
         host.events.append(_new_tuple(Received, told))
 
-    def _drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+    def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
         guest = self.guest
         if guest.host.trace:
             size = min(length, BUFFER_BYTES)

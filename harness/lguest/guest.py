@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
-from harness.lguest.driver import SEND_PAGES, STEP_NS, NetDevice
 from harness.lguest.events import Message, RawSend
-from harness.lguest.memory import BadList, GuestMemory, Key, LguestError
-
-if TYPE_CHECKING:
-    from harness.lguest.host import Host
+from harness.lguest.host import STEP_NS, Host
+from harness.lguest.memory import BadList, DevicePages, GuestMemory, Key, LguestError, Owner
 
 DESCRIPTOR = struct.Struct("<HHHHI")
 """``struct lguest_device_desc``: type, features, status, num_pages, pfn."""
@@ -28,6 +25,23 @@ MAX_DEVICES = 16
 TYPE_NET = 2
 ACKNOWLEDGE, DRIVER, DRIVER_OK, REMOVED, REMOVED_ACK, FAILED = 1, 2, 4, 8, 16, 128
 """Device status bits (DEV-3)."""
+
+
+SEND_PAGES = 41
+"""Pages that hold the frame being transmitted: room for 65,535 bytes in any layout."""
+
+
+class Device(Protocol):
+    """A device's driver, as its Guest sees it: its interrupt and the handler; where it is."""
+
+    interrupt: int
+    slot: int
+    pages: DevicePages
+    ring: int
+    is_open: bool
+
+    def receive(self) -> bool:
+        """Handle an interrupt; false if there was nothing to do."""
 
 
 class Guest:
@@ -41,12 +55,13 @@ class Guest:
     def __init__(self, host: Host, guest_id: int, pages: int) -> None:
         self.host = host
         self.id = guest_id
+        host.admit(self)
         self.memory = GuestMemory(pages)
         self.pending = 0
         self.dead: str | None = None
         self.memory_left: int | None = None
-        self.launcher: Callable[[Guest, int, int], None] | None = None
-        self.devices: list[NetDevice] = []
+        self.launcher: Callable[[Owner, int, int], None] | None = None
+        self.devices: list[Device] = []
         self.routes: dict[int, Key] = {}
         self._next_page = 0
         self.send_area = self.reserve(SEND_PAGES)
@@ -60,25 +75,6 @@ class Guest:
             )
         self._next_page += pages
         return address
-
-    def probe(self, index: int, rx_offset: int = 16) -> NetDevice:
-        """Set up the device whose descriptor is number ``index`` (D:510, DEV-1, DEV-3).
-
-        ``rx_offset`` is where in a page each of its receive buffers starts.
-        """
-        self.alive()
-        at = self.memory.normal + index * DESCRIPTOR.size
-        kind, features, status, pages, pfn = DESCRIPTOR.unpack(
-            self.memory.read(at, DESCRIPTOR.size)
-        )
-        if kind != TYPE_NET:
-            raise LguestError(f"descriptor {index} of Guest {self.id} is not a network device")
-        for bit in (ACKNOWLEDGE, DRIVER, DRIVER_OK):
-            status |= bit
-            self.memory.write(at, DESCRIPTOR.pack(kind, features, status, pages, pfn))
-        device = self.host.device_class(self, index, features, pfn * PAGE_SIZE, pages, rx_offset)
-        self.devices.append(device)
-        return device
 
     def status(self, index: int) -> int:
         """The status bits in a descriptor (DEV-3)."""

@@ -16,16 +16,26 @@ from itertools import chain
 from harness.lguest import dma
 from harness.lguest.defects import AS_SHIPPED, Defects
 from harness.lguest.dma import NO_LENGTH, USED_LEN
-from harness.lguest.driver import STEP_NS, NetDevice
 from harness.lguest.events import Copied, Event, Killed, Point
-from harness.lguest.guest import Guest
-from harness.lguest.memory import BadArray, BadList, Binding, Chunk, DevicePages, Key, LguestError
+from harness.lguest.memory import (
+    BadArray,
+    BadList,
+    Binding,
+    Chunk,
+    DevicePages,
+    Key,
+    LguestError,
+    Owner,
+)
 
 MAX_BOUND = 32
 """LGUEST_MAX_DMA: arrays that one Guest may have bound (DMA-1)."""
 
 IRQS = 32
 """LGUEST_IRQS (DMA-1)."""
+
+STEP_NS = 1_000
+"""Simulated time that each step takes: a microsecond."""
 
 EPOCH_NS = 1_185_471_663_000_000_000
 """2007-07-26 17:41:03 UTC, the date of the original's documentation."""
@@ -36,11 +46,7 @@ class Host:
 
     ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
     time begins, ``trace`` whether ``events`` tells every copy or only what Guests see.
-    ``guest_class`` and ``device_class`` are what Guests and their devices are made of.
     """
-
-    guest_class = Guest
-    device_class = NetDevice
 
     def __init__(
         self,
@@ -48,43 +54,42 @@ class Host:
         *,
         start_ns: int = EPOCH_NS,
         trace: bool = False,
-        interleave: Callable[[Point, Guest], None] | None = None,
+        interleave: Callable[[Point, Owner], None] | None = None,
     ) -> None:
         self.defects = defects
         self.now = start_ns
         self.trace = trace
         self.interleave = interleave
         self.events: list[Event] = []
-        self.guests: dict[int, Guest] = {}
+        self.guests: dict[int, Owner] = {}
         self._keys: dict[object, dict[int, Key]] = {}
-        self._tables: dict[int, list[Binding | None]] = {}
+        self.tables: dict[int, list[Binding | None]] = {}
 
     # Guests
 
-    def boot(self, guest_id: int, pages: int) -> Guest:
-        """A new Guest with ``pages`` of normal memory and an id that nobody has."""
-        if guest_id in self.guests:
-            raise LguestError(f"there is a Guest {guest_id} already")
-        if not 0 <= guest_id <= 0xFFFF:
-            raise LguestError(f"Guest id {guest_id} does not fit in two bytes")
-        guest = self.guests[guest_id] = self.guest_class(self, guest_id, pages)
-        return guest
+    def admit(self, guest: Owner) -> None:
+        """A Guest begins to run, with an id that no other has."""
+        if guest.id in self.guests:
+            raise LguestError(f"there is a Guest {guest.id} already")
+        if not 0 <= guest.id <= 0xFFFF:
+            raise LguestError(f"Guest id {guest.id} does not fit in two bytes")
+        self.guests[guest.id] = guest
 
     def recognise(self, pages: DevicePages) -> None:
         """Device pages of one file have the same keys, however often it is mapped."""
         if pages.identity is not None:
             pages.keys = self._keys.setdefault(pages.identity, pages.keys)
 
-    def kill(self, guest: Guest, reason: str) -> None:
+    def kill(self, guest: Owner, reason: str) -> None:
         """End a Guest for what it did; its buffers stay bound (DMA-9)."""
         if guest.dead is None:
             guest.dead = reason
             self.events.append(Killed(self.now, guest.id, reason))
 
-    def release(self, guest: Guest) -> None:
+    def release(self, guest: Owner) -> None:
         """A Guest's Launcher exited: all its buffers are unbound, and it runs no more."""
         for binding in self.bound_by(guest):
-            self._forget(binding)
+            self.forget(binding)
         del self.guests[guest.id]
         if guest.dead is None:
             guest.dead = "its Launcher exited"
@@ -102,7 +107,7 @@ class Host:
 
     # Hypercalls
 
-    def bind_dma(self, guest: Guest, key: int, array: int, count: int, interrupt: int) -> bool:
+    def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         """BIND_DMA: register an array, or with interrupt 0 take one away (DMA-1)."""
         count &= 0xFFFF
         interrupt &= 0xFF
@@ -113,8 +118,8 @@ class Host:
             self.kill(guest, f"bad dma key {key:#x}")
             return False
         if interrupt == 0:
-            return self._unbind(guest, found, array)
-        table = self._tables.setdefault(guest.id, [None] * MAX_BOUND)
+            return self.unbind(guest, found, array)
+        table = self.tables.setdefault(guest.id, [None] * MAX_BOUND)
         if None not in table:
             return False
         memory = guest.memory
@@ -126,23 +131,23 @@ class Host:
         found.bound.insert(0, binding)
         return True
 
-    def bound_by(self, guest: Guest) -> list[Binding]:
+    def bound_by(self, guest: Owner) -> list[Binding]:
         """The arrays that a Guest has bound, in the order of its table."""
-        return [each for each in self._tables.get(guest.id, ()) if each is not None]
+        return [each for each in self.tables.get(guest.id, ()) if each is not None]
 
-    def _unbind(self, guest: Guest, key: Key, array: int) -> bool:
+    def unbind(self, guest: Owner, key: Key, array: int) -> bool:
         for binding in self.bound_by(guest):
             if binding.key is key and binding.array == array:
-                self._forget(binding)
+                self.forget(binding)
                 return True
         return False
 
-    def _forget(self, binding: Binding) -> None:
-        table = self._tables[binding.guest.id]
+    def forget(self, binding: Binding) -> None:
+        table = self.tables[binding.guest.id]
         table[table.index(binding)] = None
         binding.key.bound.remove(binding)
 
-    def send_dma(self, guest: Guest, key: int, address: int) -> None:
+    def send_dma(self, guest: Owner, key: int, address: int) -> None:
         """SEND_DMA: copy what the structure at ``address`` lists to whoever bound ``key``.
 
         The result is in Guest memory: the structure's ``used_len`` (DMA-2).
@@ -163,7 +168,7 @@ class Host:
                 self.interleave(Point.RESTOCK, guest)
             self.try_send(guest, route, address)
 
-    def try_send(self, guest: Guest, key: Key, address: int) -> bool:
+    def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         """One try at SEND_DMA; true if the receiver had no free buffer (DMA-5).
 
         The receiver is the newest array that another Guest has bound (DMA-2, DLV-8).
@@ -206,7 +211,7 @@ class Host:
                 return index
         return None
 
-    def transfer(self, sender: Guest, binding: Binding, address: int) -> bool:
+    def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         """Copy into a binding's next free buffer; true if it has none."""
         receiver = binding.guest
         giving = sender.memory
@@ -221,10 +226,10 @@ class Host:
             self.kill(receiver, "bad address in registered DMA struct")
             if self.trace:
                 why = "the receiver's array is outside its memory"
-                self._tell(sender, binding, None, 0, why)
+                self.record_copy(sender, binding, None, 0, why)
             return False
         if index is None:
-            return self._no_buffer(sender, binding)
+            return self.no_buffer(sender, binding)
         at = binding.array + index * dma.SIZE
         taking = receiver.memory
         store = binding.store
@@ -265,24 +270,24 @@ class Host:
             binding.cursor = (binding.cursor + 1) % binding.count
             receiver.pending |= binding.interrupt_bit
         if self.trace:
-            self._tell(sender, binding, index, moved, reason)
+            self.record_copy(sender, binding, index, moved, reason)
         return False
 
-    def _no_buffer(self, sender: Guest, binding: Binding) -> bool:
+    def no_buffer(self, sender: Owner, binding: Binding) -> bool:
         """A full ring: the receiver is interrupted, and another try may help (DMA-5)."""
         self.interrupt(binding)
         if self.trace:
-            self._tell(sender, binding, None, 0, "no free buffer")
+            self.record_copy(sender, binding, None, 0, "no free buffer")
         return True
 
-    def _read_list(self, guest: Guest, address: int) -> bytes:
+    def _read_list(self, guest: Owner, address: int) -> bytes:
         """A sender's list; what cannot be read kills it and counts as empty (DMA-6)."""
         if guest.memory.inside(address, dma.SIZE):
             return guest.memory.read(address + 4, _LIST_BYTES)
         self.kill(guest, f"bad read address {address:#x} len {dma.SIZE}")
         return bytes(_LIST_BYTES)
 
-    def write_used_len(self, guest: Guest, at: int, length: int) -> None:
+    def write_used_len(self, guest: Owner, at: int, length: int) -> None:
         """Put a length into a structure's ``used_len``, if that is in the Guest's memory."""
         memory = guest.memory
         if 0 <= at <= memory.private_size - 4:
@@ -323,7 +328,7 @@ class Host:
         """Raise the interrupt that an array was bound with."""
         binding.guest.pending |= binding.interrupt_bit
 
-    def fill_order(self, guest: Guest, key: int, array: int) -> dict[int, int]:
+    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
         """The number of the last fill of each buffer: how DEF-2 is mended.
 
         The original has no such call. A Guest cannot tell the order by itself: empty
@@ -332,7 +337,7 @@ class Host:
         binding = self.binding(guest, key, array)
         return {} if binding is None else binding.filled
 
-    def binding(self, guest: Guest, key: int, array: int | None = None) -> Binding | None:
+    def binding(self, guest: Owner, key: int, array: int | None = None) -> Binding | None:
         """A Guest's newest binding of a key (of an array, if given)."""
         found = guest.memory.key(key)
         for each in found.bound if found is not None else ():
@@ -340,7 +345,9 @@ class Host:
                 return each
         return None
 
-    def _tell(self, sender: Guest, into: Binding, index: int | None, moved: int, why: str) -> None:
+    def record_copy(
+        self, sender: Owner, into: Binding, index: int | None, moved: int, why: str
+    ) -> None:
         key = into.key.offset
         self.events.append(Copied(self.now, sender.id, key, into.guest.id, index, moved, why))
 

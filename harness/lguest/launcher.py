@@ -19,7 +19,7 @@ from harness.lguest.driver import NOCSUM, NetDevice
 from harness.lguest.events import Copied, Warned
 from harness.lguest.guest import DESCRIPTOR, MAX_DEVICES, TYPE_NET, Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, DevicePages, LguestError
+from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, DevicePages, LguestError, Owner
 from harness.lguest.tap import Tap
 
 GUEST_PAGES = 399
@@ -119,18 +119,28 @@ def _flock(kind: int, byte: int) -> bytes:
 class Launcher:
     """The Host process that started one Guest.
 
-    ``network_class`` is what it makes of a Host network.
+    ``guest_class``, ``device_class`` and ``network_class`` are what it makes of its Guest, of
+    the Guest's devices, and of a Host network.
     """
 
     network_class: type[HostNetwork]
 
-    def __init__(self, host: Host, guest_id: int, pages: int = GUEST_PAGES) -> None:
+    def __init__(
+        self,
+        host: Host,
+        guest_id: int,
+        pages: int = GUEST_PAGES,
+        *,
+        guest_class: type[Guest] = Guest,
+        device_class: type[NetDevice] = NetDevice,
+    ) -> None:
         self.host = host
-        self.guest = host.boot(guest_id, pages)
-        self.guest.launcher = self._answer
+        self.device_class = device_class
+        self.guest = guest_class(host, guest_id, pages)
+        self.guest.launcher = self.answer_send
         self._devices = 0
-        self._slots: list[tuple[DevicePages, int, SharedFile | None]] = []
-        self._networks: list[HostNetwork] = []
+        self.slots: list[tuple[DevicePages, int, SharedFile | None]] = []
+        self.networks: list[HostNetwork] = []
 
     def join(
         self,
@@ -160,20 +170,20 @@ class Launcher:
         self.host.recognise(pages)
         if not self.host.defects.leaves_ghosts:
             pages.publish(slot, bytes(ADDRESS_BYTES))
-        self._slots.append((pages, slot, file))
-        return self._offer(pages, slot, nocsum, randomness, rx_offset)
+        self.slots.append((pages, slot, file))
+        return self.offer_device(pages, slot, nocsum, randomness, rx_offset)
 
     def join_host(self, tap: Tap, *, nocsum: bool = True, rx_offset: int = 16) -> HostNetwork:
         """Offer the Guest a device on a Host network, with this Launcher as slot 0 (HST-1)."""
         pages = DevicePages(1, shared=False)
         first = tap.address[0] | PROMISC_BIT
         pages.publish(HOST_SLOT, bytes((first,)) + tap.address[1:])
-        device = self._offer(pages, GUEST_SLOT, nocsum, False, rx_offset)
+        device = self.offer_device(pages, GUEST_SLOT, nocsum, False, rx_offset)
         network = self.network_class(self, device, tap)
-        self._networks.append(network)
+        self.networks.append(network)
         return network
 
-    def _offer(
+    def offer_device(
         self, pages: DevicePages, slot: int, nocsum: bool, randomness: bool, rx_offset: int
     ) -> NetDevice:
         if self._devices >= MAX_DEVICES:
@@ -187,11 +197,11 @@ class Launcher:
             memory.normal + index * DESCRIPTOR.size,
             DESCRIPTOR.pack(TYPE_NET, features, 0, pages.pages, page // PAGE_SIZE),
         )
-        return self.guest.probe(index, rx_offset)
+        return self.device_class.probe(self.guest, index, rx_offset)
 
-    def _answer(self, guest: Guest, key: int, address: int) -> None:
+    def answer_send(self, guest: Owner, key: int, address: int) -> None:
         """SEND_DMA on a private key: to the device that watches it, if one does (HST-2)."""
-        for network in self._networks:
+        for network in self.networks:
             if key == network.device.peer_key(HOST_SLOT):
                 if not network.output(address):
                     self.fail(f"bad DMA at {address:#x}")
@@ -209,12 +219,12 @@ class Launcher:
         if self.guest.id not in self.host.guests:
             return
         self.host.release(self.guest)
-        for pages, slot, file in self._slots:
+        for pages, slot, file in self.slots:
             if not self.host.defects.leaves_ghosts:
                 pages.publish(slot, bytes(ADDRESS_BYTES))
             if file is not None:
                 file.free_slot(slot)
-        self._slots.clear()
+        self.slots.clear()
 
 
 class HostNetwork:
@@ -225,15 +235,15 @@ class HostNetwork:
         self.host = launcher.host
         self.device = device
         self.tap = tap
-        self._guest_has_sent = False
+        self.guest_has_sent = False
 
     def output(self, address: int) -> bool:
         """Write what the Guest sent to the TAP in one call (HST-2); false on a bad section."""
         guest = self.device.guest
-        data = self._gather(address)
+        data = self.gather(address)
         if data is None:
             return False
-        self._guest_has_sent = True
+        self.guest_has_sent = True
         written = self.tap.write(data)
         guest.memory.write(address, USED_LEN.pack(written & 0xFFFFFFFF))
         if self.host.trace:
@@ -244,7 +254,7 @@ class HostNetwork:
             )
         return True
 
-    def _gather(self, address: int) -> bytes | None:
+    def gather(self, address: int) -> bytes | None:
         memory = self.device.guest.memory
         if not memory.inside(address, dma.SIZE):
             return None
@@ -268,12 +278,12 @@ class HostNetwork:
         host.tick()
         binding = host.binding(guest, device.key)
         if binding is None:
-            if self._guest_has_sent:
+            if self.guest_has_sent:
                 host.events.append(Warned(host.now, guest.id, "network: no dma buffer!"))
             self.tap.read()
-            self._tell(None, 0, "the Guest has bound no buffers: read and thrown away")
+            self.record_copy(None, 0, "the Guest has bound no buffers: read and thrown away")
             return False
-        index = self._first_free(binding.array, binding.count)
+        index = self.first_free(binding.array, binding.count)
         if index is None:
             if not host.defects.overwrites_full_ring:
                 return False
@@ -292,10 +302,10 @@ class HostNetwork:
         host.write_used_len(guest, at, done)
         binding.note_fill(index)
         host.interrupt(binding)
-        self._tell(index, done, "" if done == len(frame) else "longer than the buffer")
+        self.record_copy(index, done, "" if done == len(frame) else "longer than the buffer")
         return True
 
-    def _first_free(self, array: int, count: int) -> int | None:
+    def first_free(self, array: int, count: int) -> int | None:
         """The first buffer from slot 0 with ``used_len`` 0: no cursor here (HST-3)."""
         memory = self.device.guest.memory
         for index in range(count):
@@ -303,7 +313,7 @@ class HostNetwork:
                 return index
         return None
 
-    def _tell(self, buffer: int | None, moved: int, why: str) -> None:
+    def record_copy(self, buffer: int | None, moved: int, why: str) -> None:
         if self.host.trace:
             guest = self.device.guest
             key = 4 * self.device.slot

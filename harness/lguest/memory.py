@@ -12,15 +12,13 @@ All of them are demand-zero maps, so a LAN of 682 Guests stays small.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
-
-if TYPE_CHECKING:
-    from harness.lguest.guest import Guest
 
 ADDRESS_BYTES = 6
 """Bytes in one published address (``struct lguest_net``)."""
@@ -72,6 +70,27 @@ class Key:
         self.bound: list[Binding] = []
 
 
+class Owner(Protocol):
+    """Who has memory and can bind arrays: a Guest, as the Host sees it (``guest.Guest``).
+
+    ``pending`` has a bit per interrupt raised and not yet taken; ``dead`` is why the Host
+    killed it, or None; ``routes`` are the shared keys that it used; ``launcher`` answers
+    SEND_DMA on a private key.
+    """
+
+    id: int
+    memory: GuestMemory
+    pending: int
+    dead: str | None
+    routes: dict[int, Key]
+
+    @property
+    def launcher(self) -> Callable[[Owner, int, int], None] | None: ...
+
+    def interrupt(self) -> bool:
+        """Take every pending interrupt; whether any handler had work."""
+
+
 @dataclass(slots=True, eq=False)
 class Binding:
     """A bound array of ``count`` DMA structures (DMA-1).
@@ -82,7 +101,7 @@ class Binding:
     side of mending DEF-2.
     """
 
-    guest: Guest
+    guest: Owner
     key: Key
     array: int
     count: int
@@ -282,10 +301,10 @@ class GuestMemory:
         if known is None:
             if len(self.checked) >= 4096:
                 self.checked.clear()
-            known = self.checked[listed] = self._check(listed)
+            known = self.checked[listed] = self.check_list(listed)
         return known
 
-    def _check(self, listed: bytes) -> tuple[Chunk, ...]:
+    def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
         chunks = []
         for section in dma.unpack(listed):
             address, length = section

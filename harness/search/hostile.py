@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from harness.lans.lguest import LguestLan
 from harness.lguest.events import Killed, Point
 from harness.lguest.guest import Guest
+from harness.lguest.memory import Owner
 
 GUESTS = 3
 PAGES = 48
@@ -93,7 +94,7 @@ def _new_world(make: Make) -> World:
     lan.host.trace = False
     guests = []
     for number in range(GUESTS):
-        guest = lan.host.boot(number, PAGES)
+        guest = lan.parts.guest(lan.host, number, PAGES)
         guest.memory.map(lan.pages)
         guests.append(guest)
     shadows = [bytearray(guest.memory.private[:]) for guest in guests]
@@ -197,7 +198,7 @@ def _send(rng: random.Random, world: World, number: int) -> None:
     if guest.memory.inside(at, 4):
         world.allow(number, at, 4)
 
-    def meddle(point: Point, _: Guest) -> None:
+    def meddle(point: Point, _: Owner) -> None:
         if point in (Point.COPIED, Point.RESTOCK) and rng.random() < 0.3:
             other = rng.randrange(GUESTS)
             target = rng.choice(ARRAYS) + DMA_SIZE * rng.randrange(8)

@@ -16,7 +16,7 @@ from harness.frames import BROADCAST, EXPERIMENTAL
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import Fault, Killed, Point
-from harness.lguest.guest import Guest
+from harness.lguest.memory import Owner
 
 Make = Callable[[], LguestLan]
 
@@ -35,7 +35,7 @@ class World:
     lan: LguestLan
     devices: list[NetDevice]
     sent: list[bytes] = field(default_factory=list)
-    busy: list[Guest] = field(default_factory=list)
+    busy: list[Owner] = field(default_factory=list)
     locks: int = 0
     told: list[str] = field(default_factory=list)
     closed: set[int] = field(default_factory=set)
@@ -175,7 +175,7 @@ def _run(make: Make, scenario: Scenario, choices: Sequence[int]) -> list[int]:
             getattr(world, name)(*arguments)
         acted = 0
 
-        def interleave(point: Point, guest: Guest) -> None:
+        def interleave(point: Point, guest: Owner) -> None:
             nonlocal acted
             if acted >= scenario.most:
                 return

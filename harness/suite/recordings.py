@@ -18,10 +18,9 @@ from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.events import Fault, Killed, Message, Point, Received
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
 from harness.lguest.launcher import Launcher
-from harness.lguest.memory import DevicePages, LguestError
+from harness.lguest.memory import DevicePages, LguestError, Owner
 
 GUEST_PAGES = 400
 """Pages that a recorded Guest owns; its device pages lie right above them."""
@@ -254,7 +253,7 @@ class _Player:
         self.pages.publish(step["slot"], bytes.fromhex(step["mac"]))
 
     def restock_on_retry(self, _: dict[str, Any]) -> None:
-        def restock(point: Point, sender: Guest) -> None:
+        def restock(point: Point, sender: Owner) -> None:
             if point is not Point.RESTOCK:
                 return
             for _, device in sorted(self.devices.items()):

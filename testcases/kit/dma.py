@@ -11,7 +11,7 @@ from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Copied, Killed, Point, Received
 from harness.lguest.guest import Guest
 from harness.lguest.launcher import GUEST_PAGES
-from harness.lguest.memory import GuestMemory
+from harness.lguest.memory import GuestMemory, Owner
 
 Sections = Sequence[tuple[int, int]]
 
@@ -146,7 +146,7 @@ def whenever(lguest: LguestLan, point: Point, act: Callable[[], object]) -> list
     """Another CPU acts at every such point; returns the Guests that get there, as they do."""
     reached: list[int] = []
 
-    def look(where: Point, guest: Guest) -> None:
+    def look(where: Point, guest: Owner) -> None:
         if where is point:
             reached.append(guest.id)
             act()

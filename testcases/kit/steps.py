@@ -10,9 +10,8 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import Fault, Point, Received
-from harness.lguest.guest import Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import ADDRESS_BYTES, DevicePages
+from harness.lguest.memory import ADDRESS_BYTES, DevicePages, Owner
 
 NO_ADDRESS = bytes(ADDRESS_BYTES)
 """What closing leaves in a slot."""
@@ -71,7 +70,7 @@ def acting_at(host: Host, point: Point, action: Callable[[], None]) -> Iterator[
     """Another CPU acts once, the first time that the Host comes to this point."""
     acted = False
 
-    def look(here: Point, _: Guest) -> None:
+    def look(here: Point, _: Owner) -> None:
         nonlocal acted
         if here is point and not acted:
             acted = True

@@ -11,7 +11,7 @@ from harness.lguest import dma
 from harness.lguest.defects import REPAIRED
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import Point
-from harness.lguest.guest import Guest
+from harness.lguest.memory import Owner
 from harness.search.interleavings import SCENARIOS, Scenario, Violation, walk
 from tests.search.conftest import Make
 
@@ -37,7 +37,7 @@ def test_the_handler_that_survives_close_is_found() -> None:
 
 class _NoBarrier(NetDevice):
     def offer(self, slot: int, address: int) -> None:
-        self._buffers[slot] = address
+        self.buffers[slot] = address
         at = self.ring + slot * dma.SIZE
         memory = self.guest.memory
         memory.write(at, bytes(4))
@@ -63,7 +63,7 @@ def test_a_restock_in_the_gap_saves_the_frame(make: Make) -> None:
     for _ in range(8):
         sender.transmit(frame)
 
-    def restock(point: Point, _: Guest) -> None:
+    def restock(point: Point, _: Owner) -> None:
         if point is Point.RESTOCK:
             owner.guest.interrupt()
 
