@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from bench.rates import Round
 from harness import frames, registry
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.lan import Lan
 
 PORTS = 4
@@ -50,7 +50,7 @@ def the_frame(lan: Lan) -> bytes:
 def exchange_round(lan: Lan) -> Round:
     """Exchanges per second."""
     # A LAN that learns sends a unicast to one port; any other leaves it to the cards.
-    tester = Tester(lan, "wire" if lan.traits.learns else "host")
+    tester = Testbench(lan, "wire" if lan.traits.learns else "host")
     ports = tester.ports(PORTS)
     sender, owner, frame = ports[SENDER], ports[OWNER], the_frame(lan)
 

@@ -70,7 +70,7 @@ def _test(folder: Path, node_id: str) -> results.Result:
     frame = ethernet(BROADCAST, sender)
     sender.send(frame)
     lan.settle()
-    records = [each._replace(comments=("DLV-3", "passed")) for each in lan.records()]
+    records = [record._replace(comments=("DLV-3", "passed")) for record in lan.records()]
     content = pcapng.encode(lan.interfaces(), records, [f"{pcapng.TEST}{node_id}"])
     lan.close()
     below = f"captures/{pcapng.path_of(node_id).as_posix()}"

@@ -80,7 +80,7 @@ class Delivery:
         return f"<Delivery {', '.join(told) or 'nothing to nobody'}>"
 
 
-class Tester:
+class Testbench:
     """A LAN as a test sees it.
 
     ``view`` is the rule's: what reached the port (wire), or what a host's card would
@@ -115,7 +115,7 @@ class Tester:
     @property
     def compared(self) -> list[Delivery]:
         """The deliveries that were compared with what was expected of them."""
-        return [each for each in self.deliveries if each.expected is not None]
+        return [delivery for delivery in self.deliveries if delivery.expected is not None]
 
     def watched(self) -> list[str]:
         """Names of the ports that the test asked for, and of those that strays reached."""
@@ -173,17 +173,19 @@ class Tester:
         """What arrived, in this view; ``own`` is what each port sent itself."""
         found = {
             port: [
-                each.frame
-                for each in port.arrivals()
-                if self.view == "wire" or each.for_host or each.frame in own.get(port, ())
+                arrival.frame
+                for arrival in port.arrivals()
+                if self.view == "wire"
+                or arrival.passes_filter
+                or arrival.frame in own.get(port, ())
             ]
             for port in self._ports
         }
         for port in self._bystanders:
             strays = [
-                each.frame
-                for each in port.arrivals()
-                if is_unicast(each.frame) and (self.view == "wire" or each.for_host)
+                arrival.frame
+                for arrival in port.arrivals()
+                if is_unicast(arrival.frame) and (self.view == "wire" or arrival.passes_filter)
             ]
             if strays:
                 found[port] = strays

@@ -221,7 +221,7 @@ def test_a_key_in_private_memory_goes_to_the_launcher(lguest: LguestLan, key: in
     assert bind(owner.guest, key, 4)
     before = snapshot(owner.guest)
     assert send(sender.guest, key, GOOD) == 0
-    warned = [each for each in lguest.host.events if isinstance(each, Warned)]
+    warned = [event for event in lguest.host.events if isinstance(event, Warned)]
     assert [each.guest for each in warned] == [sender.guest.id]
     assert f"{key:#x}" in warned[0].text
     assert not changed(before, snapshot(owner.guest))
@@ -235,7 +235,7 @@ def test_a_good_key_reaches_the_launcher_of_nobody(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
     assert send(sender.guest, sender.peer_key(SPARE_SLOT), GOOD) == 0
-    assert [each for each in lguest.host.events if isinstance(each, Warned)] == []
+    assert [event for event in lguest.host.events if isinstance(event, Warned)] == []
 
 
 # DMA-9: killed Guests
@@ -288,7 +288,7 @@ def test_buffers_of_a_killed_guest_are_filled_until_none_is_free(lguest: LguestL
         ((address, _),) = dma.unpack(dead.guest.memory.read(at + 4, dma.SIZE - 4))
         assert dead.guest.memory.read(address, 60) == frames[n]
     lguest.settle()
-    assert [each for each in lguest.host.events if isinstance(each, Received)] == []
+    assert [event for event in lguest.host.events if isinstance(event, Received)] == []
     assert crosses(lguest, sender, other)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import (
     GROUPS,
     LONGEST,
@@ -37,7 +37,7 @@ REAL = (
 
 @rule("DLV-9")
 @pytest.mark.parametrize("kind", REAL)
-def test_real_frames_arrive_as_they_were_sent(lan: Tester, kind: str) -> None:
+def test_real_frames_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
     sender, owner, _ = lan.ports(3)
     frame = real_frames(owner, sender)[kind]
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -45,7 +45,7 @@ def test_real_frames_arrive_as_they_were_sent(lan: Tester, kind: str) -> None:
 
 @rule("DLV-9")
 @pytest.mark.parametrize("kind", REAL)
-def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Tester, kind: str) -> None:
+def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
     sender, *others = lan.ports(3)
     frame = real_frames(GROUPS["broadcast"], sender)[kind]
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
@@ -53,7 +53,7 @@ def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Tester, kind: st
 
 @rule("DLV-9")
 @pytest.mark.parametrize("source", ["020000000099", "02ffffffffff", "0a0000000001", "000000000001"])
-def test_a_foreign_source_address_is_not_rewritten(lan: Tester, source: str) -> None:
+def test_a_foreign_source_address_is_not_rewritten(lan: Testbench, source: str) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, bytes.fromhex(source))
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -73,7 +73,7 @@ def test_the_owners_own_address_as_source_is_not_checked(lguest: LguestLan) -> N
 
 @rule("DLV-9")
 @pytest.mark.parametrize("said", [0, 1, 38, 46, 1500])
-def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Tester, said: int) -> None:
+def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Testbench, said: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=60, kind=said)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -81,14 +81,14 @@ def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Tester, said
 
 @rule("DLV-9")
 @pytest.mark.parametrize("fill", [0x00, 0xFF, 0xAA])
-def test_uniform_bytes_and_zeroes_arrive_whole(lan: Tester, fill: int) -> None:
+def test_uniform_bytes_and_zeroes_arrive_whole(lan: Testbench, fill: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=14) + bytes((fill,)) * 1500
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 @rule("DLV-9")
-def test_a_short_frame_after_a_long_one_brings_nothing_of_it(lan: Tester) -> None:
+def test_a_short_frame_after_a_long_one_brings_nothing_of_it(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     for turn in range(20):
         long = ethernet(owner, sender, size=LONGEST, stamp=2 * turn)
@@ -208,7 +208,7 @@ def test_fewer_than_six_linear_bytes_are_refused(lguest: LguestLan, linear: int)
     assert sender.device.counters.tx_packets == sender.device.counters.tx_carrier_errors == 0
     sender.send(frame)
     lguest.settle()
-    assert [each.frame for each in owner.arrivals()] == [frame]
+    assert [arrival.frame for arrival in owner.arrivals()] == [frame]
 
 
 # DLV-11: order
@@ -217,7 +217,7 @@ UNORDERED = "frames may overtake each other"
 
 
 @rule("DLV-11")
-def test_frames_arrive_in_sending_order(lan: Tester) -> None:
+def test_frames_arrive_in_sending_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     sender, owner, _ = lan.ports(3)
     sent = [ethernet(owner, sender, stamp=n) for n in range(8)]
@@ -225,7 +225,7 @@ def test_frames_arrive_in_sending_order(lan: Tester) -> None:
 
 
 @rule("DLV-11")
-def test_batches_that_wrap_round_the_ring_keep_their_order(lan: Tester) -> None:
+def test_batches_that_wrap_round_the_ring_keep_their_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     sender, owner, _ = lan.ports(3)
     for turn, count in enumerate((5, 8, 3, 7, 6, 8, 1, 8)):
@@ -248,7 +248,7 @@ def test_the_order_is_the_same_while_others_may_act(lguest: LguestLan) -> None:
 
 
 @rule("DLV-11")
-def test_broadcasts_and_unicasts_keep_their_order(lan: Tester) -> None:
+def test_broadcasts_and_unicasts_keep_their_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     sender, owner, other = lan.ports(3)
     own, broadcast, group = owner.mac, GROUPS["broadcast"], GROUPS["ipv6-multicast"]
@@ -259,7 +259,7 @@ def test_broadcasts_and_unicasts_keep_their_order(lan: Tester) -> None:
 
 
 @rule("DLV-11")
-def test_long_and_short_frames_keep_their_order(lan: Tester) -> None:
+def test_long_and_short_frames_keep_their_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     sender, owner, _ = lan.ports(3)
     sizes = (1514, 60, 1000, 14, 1514, 61, 60, 1513)
@@ -284,7 +284,7 @@ def test_empty_dmas_that_carry_the_cursor_round_change_nothing_of_the_order(
 
 
 @rule("DLV-11")
-def test_two_senders_each_keep_their_own_order(lan: Tester) -> None:
+def test_two_senders_each_keep_their_own_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     one, two, owner = lan.ports(3)
     sent = [(sender, ethernet(owner, sender, stamp=n)) for n in range(4) for sender in (one, two)]

@@ -216,7 +216,7 @@ def test_an_array_of_the_sender_is_passed_over(lguest: LguestLan, sender_first: 
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
     binders = [sender, owner] if sender_first else [owner, sender]
-    assert [bind(each.guest, key, 4) for each in binders] == [True, True]
+    assert [bind(binder.guest, key, 4) for binder in binders] == [True, True]
     assert send_bytes(sender.guest, key, payload(60)) == 60
     assert used_lens(owner.guest, ARRAY, 4) == [60, 0, 0, 0]
     assert used_lens(sender.guest, ARRAY, 4) == [0] * 4

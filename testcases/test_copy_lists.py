@@ -263,8 +263,8 @@ def test_a_bad_list_kills_its_sender_alone(
     before = snapshot(owner.guest)
     key = hostile.peer_key(owner.slot)
     assert send_over_stale(hostile.guest, key, with_bad(bad, position)) == 0
-    deaths = [each for each in lguest.host.events if isinstance(each, Killed)]
-    assert [each.guest for each in deaths] == [hostile.guest.id]
+    deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
+    assert [death.guest for death in deaths] == [hostile.guest.id]
     assert deaths[0].reason.startswith("bad DMA entry")
     assert not changed(before, snapshot(owner.guest))
     assert (cursor(owner), owner.guest.pending) == (0, 0)
@@ -284,8 +284,8 @@ def test_a_bad_list_kills_its_receiver_alone(
     before = snapshot(hostile.guest)
     key = sender.peer_key(hostile.slot)
     assert send_over_stale(sender.guest, key, [(DATA, 60)]) == 0
-    deaths = [each for each in lguest.host.events if isinstance(each, Killed)]
-    assert [each.guest for each in deaths] == [hostile.guest.id]
+    deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
+    assert [death.guest for death in deaths] == [hostile.guest.id]
     assert deaths[0].reason.startswith("bad DMA entry")
     assert not changed(before, snapshot(hostile.guest))
     assert (cursor(hostile), hostile.guest.pending) == (0, 0)
@@ -416,7 +416,7 @@ def test_the_host_copies_lists_too_short_for_a_header(
     assert gather(owner.guest.memory, buffer_list(owner, 0)) == data + OLD * (1514 - size)
     assert (cursor(owner), owner.guest.pending) == (1, 1 << owner.interrupt)
     lguest.settle()
-    dropped = [each.frame for each in lguest.host.events if isinstance(each, Dropped)]
+    dropped = [event.frame for event in lguest.host.events if isinstance(event, Dropped)]
     assert dropped == ([data] if size < 14 else [])
     assert lguest.received(owner) == ([data] if size >= 14 else [])
     assert lguest.received(bystander) == []

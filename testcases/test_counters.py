@@ -114,13 +114,13 @@ def test_a_group_frame_counts_once_for_each_receiver(
 
 @rule("CNT-1")
 def test_a_unicast_counts_once_for_each_that_wants_it(lguest: LguestLan) -> None:
-    sender, owner, twin, listener, bystander = lguest.open_devices(5)
-    lguest.pages.publish(twin.slot, owner.address)
+    sender, owner, lockstep, listener, bystander = lguest.open_devices(5)
+    lguest.pages.publish(lockstep.slot, owner.address)
     listener.set_flags(all_multicast=True)
     send(sender, owner.address, 80)
     lguest.settle()
     assert sender.counters == whole(3, 80)
-    assert owner.counters == twin.counters == listener.counters == handed_up(80)
+    assert owner.counters == lockstep.counters == listener.counters == handed_up(80)
     assert bystander.counters == Counters()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import (
     GROUPS,
     LONGEST,
@@ -24,7 +24,7 @@ NOBODY = bytes.fromhex("02001234abcd")
 
 
 @rule("DLV-1")
-def test_an_address_one_bit_off_matches_nobody(lan: Tester) -> None:
+def test_an_address_one_bit_off_matches_nobody(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     for bit, near_miss in each_bit_flipped(owner.mac):
         if near_miss in lan.addresses():
@@ -52,9 +52,9 @@ def test_each_byte_of_the_address_tells_two_peers_apart(lguest: LguestLan, byte:
 
 
 @rule("DLV-1")
-def test_a_peer_that_asks_for_everything_still_matches_its_own_address(lan: Tester) -> None:
+def test_a_peer_that_asks_for_everything_still_matches_its_own_address(lan: Testbench) -> None:
     sender, listener, bystander = lan.ports(3)
-    listener.listen_to_all(True)
+    listener.set_promiscuous(True)
     frame = ethernet(listener, sender)
     assert lan.exchange(sender, frame) == {listener: [frame]}
     frame = ethernet(bystander, sender)
@@ -65,7 +65,7 @@ def test_a_peer_that_asks_for_everything_still_matches_its_own_address(lan: Test
 
 
 @rule("DLV-2")
-def test_unicast_reaches_its_owner_alone(lan: Tester) -> None:
+def test_unicast_reaches_its_owner_alone(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(to=owner, by=sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -73,14 +73,14 @@ def test_unicast_reaches_its_owner_alone(lan: Tester) -> None:
 
 @rule("DLV-2")
 @pytest.mark.parametrize("size", [14, 15, 59, 60, 61, 64, 1513, LONGEST])
-def test_unicast_of_any_length_reaches_its_owner_alone(lan: Tester, size: int) -> None:
+def test_unicast_of_any_length_reaches_its_owner_alone(lan: Testbench, size: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=size)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 @rule("DLV-2")
-def test_every_peer_reaches_every_other(lan: Tester) -> None:
+def test_every_peer_reaches_every_other(lan: Testbench) -> None:
     ports = lan.ports(4)
     for number, sender in enumerate(ports):
         for owner in ports:
@@ -90,7 +90,7 @@ def test_every_peer_reaches_every_other(lan: Tester) -> None:
 
 
 @rule("DLV-2")
-def test_two_conversations_at_once_do_not_mix(lan: Tester) -> None:
+def test_two_conversations_at_once_do_not_mix(lan: Testbench) -> None:
     one, two, three, four = lan.ports(4)
     there, back = ethernet(two, one, stamp=1), ethernet(one, two, stamp=2)
     aside = ethernet(four, three, stamp=3)
@@ -133,14 +133,14 @@ def test_first_and_last_slot_of_the_page(lguest: LguestLan) -> None:
 
 @rule("DLV-3")
 @pytest.mark.parametrize("group", GROUPS)
-def test_group_frame_reaches_everybody_but_its_sender(lan: Tester, group: str) -> None:
+def test_group_frame_reaches_everybody_but_its_sender(lan: Testbench, group: str) -> None:
     sender, *others = lan.ports(4)
     frame = ethernet(GROUPS[group], sender)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
 
 
 @rule("DLV-3")
-def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Tester) -> None:
+def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Testbench) -> None:
     sender, member, stranger = lan.ports(3)
     member.join_groups(1)
     frame = ethernet(GROUPS["ipv4-multicast"], sender)
@@ -149,7 +149,7 @@ def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Tester)
 
 @rule("DLV-3")
 @pytest.mark.parametrize("first", [0x01, 0x03, 0x09, 0x33, 0x81, 0xFF])
-def test_the_lowest_bit_alone_makes_a_group(lan: Tester, first: int) -> None:
+def test_the_lowest_bit_alone_makes_a_group(lan: Testbench, first: int) -> None:
     sender, *others = lan.ports(3)
     group = bytes((first,)) + bytes.fromhex("22334455aa")
     frame = ethernet(group, sender, stamp=first)
@@ -160,7 +160,7 @@ def test_the_lowest_bit_alone_makes_a_group(lan: Tester, first: int) -> None:
 
 @rule("DLV-3")
 @pytest.mark.parametrize("count", [2, 3, 8, 24])
-def test_broadcast_on_a_lan_of_any_size(lan: Tester, count: int) -> None:
+def test_broadcast_on_a_lan_of_any_size(lan: Testbench, count: int) -> None:
     ports = lan.ports(count)
     for sender in (ports[0], ports[-1]):
         frame = ethernet(GROUPS["broadcast"], sender)
@@ -202,39 +202,39 @@ def test_broadcast_reaches_the_slots_of_every_page(lguest: LguestLan, pages: int
 
 
 @rule("DLV-4")
-def test_promiscuous_peer_sees_unicast_between_others_once(lan: Tester) -> None:
+def test_promiscuous_peer_sees_unicast_between_others_once(lan: Testbench) -> None:
     sender, owner, listener, _ = lan.ports(4)
-    listener.listen_to_all(True)
+    listener.set_promiscuous(True)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame], listener: [frame]}
 
 
 @rule("DLV-4")
-def test_promiscuous_peer_sees_a_group_frame_once(lan: Tester) -> None:
+def test_promiscuous_peer_sees_a_group_frame_once(lan: Testbench) -> None:
     sender, other, listener = lan.ports(3)
-    listener.listen_to_all(True)
+    listener.set_promiscuous(True)
     frame = ethernet(GROUPS["broadcast"], sender)
     assert lan.exchange(sender, frame) == {other: [frame], listener: [frame]}
 
 
 @rule("DLV-4")
-def test_promiscuous_peer_sees_a_frame_to_itself_once(lan: Tester) -> None:
+def test_promiscuous_peer_sees_a_frame_to_itself_once(lan: Testbench) -> None:
     sender, listener, _ = lan.ports(3)
-    listener.listen_to_all(True)
+    listener.set_promiscuous(True)
     frame = ethernet(listener, sender)
     assert lan.exchange(sender, frame) == {listener: [frame]}
 
 
 @rule("DLV-4")
-def test_promiscuous_peer_sees_what_nobody_else_wants(lan: Tester) -> None:
+def test_promiscuous_peer_sees_what_nobody_else_wants(lan: Testbench) -> None:
     sender, listener, _ = lan.ports(3)
-    listener.listen_to_all(True)
+    listener.set_promiscuous(True)
     frame = ethernet(NOBODY, sender)
     assert lan.exchange(sender, frame) == {listener: [frame]}
 
 
 @rule("DLV-4")
-def test_a_peer_that_stops_listening_sees_only_its_own(lan: Tester) -> None:
+def test_a_peer_that_stops_listening_sees_only_its_own(lan: Testbench) -> None:
     sender, owner, listener = lan.ports(3)
     frame = ethernet(owner, sender)
     for on, expected in (
@@ -242,7 +242,7 @@ def test_a_peer_that_stops_listening_sees_only_its_own(lan: Tester) -> None:
         (False, {owner: [frame]}),
         (True, {owner: [frame], listener: [frame]}),
     ):
-        listener.listen_to_all(on)
+        listener.set_promiscuous(on)
         assert lan.exchange(sender, frame) == expected
 
 
@@ -253,9 +253,9 @@ def test_a_promiscuous_peer_in_any_slot_sees_everything(lguest: LguestLan, pages
         last = lan.pages.slots - 1
         sender, owner = lan.open_devices(2)
         listeners = [lan.device(slot=slot) for slot in (last, last // 2, 2)]
-        for each in listeners:
-            each.set_flags(promiscuous=True)
-            assert each.open() == 0
+        for listener in listeners:
+            listener.set_flags(promiscuous=True)
+            assert listener.open() == 0
         frame = ethernet(owner.address, sender.address)
         sender.transmit(frame)
         lan.settle()
@@ -264,10 +264,10 @@ def test_a_promiscuous_peer_in_any_slot_sees_everything(lguest: LguestLan, pages
 
 
 @rule("DLV-4")
-def test_promiscuous_peers_see_each_other(lan: Tester) -> None:
+def test_promiscuous_peers_see_each_other(lan: Testbench) -> None:
     sender, owner, one, two = lan.ports(4)
-    one.listen_to_all(True)
-    two.listen_to_all(True)
+    one.set_promiscuous(True)
+    two.set_promiscuous(True)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame], one: [frame], two: [frame]}
     frame = ethernet(owner, one)
@@ -279,9 +279,9 @@ def test_promiscuous_peers_see_each_other(lan: Tester) -> None:
 
 @rule("DLV-5")
 @pytest.mark.parametrize("promiscuous", [False, True])
-def test_a_frame_to_ones_own_address_goes_nowhere(lan: Tester, promiscuous: bool) -> None:
+def test_a_frame_to_ones_own_address_goes_nowhere(lan: Testbench, promiscuous: bool) -> None:
     sender, other, _ = lan.ports(3)
-    sender.listen_to_all(promiscuous)
+    sender.set_promiscuous(promiscuous)
     frame = ethernet(sender, sender)
     assert lan.exchange(sender, frame) == {}
     answer = ethernet(sender, other)
@@ -291,18 +291,18 @@ def test_a_frame_to_ones_own_address_goes_nowhere(lan: Tester, promiscuous: bool
 @rule("DLV-5")
 @pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "local-group"])
 @pytest.mark.parametrize("promiscuous", [False, True])
-def test_a_group_frame_does_not_come_back(lan: Tester, group: str, promiscuous: bool) -> None:
+def test_a_group_frame_does_not_come_back(lan: Testbench, group: str, promiscuous: bool) -> None:
     sender, *others = lan.ports(3)
-    sender.listen_to_all(promiscuous)
+    sender.set_promiscuous(promiscuous)
     sender.join_groups(1)
     frame = ethernet(GROUPS[group], sender)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
 
 
 @rule("DLV-5")
-def test_a_promiscuous_sender_does_not_hear_itself(lan: Tester) -> None:
+def test_a_promiscuous_sender_does_not_hear_itself(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
-    sender.listen_to_all(True)
+    sender.set_promiscuous(True)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -331,7 +331,7 @@ def test_no_transfer_to_ones_own_slot_is_tried(
 
 
 @rule("DLV-6")
-def test_a_peer_that_left_receives_nothing(lan: Tester) -> None:
+def test_a_peer_that_left_receives_nothing(lan: Testbench) -> None:
     sender, stays, leaves = lan.ports(3)
     leaves.close()
     frame = ethernet(leaves, sender)
@@ -344,9 +344,9 @@ def test_a_peer_that_left_receives_nothing(lan: Tester) -> None:
 
 
 @rule("DLV-6")
-def test_a_promiscuous_peer_that_left_receives_nothing(lan: Tester) -> None:
+def test_a_promiscuous_peer_that_left_receives_nothing(lan: Testbench) -> None:
     sender, owner, leaves = lan.ports(3)
-    leaves.listen_to_all(True)
+    leaves.set_promiscuous(True)
     leaves.close()
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -393,7 +393,7 @@ def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -
 
 @rule("DLV-7")
 @pytest.mark.parametrize("destination", ["020000000000", "02001234abcd", "000000000000", "fe" * 6])
-def test_an_address_that_nobody_has_reaches_nobody(lan: Tester, destination: str) -> None:
+def test_an_address_that_nobody_has_reaches_nobody(lan: Testbench, destination: str) -> None:
     sender, *_ = lan.ports(3)
     assert lan.exchange(sender, ethernet(bytes.fromhex(destination), sender)) == {}
 

@@ -183,7 +183,7 @@ def test_a_send_changes_nothing_of_its_sender_but_used_len(lguest: LguestLan) ->
     before = snapshot(sender.guest)
     assert send(sender.guest, key, [(DATA, 60)]) == 60
     assert not changed(before, snapshot(sender.guest))
-    told = [each.moved for each in lguest.host.events if isinstance(each, Copied)]
+    told = [event.moved for event in lguest.host.events if isinstance(event, Copied)]
     assert told == [60, 60]
 
 

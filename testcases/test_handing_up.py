@@ -68,8 +68,8 @@ def test_what_an_earlier_frame_left_in_the_buffer_does_not_count(
     lguest: LguestLan, size: int
 ) -> None:
     sender, owner = lguest.open_devices(2)
-    for each in range(NUM_SKBS):
-        ((address, length),) = buffer_list(owner, each)
+    for number in range(NUM_SKBS):
+        ((address, length),) = buffer_list(owner, number)
         owner.guest.memory.write(address, b"\xff" * length)
     frame = (header(0x2E) + b"\xff")[:size]
     assert send_bytes(sender.guest, sender.peer_key(owner.slot), frame) == size
@@ -157,7 +157,7 @@ def test_the_receivers_feature_decides_and_not_the_senders(
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
     lguest.settle()
-    told = [handed_up(lguest, each) for each in others]
+    told = [handed_up(lguest, other) for other in others]
     assert [[each.checksum_unnecessary for each in one] for one in told] == [[True], [False]]
     assert lguest.received(others[0]) == lguest.received(others[1]) == [frame]
 

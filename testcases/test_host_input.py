@@ -79,7 +79,7 @@ def test_the_first_free_buffer_from_slot_0_is_used_and_there_is_no_cursor(
         for _ in range(turn + 1):
             assert network.input()
         lguest.settle()
-    got = [each.buffer for each in lguest.host.events if isinstance(each, Received)]
+    got = [event.buffer for event in lguest.host.events if isinstance(event, Received)]
     assert got == [buffer for turn in range(5) for buffer in range(turn + 1)]
 
 

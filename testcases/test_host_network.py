@@ -152,7 +152,7 @@ def test_a_megapacket_is_written_as_far_as_it_fits(lguest: LguestLan, fragments:
     frame = ethernet(HOST, network.device.address, size=size)
     network.device.transmit(frame, 14, 0, fragmented(size, 14, fragments).fragments)
     assert tap.written == [frame[: 14 + 15 * 10]]
-    said = [each for each in lguest.host.events if isinstance(each, Message)]
+    said = [event for event in lguest.host.events if isinstance(event, Message)]
     fits = fragments <= 15
     assert len(said) == (not fits)
     assert network.device.counters.tx_packets == fits

@@ -59,7 +59,7 @@ class KernelNetwork:
         """A frame from the Host to the Guest."""
         return ethernet(self.network.device.address, self.tap.address, size=size, stamp=stamp)
 
-    def for_host(self, size: int = 60, stamp: int = 0) -> bytes:
+    def passes_filter(self, size: int = 60, stamp: int = 0) -> bytes:
         """A frame from the Guest to the Host."""
         return ethernet(self.tap.address, self.network.device.address, size=size, stamp=stamp)
 
@@ -87,7 +87,7 @@ def test_the_kernels_address_is_published_with_the_bit(kernel: KernelNetwork) ->
     assert any(address)
     assert device.pages.published(0) == bytes((address[0] | 1,)) + address[1:]
     assert device.pages.published(1) == device.address
-    frame = kernel.for_host()
+    frame = kernel.passes_filter()
     device.transmit(frame)
     assert kernel.heard() == frame
 
@@ -95,7 +95,7 @@ def test_the_kernels_address_is_published_with_the_bit(kernel: KernelNetwork) ->
 @rule("HST-2", "CNT-1")
 @pytest.mark.parametrize("size", [14, 15, 60, LONGEST, LONGEST + 1, 9014, 65535])
 def test_the_kernel_hears_the_guests_frames_whole(kernel: KernelNetwork, size: int) -> None:
-    frame = kernel.for_host(size)
+    frame = kernel.passes_filter(size)
     assert kernel.network.device.transmit(frame) == 0
     assert kernel.network.device.counters == Counters(tx_packets=1, tx_bytes=size)
     assert kernel.heard() == frame
@@ -108,7 +108,7 @@ def test_the_kernel_hears_frames_to_everybody_and_to_nobody(
 ) -> None:
     device = kernel.network.device
     to = {"nobody": bytes.fromhex("02001234abcd"), **GROUPS}[destination]
-    frame, last = ethernet(to, device.address), kernel.for_host(stamp=1)
+    frame, last = ethernet(to, device.address), kernel.passes_filter(stamp=1)
     device.transmit(frame)
     device.transmit(last)
     assert [kernel.heard(), kernel.heard()] == [frame, last]
@@ -117,7 +117,7 @@ def test_the_kernel_hears_frames_to_everybody_and_to_nobody(
 
 @rule("HST-2")
 def test_the_kernel_hears_a_frame_in_pieces_as_one(kernel: KernelNetwork) -> None:
-    frame = kernel.for_host(1000)
+    frame = kernel.passes_filter(1000)
     kernel.network.device.transmit(frame, 14, 4090, [(486, 3610), (500, 0)])
     assert kernel.heard() == frame
 
@@ -128,10 +128,10 @@ def test_the_kernel_refuses_a_runt_and_the_send_counts_as_failed(
     kernel: KernelNetwork, size: int
 ) -> None:
     device = kernel.network.device
-    assert device.transmit(kernel.for_host(size)) == 0
+    assert device.transmit(kernel.passes_filter(size)) == 0
     assert device.guest.memory.read(device.sending, 4) == b"\xff" * 4
     assert device.counters == Counters(tx_carrier_errors=1)
-    frame = kernel.for_host(14)
+    frame = kernel.passes_filter(14)
     device.transmit(frame)
     assert kernel.heard() == frame
     assert device.counters == Counters(tx_packets=1, tx_bytes=14, tx_carrier_errors=1)
@@ -214,7 +214,7 @@ def test_what_happens_to_the_kernels_frames_while_every_buffer_is_full(
 def test_frames_cross_both_ways_in_order(kernel: KernelNetwork) -> None:
     device = kernel.network.device
     inward = [kernel.for_guest(size=60 + n, stamp=n) for n in range(30)]
-    outward = [kernel.for_host(size=60 + n, stamp=100 + n) for n in range(30)]
+    outward = [kernel.passes_filter(size=60 + n, stamp=100 + n) for n in range(30)]
     for to_guest, to_host in zip(inward, outward, strict=True):
         kernel.host.send(to_guest)
         device.transmit(to_host)
@@ -242,6 +242,6 @@ def test_a_tap_that_cannot_be_made_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises(LguestError, match=f"TAP {INTERFACE}: Device or resource busy"):
         namespace.run(KernelTap, INTERFACE)
-    frame = kernel.for_host()
+    frame = kernel.passes_filter()
     kernel.network.device.transmit(frame)
     assert kernel.heard() == frame

@@ -28,7 +28,7 @@ SCRATCH = 100 * dma.PAGE_SIZE
 
 
 def messages(lguest: LguestLan) -> list[tuple[int, str]]:
-    return [(each.guest, each.text) for each in lguest.host.events if isinstance(each, Message)]
+    return [(event.guest, event.text) for event in lguest.host.events if isinstance(event, Message)]
 
 
 def fill_ring(sender: NetDevice, owner: NetDevice, count: int = NUM_SKBS) -> list[bytes]:
@@ -355,7 +355,7 @@ def test_what_an_interrupt_after_closing_does_with_filled_buffers(
     touched = [f"eth0: the handler of a closed device touched freed buffer {n}" for n in range(8)]
     expected = [(device.guest.id, "DEF-6", text) for text in touched[:filled]]
     assert faults(lguest.host) == (expected if survives else [])
-    times = [each.time for each in lguest.host.events]
+    times = [event.time for event in lguest.host.events]
     assert times == sorted(times)
     assert lguest.received(device) == []
     assert device.counters == Counters()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, pages_of, payload
 from harness.lan import Layout
 from harness.lans.lguest import LguestLan
@@ -26,7 +26,7 @@ def send_raw(sender: NetDevice, to: NetDevice, data: bytes) -> int:
 
 @rule("LEN-1")
 @pytest.mark.parametrize("size", [14, 15, 16, 59, 60, 61, 1000, 1513, LONGEST])
-def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Tester, size: int) -> None:
+def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Testbench, size: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=size)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -34,7 +34,7 @@ def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Tester, size: 
 
 @rule("LEN-1")
 @pytest.mark.parametrize("size", range(6, 14))
-def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> None:
+def test_a_runt_is_dropped_and_what_follows_is_not(lan: Testbench, size: int) -> None:
     sender, owner, _ = lan.ports(3)
     lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(owner, sender, size=size)
@@ -44,7 +44,7 @@ def test_a_runt_is_dropped_and_what_follows_is_not(lan: Tester, size: int) -> No
 
 @rule("LEN-1")
 @pytest.mark.parametrize("size", range(6, 14))
-def test_a_group_runt_is_dropped_by_everybody(lan: Tester, size: int) -> None:
+def test_a_group_runt_is_dropped_by_everybody(lan: Testbench, size: int) -> None:
     sender, *others = lan.ports(3)
     lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(GROUPS["broadcast"], sender, size=size)
@@ -60,7 +60,7 @@ def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, si
         data = payload(size, turn)
         assert send_raw(sender, owner, data) == size
         assert owner.guest.interrupt()
-        dropped = [each for each in lguest.host.events if isinstance(each, Dropped)]
+        dropped = [event for event in lguest.host.events if isinstance(event, Dropped)]
         assert [each.frame for each in dropped][turn:] == [data]
     assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
     assert sender.counters.tx_packets == 0
@@ -79,7 +79,7 @@ def test_a_runt_is_dropped_in_silence(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
     send_raw(sender, owner, payload(size))
     lguest.settle()
-    assert not any(isinstance(each, Message | Fault | Killed) for each in lguest.host.events)
+    assert not any(isinstance(event, Message | Fault | Killed) for event in lguest.host.events)
     control = ethernet(owner.address, sender.address)
     sender.transmit(control)
     lguest.settle()
@@ -135,7 +135,7 @@ def test_an_unbelievable_used_len_is_dropped(lguest: LguestLan, used_len: int) -
 
 
 @rule("LEN-2")
-def test_a_header_alone_is_handed_up(lan: Tester) -> None:
+def test_a_header_alone_is_handed_up(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=14)
     assert lan.exchange(sender, frame) == {owner: [frame]}

@@ -30,15 +30,15 @@ def judged(lguest: LguestLan, device: NetDevice) -> int:
     """How many frames the device handed up or dropped."""
     return len(
         [
-            each
-            for each in lguest.host.events
-            if isinstance(each, Received | Dropped) and each.guest == device.guest.id
+            event
+            for event in lguest.host.events
+            if isinstance(event, Received | Dropped) and event.guest == device.guest.id
         ]
     )
 
 
 def messages(lguest: LguestLan) -> list[tuple[int, str]]:
-    return [(each.guest, each.text) for each in lguest.host.events if isinstance(each, Message)]
+    return [(event.guest, event.text) for event in lguest.host.events if isinstance(event, Message)]
 
 
 # RCV-1: the interrupt
@@ -205,7 +205,7 @@ def test_what_came_before_close_is_taken_for_no_frame_after_open(lguest: LguestL
     frames = fill_up(sender, owner, 1)
     assert owner.guest.interrupt()
     assert lguest.received(owner) == frames
-    assert [each for each in lguest.host.events if isinstance(each, Fault)] == []
+    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
 
 
 @rule("RCV-1")
@@ -214,7 +214,7 @@ def test_an_interrupt_on_a_closed_device_without_frames_is_not_ours(lguest: Lgue
     assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
     owner.close()
     assert not owner.guest.interrupt()
-    assert [each for each in lguest.host.events if isinstance(each, Fault)] == []
+    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
     assert owner.open() == 0
     assert crosses(lguest, sender, owner)
 
@@ -378,7 +378,7 @@ def test_a_failed_refill_takes_no_buffer_from_the_host(lguest: LguestLan, slot: 
     assert used_lens(owner.guest, owner.ring) == [60] * NUM_SKBS
     lguest.settle()
     assert sorted(lguest.received(owner)[before:]) == sorted(frames)
-    assert [each for each in lguest.host.events if isinstance(each, Fault)] == []
+    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
 
 
 @rule("RCV-5")
@@ -393,7 +393,7 @@ def test_as_shipped_the_frame_is_handed_up_and_the_slot_stays_used(
     used[slot] = 99 if shipped else 0
     assert used_lens(owner.guest, owner.ring) == used
     assert owner.counters.rx_packets == slot + shipped
-    dropped = [each.frame for each in lguest.host.events if isinstance(each, Dropped)]
+    dropped = [event.frame for event in lguest.host.events if isinstance(event, Dropped)]
     assert dropped == ([] if shipped else [frame])
 
 
@@ -406,9 +406,11 @@ def test_as_shipped_the_next_interrupt_follows_a_null_pointer(lguest: LguestLan,
     sender.transmit(frame)
     assert owner.guest.interrupt()
     shipped = lguest.host.defects.failed_refill_leaves_hole
-    faults = [each for each in lguest.host.events if isinstance(each, Fault)]
-    assert [(each.guest, each.defect) for each in faults] == [(owner.guest.id, "DEF-8")] * shipped
-    assert all(f"slot {slot} " in each.text for each in faults)
+    faults = [event for event in lguest.host.events if isinstance(event, Fault)]
+    assert [(fault.guest, fault.defect) for fault in faults] == [
+        (owner.guest.id, "DEF-8")
+    ] * shipped
+    assert all(f"slot {slot} " in fault.text for fault in faults)
     assert lguest.received(owner)[before:] == [frame]
 
 
@@ -422,7 +424,7 @@ def test_a_runt_whose_refill_fails_is_dropped_all_the_same(lguest: LguestLan, si
     owner.guest.memory_left = None
     assert messages(lguest) == [(owner.guest.id, "eth0: could not fill slot 0")]
     assert owner.counters.rx_packets == 0
-    assert [each.frame for each in lguest.host.events if isinstance(each, Dropped)] == [
+    assert [event.frame for event in lguest.host.events if isinstance(event, Dropped)] == [
         payload(size)
     ]
     frames = fill_up(sender, owner, 1)

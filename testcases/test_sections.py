@@ -38,7 +38,7 @@ def sent_list(
 
 
 def messages(lguest: LguestLan) -> list[tuple[int, str]]:
-    return [(each.guest, each.text) for each in lguest.host.events if isinstance(each, Message)]
+    return [(event.guest, event.text) for event in lguest.host.events if isinstance(event, Message)]
 
 
 # SEC-1: cut at pages, then the fragments
@@ -292,7 +292,7 @@ def test_seventeen_linear_sections_are_refused(lguest: LguestLan, offset: int, l
     assert sender.device.counters.tx_packets == sender.device.counters.tx_carrier_errors == 0
     sender.send(frame[:60])
     lguest.settle()
-    assert [each.frame for each in owner.arrivals()] == [frame[:60]]
+    assert [arrival.frame for arrival in owner.arrivals()] == [frame[:60]]
 
 
 @rule("SEC-4")

@@ -120,13 +120,13 @@ def test_networks_of_different_files_do_not_hear_each_other(
     sender, owner = join(lguest, opened(), 10), join(lguest, opened(), 11)
     with contextlib.closing(lguest.parts.file(tmp_path / "another")) as elsewhere:
         strangers = [join(lguest, elsewhere, 12), join(lguest, elsewhere, 13)]
-        assert [each.slot for each in strangers] == [sender.slot, owner.slot]
+        assert [stranger.slot for stranger in strangers] == [sender.slot, owner.slot]
         for device in (*strangers, sender, owner):
             assert device.open() == 0
         frame = ethernet(BROADCAST, sender.address)
         sender.transmit(frame)
         lguest.settle()
-        assert [lguest.received(each) for each in strangers] == [[], []]
+        assert [lguest.received(stranger) for stranger in strangers] == [[], []]
         assert lguest.received(owner) == [frame]
         for device in strangers:
             device.close()

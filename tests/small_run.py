@@ -17,45 +17,45 @@ from harness.lan import Record
 
 SUITE = """
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
 @pytest.mark.parametrize("n", range(3))
-def test_passes(lan: Tester, n: int) -> None:
+def test_passes(lan: Testbench, n: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, stamp=n)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 @rule("DLV-7")
-def test_stays_silent(lan: Tester) -> None:
+def test_stays_silent(lan: Testbench) -> None:
     sender, _, _ = lan.ports(3)
     assert lan.exchange(sender, ethernet(bytes.fromhex("02001234abcd"), sender)) == {}
 
 @rule("DLV-2")
-def test_fails(lan: Tester) -> None:
+def test_fails(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {}
 
 @rule("DLV-9")
 @pytest.mark.xfail(reason="known", strict=True)
-def test_deviates(lan: Tester) -> None:
+def test_deviates(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame[:-1]]}
 
 @rule("DLV-2")
-def test_lacks(lan: Tester) -> None:
+def test_lacks(lan: Testbench) -> None:
     lan.require(False, "cannot <b>fly</b> | &amp; `there`")
 
 @rule("DLV-2")
-def test_skips(lan: Tester) -> None:
+def test_skips(lan: Testbench) -> None:
     pytest.skip("no reason")
 
 @rule("DLV-7")
-def test_knows_nothing(lan: Tester) -> None:
+def test_knows_nothing(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
     owner.close()
     lan.exchange(sender, ethernet(owner, sender))
@@ -101,7 +101,7 @@ def run(
 
 def lines(reports: Path) -> list[Line]:
     """The results, as plain JSON."""
-    return [json.loads(each) for each in (reports / "results.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (reports / "results.jsonl").read_text().splitlines()]
 
 
 def write(reports: Path, changed: list[Line]) -> None:
@@ -136,14 +136,14 @@ def rewrite(
     records = change(
         [
             Record(
-                each.time,
-                each.port,
-                each.direction,
-                each.frame,
-                each.original_length,
-                each.comments,
+                packet.time,
+                packet.port,
+                packet.direction,
+                packet.frame,
+                packet.original_length,
+                packet.comments,
             )
-            for each in packets
+            for packet in packets
         ]
     )
     macs = [(port, bytes.fromhex(mac.replace(":", ""))) for port, mac in test["ports"].items()]

@@ -208,20 +208,20 @@ def test_ids_that_look_alike_have_files_of_their_own() -> None:
 
 SUITE = """
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
 @pytest.mark.parametrize("odd", ["a/b", "a b", "a:b", "../x", "\\u00e9", "", "x" * 3000, "<i>"])
-def test_odd(lan: Tester, odd: str) -> None:
+def test_odd(lan: Testbench, odd: str) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 @rule("DLV-2")
 @pytest.mark.parametrize("n", range(20))
-def test_wrong(lan: Tester, n: int) -> None:
+def test_wrong(lan: Testbench, n: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, stamp=n)
     assert lan.exchange(sender, frame) == ({owner: [frame]} if n % 2 else {})

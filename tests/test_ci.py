@@ -88,7 +88,7 @@ def upload(job: dict[str, Any], clone: Path, into: Path, shard: int, total: int)
     (step,) = [each for each in job["steps"] if "upload-artifact" in each.get("uses", "")]
     assert step["if"] == "always()"
     source = clone / step["with"]["path"]
-    odd = [each for each in source.rglob("*") if set('":<>|*?\r\n') & set(each.name)]
+    odd = [path for path in source.rglob("*") if set('":<>|*?\r\n') & set(path.name)]
     assert odd == []
     shutil.copytree(source, into / filled_in(step["with"]["name"], shard, total))
 
@@ -114,7 +114,7 @@ def test_the_steps_make_one_report(jobs: dict[str, Any], clone: Path, tmp_path: 
         upload(jobs["shard"], clone, tmp_path / "artifacts", shard, len(shards))
         shutil.rmtree(clone / "reports")
     (download,) = [
-        each["with"] for each in jobs["report"]["steps"] if "download" in each.get("uses", "")
+        job["with"] for job in jobs["report"]["steps"] if "download" in job.get("uses", "")
     ]
     for each in (tmp_path / "artifacts").glob(download["pattern"]):
         shutil.copytree(each, clone / download["path"] / each.name)
@@ -125,7 +125,7 @@ def test_the_steps_make_one_report(jobs: dict[str, Any], clone: Path, tmp_path: 
     runs = merge.load(sorted((got / "runs").iterdir()))
     assert [each.run.shard for each in runs.runs] == [f"{n}/{len(shards)}" for n in shards]
     assert runs.problems == ()
-    assert {each.result.lan for each in runs.tests} == {"lguest", "lguest-repaired"}
+    assert {test.result.lan for test in runs.tests} == {"lguest", "lguest-repaired"}
     assert (got / "index.html").exists()
     assert "| DLV-" in summary.read_text()
     judged = CliRunner().invoke(main, ["judge", *(str(each.path) for each in runs.runs)])

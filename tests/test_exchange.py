@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.exchange import Delivery, Tester, explain_frames, explain_ports, sum_up
+from harness.exchange import Delivery, Testbench, explain_frames, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Arrival, Inconclusive, Lan, Layout, Port, Record, Traits
 from harness.lans.lguest import TRAITS
@@ -30,7 +30,7 @@ class FakePort:
         news, self.coming = self.coming, []
         return [Arrival(0, frame, frame[:6] in (self.mac, BROADCAST)) for frame in news]
 
-    def listen_to_all(self, on: bool) -> None: ...
+    def set_promiscuous(self, on: bool) -> None: ...
     def join_groups(self, count: int) -> None: ...
     def close(self) -> None: ...
     def open(self) -> None: ...
@@ -61,10 +61,10 @@ class FakeLan:
     def close(self) -> None: ...
 
 
-def hub() -> tuple[FakeLan, Tester, list[FakePort]]:
+def hub() -> tuple[FakeLan, Testbench, list[FakePort]]:
     lan: Lan = FakeLan()
     assert isinstance(lan, FakeLan)
-    tester = Tester(lan)
+    tester = Testbench(lan)
     tester.ports(3)
     return lan, tester, lan.all
 
@@ -80,7 +80,7 @@ def test_looking_at_one_port_is_not_enough() -> None:
 
 def test_the_host_view_leaves_out_what_a_card_would_not_pass_up() -> None:
     lan, _, (sender, owner, _) = hub()
-    tester = Tester(lan, "host")
+    tester = Testbench(lan, "host")
     tester.ports(3)
     frame = ethernet(owner, sender)
     assert tester.exchange(sender, frame) == {owner: [frame]}
@@ -89,7 +89,7 @@ def test_the_host_view_leaves_out_what_a_card_would_not_pass_up() -> None:
 def test_a_port_that_nobody_asked_for_must_not_get_a_unicast_either() -> None:
     lan = FakeLan()
     sender, owner, unasked = lan.all
-    tester = Tester(lan, shared=True)
+    tester = Testbench(lan, shared=True)
     tester.ports(2)
     everybody = ethernet(BROADCAST, sender)
     assert tester.exchange(sender, everybody) == {owner: [everybody]}

@@ -99,7 +99,7 @@ def completed(*words: str) -> list[str]:
 
 
 def test_rules_and_lans_complete() -> None:
-    assert completed("explain", "SEC") == [each for each in RULES if each.startswith("SEC-")]
+    assert completed("explain", "SEC") == [rule for rule in RULES if rule.startswith("SEC-")]
     assert completed("explain", "dlv-1") == ["DLV-1", "DLV-10", "DLV-11"]
     assert completed("deviations", "lg") == ["lguest", "lguest-repaired"]
     assert completed("deviations", "broken:") == [f"broken:{each}" for each in BROKEN]

@@ -22,11 +22,11 @@ def trouble_after(lan):
     raise ValueError("no way out")
 
 @rule("DLV-2", "DLV-3")
-def test_begins_badly(lan: Tester, trouble: None) -> None:
+def test_begins_badly(lan: Testbench, trouble: None) -> None:
     pass
 
 @rule("DLV-2")
-def test_ends_badly(lan: Tester, trouble_after: None) -> None:
+def test_ends_badly(lan: Testbench, trouble_after: None) -> None:
     pass
 
 def test_without_a_lan() -> None:

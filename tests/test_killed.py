@@ -19,13 +19,13 @@ from tests.small_run import FILE, put, run
 COUNT = 200
 MANY = f"""
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
 @pytest.mark.parametrize("n", range({COUNT}))
-def test_passes(lan: Tester, n: int) -> None:
+def test_passes(lan: Testbench, n: int) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, stamp=n)
     assert lan.exchange(sender, frame) == {{owner: [frame]}}
@@ -82,7 +82,7 @@ CRASH = (
     MANY.replace(str(COUNT), "20")
     + """
 @rule("DLV-7")
-def test_dies(lan: Tester) -> None:
+def test_dies(lan: Testbench) -> None:
     "It takes its process along."
     import os
     os._exit(3)
@@ -96,8 +96,8 @@ def test_a_worker_that_crashes_is_a_failure_and_nothing_is_lost(tmp_path: Path) 
     found = results.read(tmp_path / "reports")
     assert found.problems == []
     assert found.unfinished() == []
-    words = {each.id: each.outcome for each in found.tests}
-    (dead,) = [each for each in found.tests if each.outcome != "passed"]
+    words = {test.id: test.outcome for test in found.tests}
+    (dead,) = [test for test in found.tests if test.outcome != "passed"]
     assert len(words) == 21
     assert (dead.id, dead.outcome) == (f"{FILE}::test_dies[lguest]", "failed")
     assert (list(dead.rules), dead.lan) == (["DLV-7"], "lguest")

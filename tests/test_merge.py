@@ -44,8 +44,8 @@ def report(folder: Path, *paths: Path) -> Result:
 def test_one_run_is_runs_too(small: Path) -> None:
     runs = merge.load([small])
     assert [each.path for each in runs.runs] == [small / "results.jsonl"]
-    assert {each.result.id for each in runs.tests} == {f"{FILE}::{name}" for name in OUTCOMES}
-    assert {each.folder for each in runs.tests} == {small}
+    assert {test.result.id for test in runs.tests} == {f"{FILE}::{name}" for name in OUTCOMES}
+    assert {test.folder for test in runs.tests} == {small}
     assert runs.unfinished == ()
     assert runs.problems == ()
 
@@ -54,7 +54,7 @@ def test_all_shards_have_every_test_once(all_shards: list[Path]) -> None:
     runs = merge.load(all_shards)
     assert runs.problems == ()
     assert runs.unfinished == ()
-    ids = [each.result.id for each in runs.tests]
+    ids = [test.result.id for test in runs.tests]
     assert len(ids) == len(set(ids)) == 2 * len(OUTCOMES)
     assert [len(each.run.collected) for each in runs.runs] == [6, 6, 6]
     assert [each.run.shard for each in runs.runs] == ["1/3", "2/3", "3/3"]
@@ -122,10 +122,10 @@ def test_a_run_that_is_given_twice_is_named(small: Path, reports: Path) -> None:
 
 def test_two_machines_may_have_the_same_shards(shards: list[Path], tmp_path: Path) -> None:
     others = [Path(shutil.copytree(each, tmp_path / f"other{n}")) for n, each in enumerate(shards)]
-    for each in others:
-        changed = lines(each)
+    for other in others:
+        changed = lines(other)
         changed[0].update(machine="the other", started="later")
-        write(each, changed)
+        write(other, changed)
     runs = merge.load([*shards, *others])
     assert runs.problems == ()
     assert len(runs.tests) == 4 * len(OUTCOMES)
@@ -174,8 +174,8 @@ def test_the_report_can_be_carried_away(shards: list[Path], tmp_path: Path) -> N
     told = report(into, *shards)
     assert told.exit_code == 1  # tests are red
     assert told.output.splitlines()[-1] == f"report: {into / 'index.html'}"
-    for each in shards:
-        shutil.rmtree(each)
+    for shard in shards:
+        shutil.rmtree(shard)
     moved = into.rename(tmp_path / "carried")
     copies = [moved / "runs" / str(number) for number in (1, 2, 3)]
     judged = CliRunner().invoke(main, ["judge", *map(str, copies)])
@@ -189,9 +189,9 @@ def test_the_report_can_be_carried_away(shards: list[Path], tmp_path: Path) -> N
 
 
 def test_a_report_where_the_run_lies_copies_nothing(reports: Path) -> None:
-    before = {each for each in reports.rglob("*") if each.is_file()}
+    before = {path for path in reports.rglob("*") if path.is_file()}
     assert report(reports, reports).exit_code == 1
-    assert {each for each in reports.rglob("*") if each.is_file()} == before
+    assert {path for path in reports.rglob("*") if path.is_file()} == before
 
 
 def test_a_report_made_again_has_nothing_of_the_one_before(
@@ -201,7 +201,7 @@ def test_a_report_made_again_has_nothing_of_the_one_before(
     report(into, *shards)
     (into / "runs" / "mine").mkdir()
     report(into, shards[0])
-    assert sorted(each.name for each in (into / "runs").iterdir()) == ["1", "mine"]
+    assert sorted(path.name for path in (into / "runs").iterdir()) == ["1", "mine"]
     # Made of its own copies, and one more:
     report(into, into / "runs" / "1", shards[1], shards[2])
     again = merge.load([into / "runs" / each for each in ("1", "2", "3")])

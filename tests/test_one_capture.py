@@ -15,20 +15,20 @@ from tests.conftest import Tshark
 
 SUITE = """
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_unicast(lan: Tester, count: int) -> None:
+def test_unicast(lan: Testbench, count: int) -> None:
     *_, owner, sender = lan.ports(count)
     frame = ethernet(owner, sender, size=100 + count)
     assert lan.exchange(sender, frame) == ({owner: [frame]} if count < 4 else {})
 
 @rule("DLV-5")
-def test_nothing_is_sent(lan: Tester) -> None:
+def test_nothing_is_sent(lan: Testbench) -> None:
     lan.ports(2)
 
 def test_without_a_lan() -> None:
@@ -62,7 +62,7 @@ def test_tests_stand_there_in_the_order_of_the_results(
     for test, section in zip(tests, found, strict=True):
         assert test.capture is not None
         alone = read(folder / test.capture.path)
-        assert [each._replace(number=0) for each in section.packets[1:]] == [
+        assert [packet._replace(number=0) for packet in section.packets[1:]] == [
             each._replace(number=0) for each in alone[1:]
         ]
         for whole, first in zip(section.packets[:1], alone[:1], strict=True):

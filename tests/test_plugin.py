@@ -6,12 +6,12 @@ import pytest
 from _pytest.pytester import Pytester
 
 UNICAST = """
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.plugin.marks import rule
 
 @rule({rule!r})
-def test_unicast(lan: Tester) -> None:
+def test_unicast(lan: Testbench) -> None:
     sender, owner, bystander = lan.ports(3)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {expected}
@@ -146,33 +146,33 @@ def test_no_captures_changes_no_verdict(pytester: Pytester) -> None:
 
 OUTCOMES = """
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.lan import Inconclusive
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
-def test_passes(lan: Tester) -> None:
+def test_passes(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 @rule("DLV-2")
-def test_fails(lan: Tester) -> None:
+def test_fails(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {}
 
 @rule("DLV-2")
-def test_lacks(lan: Tester) -> None:
+def test_lacks(lan: Testbench) -> None:
     lan.require(False, "cannot fly")
 
 @rule("DLV-2")
-def test_skips(lan: Tester) -> None:
+def test_skips(lan: Testbench) -> None:
     pytest.skip("no reason")
 
 @rule("DLV-7")
-def test_knows_nothing(lan: Tester) -> None:
+def test_knows_nothing(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
     owner.close()
     lan.exchange(sender, ethernet(owner, sender))
@@ -225,12 +225,12 @@ def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:
     pytester.makepyfile(
         test_suite="""
         import pytest
-        from harness.exchange import Tester
+        from harness.exchange import Testbench
         from harness.plugin.marks import rule
 
         @rule("DLV-2")
         @pytest.mark.parametrize("n", [1, 2])
-        def test_unicast(lan: Tester, n: int) -> None:
+        def test_unicast(lan: Testbench, n: int) -> None:
             assert n == 1
         """
     )

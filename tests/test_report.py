@@ -97,11 +97,11 @@ def made(folder: Path, tests: Sequence[results.Result]) -> Path:
         options={"campaign": HOSTILE},
         repeat=[],
         shard="",
-        collected=[each.id for each in tests],
+        collected=[test.id for test in tests],
         machine=HOSTILE,
         started="2007-07-26T17:41:03Z",
     )
-    outcomes = Counter[str](each.outcome for each in tests)
+    outcomes = Counter[str](test.outcome for test in tests)
     code = 1 if results.RED & set(outcomes) else 0 if tests else 5
     end = results.End(dict(outcomes), code, 1.0)
     file = folder / results.FILE_NAME

@@ -21,10 +21,10 @@ def test_every_test_has_a_line_and_the_run_an_end(small: Path) -> None:
     assert found.run.rules == results.rules_hash()
     assert list(found.run.lans) == ["lguest"]
     assert found.run.shard == ""
-    assert {each.id: each.outcome for each in found.tests} == {
+    assert {test.id: test.outcome for test in found.tests} == {
         f"{FILE}::{name}": word for name, word in OUTCOMES.items()
     }
-    assert list(found.run.collected) == [each.id for each in found.tests]
+    assert list(found.run.collected) == [test.id for test in found.tests]
     assert found.end is not None
     assert dict(found.end.outcomes) == Counter(OUTCOMES.values())
     assert found.end.exit_code == 1
@@ -49,7 +49,7 @@ def test_a_folder_stands_for_the_file_in_it(small: Path) -> None:
 def test_the_same_run_leaves_the_same_lines(tmp_path: Path, small: Path) -> None:
     def plain(reports: Path) -> list[dict[str, object]]:
         times = ("seconds", "started")
-        return [{k: v for k, v in each.items() if k not in times} for each in lines(reports)]
+        return [{k: v for k, v in line.items() if k not in times} for line in lines(reports)]
 
     run(tmp_path)
     assert plain(tmp_path / "reports") == plain(small)
@@ -103,7 +103,7 @@ def test_a_last_line_that_is_not_whole_is_named(reports: Path) -> None:
     for size in (last + 1, last + 200):
         path.write_bytes(content[:size])
         found = results.read(path)
-        assert [each.partition(": ")[0] for each in found.problems] == [
+        assert [problem.partition(": ")[0] for problem in found.problems] == [
             f"{path}:{len(OUTCOMES) + 1}"
         ]
         assert len(found.tests) == len(OUTCOMES) - 1
@@ -130,8 +130,8 @@ def test_what_contradicts_itself_is_named(reports: Path) -> None:
     def problems(changed: list[dict[str, object]]) -> list[str]:
         write(reports, changed)
         return [
-            each.removeprefix(f"{reports / 'results.jsonl'}: ")
-            for each in results.read(reports).problems
+            problem.removeprefix(f"{reports / 'results.jsonl'}: ")
+            for problem in results.read(reports).problems
         ]
 
     twice = of(whole, "test_fails[lguest]")
@@ -158,15 +158,15 @@ def test_a_run_that_could_not_collect_says_so(tmp_path: Path) -> None:
     done = run(tmp_path, suite="import moon")
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     found = results.read(tmp_path / "reports")
-    assert [each.partition(": ")[2] for each in found.problems] == [
+    assert [problem.partition(": ")[2] for problem in found.problems] == [
         "the run ended with exit code 2, for another reason than its tests"
     ]
 
 
 def test_the_example_in_the_reports_page_is_read(small: Path) -> None:
     page = (Path(__file__).parents[1] / "reports" / "README.md").read_text()
-    examples = [each.strip() for each in page.splitlines() if each.startswith('    {"kind"')]
-    kinds = [json.loads(each)["kind"] for each in examples]
+    examples = [line.strip() for line in page.splitlines() if line.startswith('    {"kind"')]
+    kinds = [json.loads(example)["kind"] for example in examples]
     assert kinds == ["run", "test", "end"]
     for text, real in zip(
         examples, [lines(small)[0], lines(small)[1], lines(small)[-1]], strict=True

@@ -49,9 +49,9 @@ def test_all_shares_run_every_test_once(pytester: Pytester, workers: tuple[str, 
         assert result.ret == 0
         found = results.read(where)
         assert found.run.shard == f"{number}/3"
-        assert sorted(found.run.collected) == sorted(each.id for each in found.tests)
+        assert sorted(found.run.collected) == sorted(test.id for test in found.tests)
         assert len(found.tests) in (3, 4)
-        seen += [each.id for each in found.tests]
+        seen += [test.id for test in found.tests]
     assert len(seen) == len(set(seen)) == 11
 
 

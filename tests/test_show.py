@@ -15,7 +15,7 @@ from harness.cli.main import main
 from harness.evidence import pcapng
 from harness.evidence.reader import BadCapture, blocks, read, sections
 from harness.frames import BROADCAST, ethernet, fragmented
-from harness.lan import NOT_FOR_HOST, FrameRefused, Layout, Record
+from harness.lan import FILTERED, FrameRefused, Layout, Record
 from harness.lans.lguest import LguestLan, repaired
 from harness.report.show import show
 from harness.report.terminal import can_draw
@@ -29,7 +29,7 @@ def written(
     records: Iterable[Record],
     about: Sequence[str] = ABOUT,
 ) -> Path:
-    told = [each._replace(comments=("DLV-2", "passed", *each.comments)) for each in records]
+    told = [record._replace(comments=("DLV-2", "passed", *record.comments)) for record in records]
     pcapng.write(path, pcapng.encode(list(ports), told, about))
     return path
 
@@ -134,7 +134,7 @@ def test_a_real_lans_frames(tmp_path: Path) -> None:
     stray = ethernet(b"\x06" * 6, b"\x08" * 6, size=60)
     records = [
         Record(1, "left", "sent", long, 1600),
-        Record(2, "right", "received", long[:1518], 1600, (NOT_FOR_HOST,)),
+        Record(2, "right", "received", long[:1518], 1600, (FILTERED,)),
         Record(3, "left", "received", long[:1518], 1600),
         Record(4, "right", "received", stray, 60),
     ]
@@ -221,7 +221,7 @@ def test_no_name_or_comment_steers_the_terminal(tmp_path: Path) -> None:
     records = [Record(1, evil, "sent", bytes(60), 60, (evil,))]
     path = written(tmp_path / "a.pcapng", [(evil, bytes(6))], records, [f"test: {evil}", evil])
     output = shown(path).output
-    assert output.isprintable() or all(each.isprintable() for each in output.splitlines())
+    assert output.isprintable() or all(line.isprintable() for line in output.splitlines())
     assert "\\x1b[2J" in output
 
 
@@ -274,8 +274,8 @@ def test_each_section_has_its_own_ports(tmp_path: Path) -> None:
     first, second = sections(many(tmp_path))
     assert (first.comments, first.ports) == (("test: t.py::test_one",), ("a",))
     assert (second.comments, second.ports) == (("test: t.py::test_two",), ("b", "c"))
-    assert [each.port for each in second.packets] == ["c"]
-    assert [each.number for each in second.packets] == [51]
+    assert [packet.port for packet in second.packets] == ["c"]
+    assert [packet.number for packet in second.packets] == [51]
 
 
 def test_a_frame_of_any_length_is_read_whole(tmp_path: Path) -> None:

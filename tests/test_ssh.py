@@ -96,14 +96,14 @@ def test_captures_and_results_come_home(tmp_path: Path, ssh_config: Path, near: 
     done = run(home, "-d", *workers, "--rsyncignore=*", "-v")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert {f"[gw{n}]" for n in range(2 + near)} >= {
-        each.split()[0] for each in done.stdout.splitlines() if each.startswith("[gw")
+        line.split()[0] for line in done.stdout.splitlines() if line.startswith("[gw")
     }
     found = results.read(home / "reports")
-    assert {each.id.removeprefix(f"{FILE}::"): each.outcome for each in found.tests} == OUTCOMES
+    assert {test.id.removeprefix(f"{FILE}::"): test.outcome for test in found.tests} == OUTCOMES
     assert found.unfinished() == []
     assert found.problems == []
     assert [each for each in judge_all(found) if each.problems] == []
-    captures = [each.capture for each in found.tests]
+    captures = [test.capture for test in found.tests]
     assert all(each is not None and (home / "reports" / each.path).exists() for each in captures)
     assert "capture: reports/captures/test_small.py/test_fails[lguest].pcapng" in done.stdout
     left = {each.name for each in far.iterdir()} - {FILE, "pytest.ini", "__pycache__"}

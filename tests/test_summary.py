@@ -121,7 +121,7 @@ def test_what_is_not_whole_is_told(reports: Path) -> None:
 @pytest.mark.parametrize("room", [300, 1000, 5000, summary.MOST_BYTES])
 def test_it_fits_and_says_what_it_left_out(reports: Path, room: int) -> None:
     run_read = merge.load([reports])
-    (failed,) = [each for each in run_read.tests if each.result.outcome == "failed"]
+    (failed,) = [test for test in run_read.tests if test.result.outcome == "failed"]
     many = [
         merge.Test(msgspec.structs.replace(failed.result, id=f"{n}", reason="é" * 500), failed.run)
         for n in range(1500)

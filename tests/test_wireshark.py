@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli.main import main
 from harness.evidence import pcapng
-from harness.lan import DROPPED, NOT_FOR_HOST, Record
+from harness.lan import DROPPED, FILTERED, Record
 from harness.report import wireshark
 
 Prints = Callable[..., str]
@@ -44,7 +44,7 @@ def tshark_prints(tmp_path: Path) -> Prints:
             text=True,
             env={**os.environ, "WIRESHARK_CONFIG_DIR": str(home)},
         )
-        complaints = [each for each in done.stderr.splitlines() if "Running as" not in each]
+        complaints = [line for line in done.stderr.splitlines() if "Running as" not in line]
         assert not complaints  # of a column, a preference or a filter that it does not take
         return done.stdout
 
@@ -97,7 +97,7 @@ COLOURED = [
     (60, "deviation", ("to guest2: no free buffer",), "dropped"),
     (60, "passed", (f"runt: 13 bytes, {DROPPED}",), "dropped"),
     (60, "passed", ("refused: the device is not open",), "refused"),
-    (60, "passed", (NOT_FOR_HOST,), "not for this host"),
+    (60, "passed", (FILTERED,), "not for this host"),
     (99, "failed", (), "cut, test failed"),
     (60, "failed", (f"runt: 13 bytes, {DROPPED}",), "dropped, test failed"),
     (60, "inconclusive", ("refused: the device is not open",), "refused, test failed"),
@@ -115,12 +115,12 @@ def test_the_colours(tshark_prints: Prints, tmp_path: Path) -> None:
 def test_a_run_is_readable_with_it(tshark_prints: Prints, pytester: Pytester) -> None:
     pytester.makepyfile(
         test_suite="""
-        from harness.exchange import Tester
+        from harness.exchange import Testbench
         from harness.frames import ethernet
         from harness.plugin.marks import rule
 
         @rule("DLV-2", "DLV-9")
-        def test_wrong(lan: Tester) -> None:
+        def test_wrong(lan: Testbench) -> None:
             sender, owner, _ = lan.ports(3)
             frame = ethernet(owner, sender)
             assert lan.exchange(sender, frame) == {}

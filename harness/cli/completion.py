@@ -9,7 +9,7 @@ def rules(_context: click.Context, _parameter: click.Parameter, begun: str) -> l
     """Ids of rules that begin so, in capitals or not."""
     from harness.rules import RULES
 
-    return [each for each in RULES if each.startswith(begun.upper())]
+    return [rule for rule in RULES if rule.startswith(begun.upper())]
 
 
 def lans(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -20,4 +20,4 @@ def lans(_context: click.Context, _parameter: click.Parameter, begun: str) -> li
     names = [*registry.LANS]
     if begun:
         names += [f"{registry.BROKEN_PREFIX}{each}" for each in BROKEN]
-    return [each for each in names if each.startswith(begun)]
+    return [name for name in names if name.startswith(begun)]

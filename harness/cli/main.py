@@ -273,7 +273,7 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
 
     if known is None:
         places = (FOLDER / f"{lan}.toml", output)
-        known = next((each for each in places if each is not None and each.exists()), None)
+        known = next((place for place in places if place is not None and place.exists()), None)
     try:
         registry.maker(lan)
         if why_not := registry.missing(lan):

@@ -82,15 +82,15 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
         if each.direction == "received"
         and not each.dropped
         and (each.port in exchange.ports or is_unicast(each.frame))
-        and (exchange.view == "wire" or each.for_host or (each.port, each.frame) in own)
+        and (exchange.view == "wire" or each.passes_filter or (each.port, each.frame) in own)
     ]
 
 
 def received(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
     """The same, as frames by port."""
     found: dict[str, tuple[bytes, ...]] = {}
-    for each in arrivals(exchange, packets):
-        found[each.port] = (*found.get(each.port, ()), each.frame)
+    for arrival in arrivals(exchange, packets):
+        found[arrival.port] = (*found.get(arrival.port, ()), arrival.frame)
     return found
 
 
@@ -208,7 +208,7 @@ def answer(paths: Sequence[Path]) -> Answer:
             anew += judgement.exchanges > 0
             inside += judgement.exchanges == 0 and not judgement.problems
             doubted += bool(judgement.problems)
-            lines += [f"{judgement.test}: {each}" for each in judgement.problems]
+            lines += [f"{judgement.test}: {problem}" for problem in judgement.problems]
     if len(errors) == len(paths):
         return Answer((), tuple(errors), 2)
     counted = f"{anew} verdicts judged again from captures, {inside} rest on the inside of the LAN"
@@ -248,7 +248,7 @@ def _contradictions(test: Result, packets: Sequence[Packet]) -> Iterator[str]:
     if test.outcome in RED | {"deviation"} and not test.reason:
         yield f"{test.outcome}, and nothing says why"
     said = f"{', '.join(test.rules) or 'no rule'} {test.outcome}"
-    told = {" ".join(each.comments[:RULES_AND_OUTCOME]) for each in packets}
+    told = {" ".join(packet.comments[:RULES_AND_OUTCOME]) for packet in packets}
     for other in sorted(told - {said}):
         # A capture is written before the test has given all back.
         if not test.ending:

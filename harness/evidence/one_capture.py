@@ -70,7 +70,7 @@ class _Out:
         if any(number >= len(interfaces) for number in own):
             raise BadCapture(f"{path}: a packet is of no interface")
         if packets:
-            numbers = [self._number(each) for each in interfaces]
+            numbers = [self._number(interface) for interface in interfaces]
         about = f"{TEST}{test}"
         for number, packet in zip(own, packets, strict=True):
             moved = packet[:8] + struct.pack("<I", numbers[number]) + packet[12:]

@@ -57,7 +57,7 @@ def encode(
     interfaces: Sequence[tuple[str, bytes]], records: Iterable[Record], comments: Iterable[str] = ()
 ) -> bytes:
     """A pcapng file: ``interfaces`` are (port name, address), ``comments`` the section's."""
-    about = [(COMMENT, _text(each)) for each in comments]
+    about = [(COMMENT, _text(comment)) for comment in comments]
     about.append((USER_APPLICATION, b"lguest-harness"))
     header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
     blocks = [_block(SECTION, header + _options(about))]
@@ -73,7 +73,7 @@ def encode(
         body = struct.pack("<HHI", LINKTYPE_ETHERNET, 0, 0)
         blocks.append(_block(INTERFACE, body + _options(described)))
     for record in records:
-        told = [(COMMENT, _text(each)) for each in record.comments]
+        told = [(COMMENT, _text(comment)) for comment in record.comments]
         told.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
         body = struct.pack(
             "<IIIII",

@@ -13,7 +13,7 @@ from scapy.utils import RawPcapNgReader
 
 from harness.evidence.pcapng import COMMENT, PACKET, PORTS, RULES_AND_OUTCOME, SECTION, TEST
 from harness.evidence.results import Outcome
-from harness.lan import DROPPED, NOT_FOR_HOST
+from harness.lan import DROPPED, FILTERED
 
 _LITTLE_ENDIAN = b"\x4d\x3c\x2b\x1a"
 _OUTCOMES = frozenset(get_args(Outcome))
@@ -58,12 +58,12 @@ class Packet(NamedTuple):
     @property
     def dropped(self) -> bool:
         """Whether the receiver threw it away: it reached a buffer, and nobody."""
-        return any(each.endswith(DROPPED) for each in self.comments)
+        return any(comment.endswith(DROPPED) for comment in self.comments)
 
     @property
-    def for_host(self) -> bool:
+    def passes_filter(self) -> bool:
         """Whether a host's card would have passed it up."""
-        return NOT_FOR_HOST not in self.comments
+        return FILTERED not in self.comments
 
 
 class Section(NamedTuple):
@@ -76,9 +76,9 @@ class Section(NamedTuple):
     @property
     def watched(self) -> tuple[str, ...]:
         """The ports that the test used, of those that the LAN has."""
-        told = [each for each in self.comments if each.startswith(PORTS)]
+        told = [comment for comment in self.comments if comment.startswith(PORTS)]
         names = {name for each in told for name in each.removeprefix(PORTS).split(", ")}
-        return tuple(each for each in self.ports if each in names or not told)
+        return tuple(port for port in self.ports if port in names or not told)
 
 
 def read(path: Path) -> list[Packet]:

@@ -147,7 +147,7 @@ class Results(msgspec.Struct, frozen=True):
 
     def unfinished(self) -> list[str]:
         """The tests that were collected and never reported."""
-        done = {each.id for each in self.tests}
+        done = {test.id for test in self.tests}
         return [each for each in self.run.collected if each not in done]
 
 
@@ -208,21 +208,24 @@ def read(path: Path) -> Results:
         else:
             problems.append(f"{path}: a second run in one file")
     collected = set(run.collected)
-    strays = [each for each in tests if each not in collected]
-    problems += [f"{path}: {each} is reported, and was not collected" for each in strays]
+    strays = [test for test in tests if test not in collected]
+    problems += [f"{path}: {stray} is reported, and was not collected" for stray in strays]
     if end is not None:
-        problems += [f"{path}: {each}" for each in _contradictions(end, list(tests.values()))]
+        problems += [
+            f"{path}: {contradiction}"
+            for contradiction in _contradictions(end, list(tests.values()))
+        ]
     return Results(path, run, list(tests.values()), end, problems)
 
 
 def _contradictions(end: End, tests: Sequence[Result]) -> Iterator[str]:
     """Where the end of a run tells another story than its tests."""
-    counted = Counter[str](each.outcome for each in tests)
+    counted = Counter[str](test.outcome for test in tests)
     for word in sorted({*counted, *end.outcomes}):
         told = end.outcomes.get(word, 0)
         if told != counted[word]:
             yield f"the run's end counts {told} {word}, and {counted[word]} can be read"
-    red = any(each.outcome in RED for each in tests)
+    red = any(test.outcome in RED for test in tests)
     # pytest ends with 5 where nothing was collected: an empty share has no verdict.
     if end.exit_code not in (0, 1, 5) or (end.exit_code == 1 and not red):
         yield f"the run ended with exit code {end.exit_code}, for another reason than its tests"

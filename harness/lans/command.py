@@ -142,7 +142,7 @@ class CommandPort(StreamSocket):
             )
         super().send(frame)
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         features = self._dialogue.declared.features
         if "promiscuous" not in features:
             # A hub's ports see all frames anyway; of what a switch keeps away it must be told.

@@ -66,7 +66,7 @@ class LguestPort:
             and each.slot == device.slot
         ]
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         self._flags(promiscuous=on)
 
     def join_groups(self, count: int) -> None:
@@ -196,10 +196,10 @@ class LguestLan:
     def received(self, device: NetDevice) -> list[bytes]:
         """Every frame that a device handed up so far."""
         return [
-            each.frame
-            for each in self.host.events
-            if isinstance(each, Received)
-            and (each.guest, each.slot) == (device.guest.id, device.slot)
+            event.frame
+            for event in self.host.events
+            if isinstance(event, Received)
+            and (event.guest, event.slot) == (device.guest.id, device.slot)
         ]
 
     def news(self) -> list[Event]:

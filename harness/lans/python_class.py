@@ -29,6 +29,9 @@ from harness.lan import (
 
 Answer = TypeVar("Answer")
 
+_NAMES_0_1 = {"set_promiscuous": "listen_to_all"}
+"""What version 0.1 called a method; classes written for it still work."""
+
 
 class UsersPort:
     """A port of the user's, whose errors are told as what they are: the LAN's."""
@@ -54,8 +57,10 @@ class UsersPort:
     def arrivals(self) -> Sequence[Arrival]:
         return _asked(self._title, self._port.arrivals)
 
-    def listen_to_all(self, on: bool) -> None:
-        _asked(self._title, self._port.listen_to_all, on)
+    def set_promiscuous(self, on: bool) -> None:
+        port: Any = self._port
+        current = getattr(port, "set_promiscuous", None)
+        _asked(self._title, current or port.listen_to_all, on)
 
     def join_groups(self, count: int) -> None:
         _asked(self._title, self._port.join_groups, count)
@@ -169,13 +174,13 @@ def _class(title: str, module: str, name: str) -> Callable[[], Any]:
 def _lacking(made: object, protocol: type) -> str:
     """Names of a protocol that an object does not have, or cannot call as it should."""
     names = [name for name in vars(protocol) if not name.startswith("_")]
-    missing = []
-    for name in names:
-        asked = vars(protocol)[name]
-        has = hasattr(made, name) and (callable(getattr(made, name)) or not callable(asked))
-        if not has:
-            missing.append(name)
-    return ", ".join(missing)
+    return ", ".join(name for name in names if not _has(made, name, vars(protocol)[name]))
+
+
+def _has(made: object, name: str, asked: object) -> bool:
+    names = (name, _NAMES_0_1.get(name, name))
+    there = [getattr(made, known) for known in names if hasattr(made, known)]
+    return bool(there) and (callable(there[0]) or not callable(asked))
 
 
 def _said(error: Exception) -> str:

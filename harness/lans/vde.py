@@ -124,7 +124,7 @@ class VdePort:
     def lost(self) -> int:
         return 0
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         """Nothing to do: there is no card."""
 
     def unplug(self) -> None:

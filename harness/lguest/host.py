@@ -133,7 +133,7 @@ class Host:
 
     def bound_by(self, guest: Owner) -> list[Binding]:
         """The arrays that a Guest has bound, in the order of its table."""
-        return [each for each in self.tables.get(guest.id, ()) if each is not None]
+        return [table for table in self.tables.get(guest.id, ()) if table is not None]
 
     def unbind(self, guest: Owner, key: Key, array: int) -> bool:
         for binding in self.bound_by(guest):

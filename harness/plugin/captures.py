@@ -15,7 +15,7 @@ from harness.plugin.items import lan_of, place_of, rule_ids, rules_of
 from harness.registry import users
 
 if TYPE_CHECKING:
-    from harness.exchange import Tester
+    from harness.exchange import Testbench
 
 
 def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> None:
@@ -40,7 +40,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
         known.exchanges = writer.exchanges_of(tester.compared, all_records, start)
         comments += _comments_on(tester, known.exchanges, len(interfaces))
     records = [
-        each._replace(comments=(ids, outcome, *each.comments)) for each in all_records[start:]
+        record._replace(comments=(ids, outcome, *record.comments)) for record in all_records[start:]
     ]
     place = place_of(item)
     content = pcapng.encode(interfaces, records, comments)
@@ -54,7 +54,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
 
 
-def _comments_on(tester: Tester, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
+def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
     """Which of the LAN's ports the test used, and what did not arrive as expected."""
     from harness.exchange import differences
 
@@ -65,5 +65,5 @@ def _comments_on(tester: Tester, exchanges: Sequence[Exchange], ports: int) -> I
         zip(tester.compared, exchanges, strict=True), start=1
     ):
         if not exchange.held and delivery.expected is not None:
-            for each in differences(delivery, delivery.expected):
-                yield f"exchange {number}: {each}"
+            for difference in differences(delivery, delivery.expected):
+                yield f"exchange {number}: {difference}"

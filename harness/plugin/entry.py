@@ -26,11 +26,11 @@ from harness.plugin.items import (
     shown,
     simulated,
 )
-from harness.plugin.pool import Known, Pool, put_in_order
+from harness.plugin.pool import Known, Pool, reset_ports
 from harness.rules import RULES
 
 if TYPE_CHECKING:
-    from harness.exchange import Tester
+    from harness.exchange import Testbench
 
 pytest_plugins = ("harness.plugin.verdicts",)
 
@@ -157,7 +157,7 @@ def _lans(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    unknown = [each for each in rule_ids(metafunc.definition) if each not in RULES]
+    unknown = [rule_id for rule_id in rule_ids(metafunc.definition) if rule_id not in RULES]
     if unknown:
         pytest.fail(
             f"{metafunc.definition.nodeid}: unknown rule {unknown[0]!r};"
@@ -268,20 +268,20 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: Pool
         yield lan
     finally:
         captures.write(request.node, lan, before, waited_before_s)
-        if writer.evidence(request.node).undecided or not put_in_order(lan):
+        if writer.evidence(request.node).undecided or not reset_ports(lan):
             lan_pool.discard(lan_name)
 
 
 @pytest.fixture
-def lan(request: pytest.FixtureRequest, lan_name: str, lan_under_test: Lan) -> Tester:
+def lan(request: pytest.FixtureRequest, lan_name: str, lan_under_test: Lan) -> Testbench:
     """The LAN as the tests of delivery see it: ports, and exact exchanges."""
-    from harness.exchange import Tester
+    from harness.exchange import Testbench
 
     rules = rules_of(request.node)
     # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
     by_card = lan_under_test.traits.filters != "sender"
     view = rules[0].view if rules and by_card else "wire"
-    return Tester(lan_under_test, view, shared=not simulated(lan_name))
+    return Testbench(lan_under_test, view, shared=not simulated(lan_name))
 
 
 @pytest.fixture

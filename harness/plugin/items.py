@@ -43,7 +43,7 @@ def simulated(name: str) -> bool:
 
 def rules_of(item: pytest.Item) -> list[Rule]:
     """The rules that a test checks."""
-    return [RULES[each] for each in rule_ids(item)]
+    return [RULES[rule_id] for rule_id in rule_ids(item)]
 
 
 def scope_of(item: pytest.Item) -> str:

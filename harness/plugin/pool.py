@@ -63,12 +63,12 @@ def _made(name: str) -> Lan:
     return lan
 
 
-def put_in_order(lan: Lan) -> bool:
+def reset_ports(lan: Lan) -> bool:
     """Every port open, quiet and listening to its own; false if that cannot be had."""
     try:
         for port in lan.ports(lan.traits.ports):
             port.open()
-            port.listen_to_all(False)
+            port.set_promiscuous(False)
             port.join_groups(0)
         lan.settle()
         for port in lan.ports(lan.traits.ports):

@@ -132,7 +132,7 @@ def pytest_terminal_summary(
         if getattr(report, "when", None) == "call"
         for each in getattr(report, "user_properties", ())
     ]
-    reasons = Counter(each.wasxfail for each in terminalreporter.stats.get("deviation", ()))
+    reasons = Counter(stat.wasxfail for stat in terminalreporter.stats.get("deviation", ()))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{count} test{'s' * (count > 1)}: {reason}")
     undecided: dict[str, list[str]] = {}

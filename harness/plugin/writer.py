@@ -135,7 +135,7 @@ def reason(report: pytest.TestReport) -> str:
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(report.longrepr) if crash is None else str(crash.message)
-    first = next((each for each in text.splitlines() if each.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip()), "")
     return first.removeprefix("AssertionError: ").removeprefix("assert ")
 
 
@@ -151,7 +151,7 @@ def _crash(report: pytest.TestReport, root: Path) -> list[str]:
 
 def decisive(phases: Sequence[pytest.TestReport]) -> pytest.TestReport:
     """The report that says how a test ended: the first that did not pass, or the last."""
-    return next((each for each in phases if not each.passed), phases[-1])
+    return next((phase for phase in phases if not phase.passed), phases[-1])
 
 
 def is_far(config: pytest.Config) -> bool:
@@ -190,7 +190,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         ports=known.ports,
         exchanges=known.exchanges,
         capture=known.capture,
-        seconds=round(sum(each.duration for each in known.phases), 6),
+        seconds=round(sum(phase.duration for phase in known.phases), 6),
     )
     setattr(report, _LINE, results.line(result).decode())
     if known.content:

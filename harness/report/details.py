@@ -13,7 +13,7 @@ from harness import frames
 from harness.evidence import judge
 from harness.evidence.reader import Packet
 from harness.evidence.results import Exchange, Result
-from harness.report import story, svg
+from harness.report import sequence, svg
 from harness.rules import RULES, Rule
 
 MOST_BYTES = 128
@@ -76,10 +76,10 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
         exchanges, problem = result.exchanges, ""
     except judge.BadEvidence as error:
         packets, exchanges, problem = [], [], str(error)
-    wrong = next((each for each in exchanges if not each.held), None)
+    wrong = next((exchange for exchange in exchanges if not exchange.held), None)
     watched = {port for each in exchanges for port in each.ports}
     ports = [port for port in result.ports if port in watched or not watched]
-    told = story.tell(ports, packets, wrong.first if wrong else 1)
+    told = sequence.diagram(ports, packets, wrong.first if wrong else 1)
     strays = {
         packet.number
         for each in exchanges
@@ -94,7 +94,7 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
     }
     return Detail(
         result,
-        tuple(RULES[each] for each in result.rules if each in RULES),
+        tuple(RULES[rule] for rule in result.rules if rule in RULES),
         " ".join(result.doc.split()),
         command(result, repeat),
         capture,
@@ -141,7 +141,7 @@ def _deciding(wrong: Exchange | None, packets: Sequence[Packet]) -> Deciding | N
     if not packets:
         return None
     if wrong is None:
-        arrived = [each for each in packets if each.direction == "received"]
+        arrived = [packet for packet in packets if packet.direction == "received"]
         chosen = (arrived or packets)[-1]
     else:
         inside = packets[wrong.first - 1 : wrong.last]

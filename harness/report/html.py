@@ -75,12 +75,12 @@ def write(runs: Runs, folder: Path) -> Path:
     lans = _versions(runs)
     lines = [_line(number, each) for number, each in enumerate(tests)]
     one = environment.get_template("detail.html.j2")
-    shown = [one.render(detail=_detail(each, folder), signs=SIGNS) for each in tests]
+    shown = [one.render(detail=_detail(test, folder), signs=SIGNS) for test in tests]
     page = environment.get_template("report.html.j2").render(
         runs=runs,
         verdict=verdict(runs),
         mood=mood(runs),
-        counts=_counts(each.result.outcome for each in tests),
+        counts=_counts(test.result.outcome for test in tests),
         lans=lans,
         parts=_matrix(tests, list(lans)),
         reasons=_reasons(tests),
@@ -98,7 +98,7 @@ def write(runs: Runs, folder: Path) -> Path:
 
 def verdict(runs: Runs) -> str:
     """A run in a sentence."""
-    counts = Counter(each.result.outcome for each in runs.tests)
+    counts = Counter(test.result.outcome for test in runs.tests)
     lans = _lans(runs.tests)
     on = f" on {', '.join(lans)}" if lans else ""
     told = [f"{counts[word]:,} {_PLURAL[word]}" for word in WORDS if counts[word]]
@@ -118,9 +118,9 @@ def verdict(runs: Runs) -> str:
 
 def mood(runs: Runs) -> str:
     """How the verdict looks: good, bad, or open."""
-    if any(each.result.outcome in RED for each in runs.tests):
+    if any(test.result.outcome in RED for test in runs.tests):
         return "bad"
-    passed = any(each.result.outcome == "passed" for each in runs.tests)
+    passed = any(test.result.outcome == "passed" for test in runs.tests)
     return "good" if passed and not runs.unfinished and not runs.problems else "open"
 
 
@@ -171,7 +171,7 @@ def _counts(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, int]]:
 
 
 def _lans(tests: Sequence[Test]) -> list[str]:
-    return list(dict.fromkeys(each.result.lan for each in tests if each.result.lan is not None))
+    return list(dict.fromkeys(test.result.lan for test in tests if test.result.lan is not None))
 
 
 def _matrix(tests: Sequence[Test], lans: Sequence[str]) -> list[tuple[Rule, list[Cell | None]]]:
@@ -190,17 +190,17 @@ def _matrix(tests: Sequence[Test], lans: Sequence[str]) -> list[tuple[Rule, list
 def _cell(rule: str, lan: str, tests: Sequence[Test]) -> Cell | None:
     if not tests:
         return None
-    counts = _counts(each.result.outcome for each in tests)
-    reasons = dict.fromkeys(each.result.reason for each in tests if each.result.reason)
+    counts = _counts(test.result.outcome for test in tests)
+    reasons = dict.fromkeys(test.result.reason for test in tests if test.result.reason)
     return Cell(rule, lan, counts[0][0], tuple(counts), tuple(reasons)[:4])
 
 
 def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, str, int]]:
     """Why tests deviated, or did not run: (word, LAN, reason, how many)."""
     counted = Counter(
-        (each.result.outcome, each.result.lan or "", each.result.reason)
-        for each in tests
-        if each.result.outcome in ("deviation", "unsupported", "skipped")
+        (test.result.outcome, test.result.lan or "", test.result.reason)
+        for test in tests
+        if test.result.outcome in ("deviation", "unsupported", "skipped")
     )
     return [(*key, count) for key, count in counted.items()]
 
@@ -208,10 +208,10 @@ def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, str, int]]:
 def _settled(tests: Sequence[Test]) -> list[tuple[str, list[str]]]:
     """How it was known that nothing more would come, and on which LANs."""
     found: dict[str, dict[str, None]] = {}
-    for each in tests:
-        if each.result.settled and each.result.lan:
-            told = SETTLED.get(each.result.settled, each.result.settled)
-            found.setdefault(told, {})[each.result.lan] = None
+    for test in tests:
+        if test.result.settled and test.result.lan:
+            told = SETTLED.get(test.result.settled, test.result.settled)
+            found.setdefault(told, {})[test.result.lan] = None
     return [(told, list(lans)) for told, lans in found.items()]
 
 

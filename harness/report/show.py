@@ -47,5 +47,6 @@ def print_all(path: Path, first: int, test: str, *, ascii_only: bool) -> None:
 
 def _named(section: Section, test: str) -> bool:
     return not test or any(
-        each.startswith(TEST) and test in each.removeprefix(TEST) for each in section.comments
+        comment.startswith(TEST) and test in comment.removeprefix(TEST)
+        for comment in section.comments
     )

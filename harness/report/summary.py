@@ -45,9 +45,9 @@ def _lines(runs: Runs) -> Iterator[str]:
     yield f"### {plain(html.verdict(runs))}"
     yield ""
     if runs.problems:
-        yield from (f"- {plain(each)}" for each in runs.problems)
+        yield from (f"- {plain(problem)}" for problem in runs.problems)
         yield ""
-    bad = [each for each in runs.tests if each.result.outcome in RED]
+    bad = [test for test in runs.tests if test.result.outcome in RED]
     if bad:
         yield "| test | verdict | reason | capture |"
         yield "|---|---|---|---|"
@@ -58,7 +58,7 @@ def _lines(runs: Runs) -> Iterator[str]:
         yield ""
         yield from (f"- {plain(each)}" for each in runs.unfinished)
         yield ""
-    yield from table(each.result for each in runs.tests)
+    yield from table(test.result for test in runs.tests)
 
 
 def _row(test: Test) -> str:
@@ -92,4 +92,4 @@ def matrix(paths: Sequence[Path]) -> Answer:
         runs = load(paths)
     except BadResults as error:
         return Answer((), (str(error),), 2)
-    return Answer(tuple(table(each.result for each in runs.tests)), runs.problems, 0)
+    return Answer(tuple(table(test.result for test in runs.tests)), runs.problems, 0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.evidence.results import Exchange
-from harness.report.story import Arrow, Step, Story
+from harness.report.sequence import Arrow, Diagram, Step
 
 COLUMN = 158
 MARGIN = 79
@@ -68,33 +68,33 @@ class Drawing:
 
 
 def draw(
-    story: Story,
+    drawn: Diagram,
     addresses: Mapping[str, str],
     exchanges: Sequence[Exchange],
     strays: Collection[int],
     differs: Mapping[int, Sequence[str]],
 ) -> Drawing:
-    """Lay a story out: a lifeline per port, a row per frame, a heading per exchange.
+    """Lay a diagram out: a lifeline per port, a row per frame, a heading per exchange.
 
     ``strays`` are the packets that should not have come; ``differs`` says for an exchange,
     by number from 1, in what it was not as expected.
     """
-    width = max(320, 2 * MARGIN + COLUMN * (len(story.ports) - 1))
-    places = {name: MARGIN + COLUMN * n for n, name in enumerate(story.ports)}
+    width = max(320, 2 * MARGIN + COLUMN * (len(drawn.ports) - 1))
+    places = {name: MARGIN + COLUMN * n for n, name in enumerate(drawn.ports)}
     strokes: list[Stroke] = []
     labels: list[Label] = []
     bands: list[Label] = []
     y: float = TOP + 14
     heading = ""
-    for step in story.steps:
+    for step in drawn.steps:
         number, now = _heading(step, exchanges)
         if now != heading:
             heading = now
             if heading:
                 bands.append(Label(4, y + 12, heading, "heading"))
                 y += 22
-            for each in differs.get(number, ()):
-                for line in textwrap.wrap(each, int(width / LETTER)):
+            for differ in differs.get(number, ()):
+                for line in textwrap.wrap(differ, int(width / LETTER)):
                     labels.append(Label(4, y + 8, line, "stray"))
                     y += LINE
         y += 22
@@ -108,14 +108,14 @@ def draw(
         y += LINE * below + 8
     hidden = [
         f"{count} more {what}: see the capture"
-        for count, what in ((story.hidden_steps, "frames"), (story.hidden_ports, "ports"))
+        for count, what in ((drawn.hidden_steps, "frames"), (drawn.hidden_ports, "ports"))
         if count
     ]
     for text in hidden:
         y += 18
         labels.append(Label(4, y, text, "hidden"))
     lifelines = tuple((x, name, addresses.get(name, "")) for name, x in places.items())
-    title = f"Sequence of {len(story.steps)} frames between {', '.join(story.ports)}"
+    title = f"Sequence of {len(drawn.steps)} frames between {', '.join(drawn.ports)}"
     return Drawing(width, y + 16, title, lifelines, tuple(bands), tuple(strokes), tuple(labels))
 
 
@@ -137,7 +137,7 @@ def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:
     x = places.get(step.port)
     if x is None:
         return
-    leftward = bool(step.arrows) and all(places[each.to] < x for each in step.arrows)
+    leftward = bool(step.arrows) and all(places[arrow.to] < x for arrow in step.arrows)
     yield Label(x + (-8 if leftward else 8), y - 5, text, "what", "end" if leftward else "start")
 
 
@@ -173,7 +173,7 @@ def _notes(step: Step, places: dict[str, int]) -> Iterator[tuple[str, list[tuple
 
 
 def _told(arrow: Arrow) -> list[str]:
-    return [each.replace("copied by the Host into", "Host →") for each in arrow.notes]
+    return [note.replace("copied by the Host into", "Host →") for note in arrow.notes]
 
 
 def _wrapped(told: Sequence[str], style: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from harness.evidence.reader import Section
-from harness.report.story import Arrow, Step, Story, tell
+from harness.report.sequence import Arrow, Diagram, Step, diagram
 
 Style = Mapping[str, Any]
 """What ``click.style`` takes."""
@@ -85,9 +85,9 @@ def lines(section: Section, width: int, first: int = 1) -> Iterator[str]:
     if not section.packets:
         yield "no frames"
         return
-    story = tell(section.watched, section.packets, first)
-    yield from _Diagram(story, width).lines()
-    yield from _hidden(story)
+    drawn = diagram(section.watched, section.packets, first)
+    yield from _Drawing(drawn, width).lines()
+    yield from _hidden(drawn)
 
 
 def _header(comment: str, width: int) -> Iterator[str]:
@@ -103,8 +103,8 @@ def _header(comment: str, width: int) -> Iterator[str]:
         first = indent
 
 
-def _hidden(story: Story) -> Iterator[str]:
-    for count, what in ((story.hidden_ports, "port"), (story.hidden_steps, "frame")):
+def _hidden(drawn: Diagram) -> Iterator[str]:
+    for count, what in ((drawn.hidden_ports, "port"), (drawn.hidden_steps, "frame")):
         if count:
             some = f"{count} {what}s of the capture are" if count > 1 else f"1 {what} is"
             yield click.style(f"{some} not drawn", **DIM)
@@ -137,25 +137,25 @@ class _Row:
         return "".join(click.style(run, **style) if style else run for style, run in told)
 
 
-class _Diagram:
-    def __init__(self, story: Story, width: int) -> None:
-        self._story = story
+class _Drawing:
+    def __init__(self, drawn: Diagram, width: int) -> None:
+        self._drawn = drawn
         self._width = width
-        numbers = [_number(step, arrow) for step in story.steps for arrow in step.arrows]
-        numbers += [str(step.packet) for step in story.steps]
+        numbers = [_number(step, arrow) for step in drawn.steps for arrow in step.arrows]
+        numbers += [str(step.packet) for step in drawn.steps]
         self._margin = max(map(len, numbers), default=0) + 1
-        names = [len(_plain(each)) for each in story.ports]
+        names = [len(_plain(port)) for port in drawn.ports]
         start = self._margin + max(names[0] // 2, 1)
         between = max(len(names) - 1, 1)
         gap = (width - ROOM_FOR_NOTES - start) // between
         if gap < READABLE_GAP:
             gap = (width - 1 - names[-1] // 2 - start) // between
         self._gap = max(SMALLEST_GAP, min(WIDEST_GAP, gap))
-        self._at = {name: start + self._gap * n for n, name in enumerate(story.ports)}
+        self._at = {name: start + self._gap * n for n, name in enumerate(drawn.ports)}
 
     def lines(self) -> Iterator[str]:
         rows = [*self._names()]
-        for step in self._story.steps:
+        for step in self._drawn.steps:
             rows += [self._row(), *self._step(step)]
         return (row.text() for row in [*rows, self._row()])
 
@@ -267,7 +267,7 @@ def _number(step: Step, arrow: Arrow, *, short: bool = False) -> str:
 
 def _told(arrow: Arrow) -> list[str]:
     """What became of a frame on its way, the Host's part last."""
-    return [each.replace("copied by the Host into", "Host →") for each in arrow.notes]
+    return [note.replace("copied by the Host into", "Host →") for note in arrow.notes]
 
 
 def _style_of(note: str, style: Style) -> Style:

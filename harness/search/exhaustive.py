@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from harness.frames import BROADCAST, EXPERIMENTAL, LARGEST, PAGE, fragmented, payload
 from harness.lan import Layout
 from harness.lans.lguest import LguestLan
-from harness.search.lockstep import Twin
+from harness.search.lockstep import Lockstep
 
 SLOT_STATES = ("unused", "ghost", "closed", "open", "promiscuous")
 MOST_PEERS = 3
@@ -60,22 +60,22 @@ def layouts(length: int) -> list[Layout]:
     return shapes
 
 
-def prepare(twin: Twin, states: Sequence[str]) -> None:
+def prepare(lockstep: Lockstep, states: Sequence[str]) -> None:
     """Bring each slot of a new LAN into its state."""
     for slot, state in enumerate(states):
         if state != "unused":
-            twin.open(slot)
+            lockstep.open(slot)
         if state == "ghost":
-            twin.die(slot)
+            lockstep.die(slot)
         elif state == "closed":
-            twin.close(slot)
+            lockstep.close(slot)
         elif state == "promiscuous":
-            twin.listen(slot, "promiscuous")
+            lockstep.listen(slot, "promiscuous")
 
 
-def destinations(twin: Twin) -> list[bytes]:
+def destinations(lockstep: Lockstep) -> list[bytes]:
     """Every class of destination: each peer's own, nobody's, zero, a group, everybody."""
-    return [device.address for device in twin.devices] + [NOBODY, bytes(6), GROUP, BROADCAST]
+    return [device.address for device in lockstep.devices] + [NOBODY, bytes(6), GROUP, BROADCAST]
 
 
 def walk_stimuli(make: Make, states: Sequence[str], coverage: Coverage) -> None:
@@ -83,27 +83,27 @@ def walk_stimuli(make: Make, states: Sequence[str], coverage: Coverage) -> None:
     lan = make()
     lan.host.trace = False
     try:
-        twin = Twin(lan, len(states))
-        prepare(twin, states)
-        start = len(twin.steps)
+        lockstep = Lockstep(lan, len(states))
+        prepare(lockstep, states)
+        start = len(lockstep.steps)
         body = payload(LARGEST)
         for slot, state in enumerate(states):
             if state not in ("open", "promiscuous"):
                 continue
-            source = twin.devices[slot].address + EXPERIMENTAL.to_bytes(2, "big")
-            for destination in destinations(twin):
+            source = lockstep.devices[slot].address + EXPERIMENTAL.to_bytes(2, "big")
+            for destination in destinations(lockstep):
                 head = destination + source
                 for length in LENGTHS:
                     frame = (head + body[: max(0, length - 14)])[:length]
                     for layout in layouts(length):
-                        del twin.steps[start:]
-                        twin.transmit(slot, frame, layout)
-                        coverage.states.add(twin.seen())
-                        for device in twin.devices:
+                        del lockstep.steps[start:]
+                        lockstep.transmit(slot, frame, layout)
+                        coverage.states.add(lockstep.seen())
+                        for device in lockstep.devices:
                             if device.guest.pending:
-                                twin.interrupt(device.slot)
-                        coverage.states.add(twin.seen())
-        coverage.transitions += twin.transitions
+                                lockstep.interrupt(device.slot)
+                        coverage.states.add(lockstep.seen())
+        coverage.transitions += lockstep.transitions
     finally:
         lan.close()
 
@@ -142,23 +142,23 @@ def possible(step: Step, is_open: Sequence[bool]) -> bool:
     return is_open[slot] or what not in ("close", "transmit")
 
 
-def make_step(twin: Twin, step: Step, number: int) -> None:
+def make_step(lockstep: Lockstep, step: Step, number: int) -> None:
     """Make a step; the frame of a transmit is its own for each ``number``."""
     what, slot, how = step
     match what:
         case "open":
-            twin.open(slot)
+            lockstep.open(slot)
         case "close":
-            twin.close(slot)
+            lockstep.close(slot)
         case "interrupt":
-            twin.interrupt(slot)
+            lockstep.interrupt(slot)
         case "listen":
-            twin.listen(slot, how)
+            lockstep.listen(slot, how)
         case _:
-            own = twin.devices[slot].address
-            to = {"other": twin.devices[1 - slot].address, "own": own, "nobody": NOBODY}
+            own = lockstep.devices[slot].address
+            to = {"other": lockstep.devices[1 - slot].address, "own": own, "nobody": NOBODY}
             destination = to.get(how, BROADCAST)
-            twin.transmit(slot, destination + own + b"\x88\xb5" + bytes((number,)) * 46)
+            lockstep.transmit(slot, destination + own + b"\x88\xb5" + bytes((number,)) * 46)
 
 
 def walk_sequences(make: Make, start: str, first: Step, coverage: Coverage) -> None:
@@ -167,12 +167,12 @@ def walk_sequences(make: Make, start: str, first: Step, coverage: Coverage) -> N
         lan = make()
         lan.host.trace = False
         try:
-            twin = Twin(lan, 2)
-            prepare(twin, _slot_states(start))
+            lockstep = Lockstep(lan, 2)
+            prepare(lockstep, _slot_states(start))
             for number, step in enumerate(sequence):
-                make_step(twin, step, number)
-                coverage.states.add(twin.seen())
-            coverage.transitions += twin.transitions
+                make_step(lockstep, step, number)
+                coverage.states.add(lockstep.seen())
+            coverage.transitions += lockstep.transitions
         finally:
             lan.close()
 

@@ -82,7 +82,7 @@ def attack(make: Make, seed: int, calls: int) -> tuple[int, int]:
                 if watch_each:
                     _compare(world, seed, made)
             _compare(world, seed, made)
-            deaths += sum(isinstance(each, Killed) for each in world.lan.host.events)
+            deaths += sum(isinstance(event, Killed) for event in world.lan.host.events)
             made += world.calls
         finally:
             world.lan.close()

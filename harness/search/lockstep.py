@@ -27,14 +27,14 @@ Happened = tuple[str, int, object]
 
 
 class Mismatch(AssertionError):
-    """The LAN and the expectation differ; ``twin`` is where."""
+    """The LAN and the expectation differ; ``lockstep`` is where."""
 
-    def __init__(self, what: str, twin: Twin) -> None:
-        super().__init__(f"{what}\n\nThe steps, to paste into a test:\n\n{twin.program()}")
-        self.twin = twin
+    def __init__(self, what: str, lockstep: Lockstep) -> None:
+        super().__init__(f"{what}\n\nThe steps, to paste into a test:\n\n{lockstep.program()}")
+        self.lockstep = lockstep
 
 
-class Twin:
+class Lockstep:
     """``peers`` Guests in the first slots of a LAN, none of them open."""
 
     def __init__(self, lan: LguestLan, peers: int) -> None:
@@ -51,8 +51,8 @@ class Twin:
 
     def program(self) -> str:
         """The steps so far, as Python."""
-        made = f"twin = Twin(lguest, {len(self.devices)})"
-        return "\n".join([made, *(f"twin.{_written(*step)}" for step in self.steps)])
+        made = f"lockstep = Lockstep(lguest, {len(self.devices)})"
+        return "\n".join([made, *(f"lockstep.{_written(*step)}" for step in self.steps)])
 
     @property
     def records(self) -> list[Record]:
@@ -152,7 +152,7 @@ class Twin:
         self.transitions += 1
         expected = list(happened)
         events = self.lan.host.events
-        got = [told for each in events if (told := _told(each)) is not None] if events else []
+        got = [told for event in events if (told := _told(event)) is not None] if events else []
         if got != expected:
             raise Mismatch(f"what happened: {_brief(got)}, not {_brief(expected)}", self)
         if self.lan.host.trace:
@@ -205,8 +205,8 @@ class Twin:
 
 def _written(name: object, *arguments: object) -> str:
     shown = [
-        f"bytes.fromhex({each.hex()!r})" if isinstance(each, bytes) else repr(each)
-        for each in arguments
+        f"bytes.fromhex({argument.hex()!r})" if isinstance(argument, bytes) else repr(argument)
+        for argument in arguments
     ]
     return f"{name}({', '.join(shown)})"
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from harness.frames import BROADCAST, EXPERIMENTAL, PAGE, payload
 from harness.lans.lguest import LguestLan
 from harness.search.exhaustive import GROUP, NOBODY, layouts
-from harness.search.lockstep import Twin
+from harness.search.lockstep import Lockstep
 
 PEERS = 3
 PROGRAMS = 40
@@ -50,45 +50,45 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
         def __init__(self) -> None:
             super().__init__()
             self.lan = make()
-            self.twin = Twin(self.lan, PEERS)
+            self.lockstep = Lockstep(self.lan, PEERS)
             tried.programs += 1
 
         def teardown(self) -> None:
-            digest.update(repr(self.twin.steps).encode())
-            tried.steps += self.twin.transitions
+            digest.update(repr(self.lockstep.steps).encode())
+            tried.steps += self.lockstep.transitions
             self.lan.close()
 
         def which(self, slots: list[int], choice: int) -> int:
             return slots[choice % len(slots)]
 
         def open_slots(self) -> list[int]:
-            return [slot for slot, peer in self.twin.expected.peers.items() if peer.is_open]
+            return [slot for slot, peer in self.lockstep.expected.peers.items() if peer.is_open]
 
         def closed_slots(self) -> list[int]:
-            peers = self.twin.expected.peers.items()
+            peers = self.lockstep.expected.peers.items()
             return [slot for slot, peer in peers if peer.alive and not peer.is_open]
 
         def living_slots(self) -> list[int]:
-            return [slot for slot, peer in self.twin.expected.peers.items() if peer.alive]
+            return [slot for slot, peer in self.lockstep.expected.peers.items() if peer.alive]
 
         def able_senders(self) -> list[int]:
-            peers = self.twin.expected.peers
+            peers = self.lockstep.expected.peers
             return [slot for slot in self.open_slots() if peers[slot].alive]
 
         @precondition(lambda self: self.closed_slots())
         @rule(choice=st.integers(0, PEERS - 1))
         def join(self, choice: int) -> None:
-            self.twin.open(self.which(self.closed_slots(), choice))
+            self.lockstep.open(self.which(self.closed_slots(), choice))
 
         @precondition(lambda self: self.able_senders())
         @rule(choice=st.integers(0, PEERS - 1))
         def leave(self, choice: int) -> None:
-            self.twin.close(self.which(self.able_senders(), choice))
+            self.lockstep.close(self.which(self.able_senders(), choice))
 
         @precondition(lambda self: len(self.living_slots()) > 1)
         @rule(choice=st.integers(0, PEERS - 1))
         def die(self, choice: int) -> None:
-            self.twin.die(self.which(self.living_slots(), choice))
+            self.lockstep.die(self.which(self.living_slots(), choice))
 
         @precondition(lambda self: self.living_slots())
         @rule(
@@ -96,7 +96,7 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
             how=st.sampled_from(["promiscuous", "all_multicast", "groups", "nothing"]),
         )
         def flags(self, choice: int, how: str) -> None:
-            self.twin.listen(self.which(self.living_slots(), choice), how)
+            self.lockstep.listen(self.which(self.living_slots(), choice), how)
 
         @precondition(lambda self: self.able_senders())
         @rule(
@@ -108,21 +108,21 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
         )
         def transmit(self, choice: int, to: int, length: int, shape: int, times: int) -> None:
             slot = self.which(self.able_senders(), choice)
-            devices = self.twin.devices
+            devices = self.lockstep.devices
             others = (NOBODY, bytes(6), GROUP, BROADCAST)
             destination = devices[to].address if to >= 0 else others[to]
             shapes = layouts(length)
             for _ in range(times):
-                stamp = len(self.twin.steps).to_bytes(2, "big")
+                stamp = len(self.lockstep.steps).to_bytes(2, "big")
                 head = destination + devices[slot].address + EXPERIMENTAL.to_bytes(2, "big")
                 frame = (head + stamp + _BODY)[:length]
-                self.twin.transmit(slot, frame, shapes[shape % len(shapes)])
+                self.lockstep.transmit(slot, frame, shapes[shape % len(shapes)])
 
         @precondition(lambda self: self.able_senders())
         @rule(choice=st.integers(0, PEERS - 1), to=st.integers(0, PEERS), sizes=SIZES)
         def raw_send_dma(self, choice: int, to: int, sizes: list[int]) -> None:
             slot = self.which(self.able_senders(), choice)
-            self.twin.send_raw(slot, to, _BODY[: sum(sizes)], tuple(sizes))
+            self.lockstep.send_raw(slot, to, _BODY[: sum(sizes)], tuple(sizes))
 
         @precondition(lambda self: self.able_senders())
         @rule(
@@ -133,17 +133,17 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
         )
         def bad_send_dma(self, choice: int, to: int, before: int, bad: tuple[int, int]) -> None:
             slot = self.which(self.able_senders(), choice)
-            self.twin.send_bad(slot, to, [(PAGE * 60, 10)] * before + [bad])
+            self.lockstep.send_bad(slot, to, [(PAGE * 60, 10)] * before + [bad])
 
         @precondition(lambda self: self.living_slots())
         @rule(choice=st.integers(0, PEERS - 1))
         def interrupt(self, choice: int) -> None:
-            self.twin.interrupt(self.which(self.living_slots(), choice))
+            self.lockstep.interrupt(self.which(self.living_slots(), choice))
 
         @rule()
         def restock(self) -> None:
             for slot in self.living_slots():
-                self.twin.interrupt(slot)
+                self.lockstep.interrupt(slot)
 
     how = settings(
         max_examples=PROGRAMS,

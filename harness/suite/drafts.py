@@ -137,7 +137,7 @@ def _string(value: str) -> str:
 
 def _list(values: Sequence[str]) -> str:
     """Nothing, in a line where that is not too long, or one each."""
-    told = [_string(each) for each in values]
+    told = [_string(value) for value in values]
     line = f"[{', '.join(told)}]" if told else ""
     if len(told) < 2 or len(line) < _LONGEST_LINE:
         return line

@@ -165,7 +165,7 @@ class _Player:
 
     def outcome(self, result: object, before: dict[int, tuple[int, ...]]) -> dict[str, Any]:
         """What the step did, in the recording's words."""
-        events = [told for each in self.host.events if (told := _tell(each)) is not None]
+        events = [told for event in self.host.events if (told := _tell(event)) is not None]
         stats = {}
         for guest, device in self.devices.items():
             moved = {

@@ -125,20 +125,21 @@ def cursor(device: NetDevice) -> int:
 
 def killed(lguest: LguestLan) -> list[int]:
     """The Guests that the Host killed, in order."""
-    return [each.guest for each in lguest.host.events if isinstance(each, Killed)]
+    return [event.guest for event in lguest.host.events if isinstance(event, Killed)]
 
 
 def filled(lguest: LguestLan) -> list[int | None]:
     """The buffer that each SEND_DMA used."""
-    return [each.buffer for each in lguest.host.events if isinstance(each, Copied)]
+    return [event.buffer for event in lguest.host.events if isinstance(event, Copied)]
 
 
 def handed_up(lguest: LguestLan, device: NetDevice) -> list[Received]:
     """What a device handed up so far, and as what."""
     return [
-        each
-        for each in lguest.host.events
-        if isinstance(each, Received) and (each.guest, each.slot) == (device.guest.id, device.slot)
+        event
+        for event in lguest.host.events
+        if isinstance(event, Received)
+        and (event.guest, event.slot) == (device.guest.id, device.slot)
     ]
 
 

@@ -55,7 +55,7 @@ def used_lens(network: HostNetwork) -> list[int]:
 
 
 def warnings(lguest: LguestLan) -> list[str]:
-    return [each.text for each in lguest.host.events if isinstance(each, Warned)]
+    return [event.text for event in lguest.host.events if isinstance(event, Warned)]
 
 
 def works(lguest: LguestLan, network: HostNetwork, tap: MemoryTap, stamp: int = 999) -> bool:

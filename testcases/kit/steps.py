@@ -26,7 +26,7 @@ def reaches(sender: NetDevice, owner: NetDevice) -> bool:
     frame = ethernet(owner.address, sender.address, stamp=_FRESH_STAMPS + before)
     sender.transmit(frame)
     run_interrupts(host)
-    got = [each for each in host.events[before:] if isinstance(each, Received)]
+    got = [event for event in host.events[before:] if isinstance(event, Received)]
     mine = [each.frame for each in got if (each.guest, each.slot) == (owner.guest.id, owner.slot)]
     return mine == [frame]
 
@@ -62,7 +62,9 @@ def raw_send(sender: NetDevice, slot: int, data: bytes) -> int:
 
 def faults(host: Host) -> list[tuple[int, str, str]]:
     """(Guest, defect, text) of each touch of memory that was not the Guest's own."""
-    return [(each.guest, each.defect, each.text) for each in host.events if isinstance(each, Fault)]
+    return [
+        (event.guest, event.defect, event.text) for event in host.events if isinstance(event, Fault)
+    ]
 
 
 @contextlib.contextmanager

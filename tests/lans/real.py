@@ -60,7 +60,7 @@ def traces(folder: Path) -> dict[str, set[str]]:
     return {
         "namespaces": namespaces(),
         "interfaces": {name for _, name in socket.if_nameindex() if name.startswith("port")},
-        "directories": {each.name for each in folder.iterdir()},
+        "directories": {path.name for path in folder.iterdir()},
         "processes": processes(folder),
         "sockets": {line for line in sockets if str(folder) in line},
         "descriptors": {str(len(list(Path("/proc/self/fd").iterdir())))},

@@ -13,7 +13,7 @@ from tests.lans.real import REAL
 
 
 def frames_of(port: Port) -> list[bytes]:
-    return [each.frame for each in port.arrivals() if each.for_host]
+    return [arrival.frame for arrival in port.arrivals() if arrival.passes_filter]
 
 
 def test_a_version_can_be_told(real: str) -> None:
@@ -110,7 +110,7 @@ def test_a_port_that_listens_to_all_is_told_all_that_reaches_it(network: Lan) ->
     stray = ethernet(bytes.fromhex("02001234abcd"), sender)
     reaches = network.name != "macvlan"
     for on in (True, False):
-        listener.listen_to_all(on)
+        listener.set_promiscuous(on)
         sender.send(stray)
         network.settle()
         assert frames_of(listener) == [stray] * (on and reaches)
@@ -123,7 +123,7 @@ def test_records_tell_what_was_sent_and_received_and_no_fence(network: Lan) -> N
     network.settle()
     with pytest.raises(LanError, match="takes no layouts"):
         sender.send(frame, Layout(14))
-    told = [(each.port, each.direction, each.frame) for each in network.records()]
+    told = [(record.port, record.direction, record.frame) for record in network.records()]
     assert told == [("port1", "sent", frame), ("port2", "received", frame)]
     assert network.interfaces() == [("port1", sender.mac), ("port2", owner.mac)]
     assert network.records()[0].time <= network.records()[1].time

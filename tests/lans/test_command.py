@@ -109,7 +109,7 @@ def test_the_hub_as_a_class_passes_the_suite(
     assert outcomes.keys() == {"passed", "deselected", "unsupported"}
     assert outcomes["unsupported"] == 16, "runts, which it does not take"
     found = results.read(pytester.path)
-    assert {each.version for each in found.tests if each.capture} == {"1.0"}
+    assert {test.version for test in found.tests if test.capture} == {"1.0"}
     told = judge.answer([pytester.path])
     assert told.code == 0
     assert told.lines[-1].startswith("99 verdicts judged again from captures, ")
@@ -151,12 +151,12 @@ def test_only_a_lan_that_declares_it_is_told_of_promiscuous_ports(
     lan = CommandLan(words)
     try:
         sender, _ = lan.ports(2)
-        sender.listen_to_all(False)
+        sender.set_promiscuous(False)
         if listens:
-            sender.listen_to_all(True)
+            sender.set_promiscuous(True)
         else:
             with pytest.raises(Unsupported, match="port1: the LAN does not declare 'promiscuous'"):
-                sender.listen_to_all(True)
+                sender.set_promiscuous(True)
     finally:
         lan.close()
 
@@ -213,7 +213,7 @@ def test_what_overtakes_a_fence_on_an_unordered_lan_is_waited_for(tmp_path: Path
         for frame in two:
             sender.send(frame)
         lan.settle()
-        assert [each.frame for each in owner.arrivals()] == two[::-1], "it does overtake"
+        assert [arrival.frame for arrival in owner.arrivals()] == two[::-1], "it does overtake"
         waited = lan.waited_s
         lan.settle()
         assert lan.waited_s == waited, "nothing was sent, and nothing waited for"
@@ -236,7 +236,7 @@ def test_a_result_tells_how_long_was_waited(tmp_path: Path, pytester: Pytester) 
         test_suite=SUITE
         + """
 @rule("DLV-2")
-def test_two(lan: Tester) -> None:
+def test_two(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     sent = [ethernet(owner, sender, stamp=n) for n in range(2)]
     assert lan.exchange(sender, *sent) == {owner: sent}

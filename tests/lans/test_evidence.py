@@ -15,24 +15,24 @@ from harness.report.details import Detail, detail
 from tests.lans.users import lan_name, program
 
 SUITE = """
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import BROADCAST, ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-9")
-def test_cut(lan: Tester) -> None:
+def test_cut(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=1514)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 @rule("DLV-3")
-def test_lost(lan: Tester) -> None:
+def test_lost(lan: Testbench) -> None:
     sender, *others = lan.ports(3)
     frame = ethernet(BROADCAST, sender)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
 
 @rule("DLV-2")
-def test_astray(lan: Tester) -> None:
+def test_astray(lan: Testbench) -> None:
     sender, owner, _ = lan.ports(3)
     frame = ethernet(owner, sender, size=700)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -78,8 +78,8 @@ def shown(path: Path) -> str:
 def test_a_frame_that_was_cut_is_drawn_broken_off(reports: Path) -> None:
     found, capture = looked_at(reports, "test_cut")
     assert found.drawing is not None
-    assert [each.style for each in found.drawing.strokes] == ["cut wrong"]
-    labels = {each.text for each in found.drawing.labels}
+    assert [stroke.style for stroke in found.drawing.strokes] == ["cut wrong"]
+    labels = {label.text for label in found.drawing.labels}
     assert {"cut: 1000 of 1514 bytes", "arrived"} <= labels
     assert [name for _, name, _ in found.drawing.lifelines] == ["port1", "port2", "port3"]
     text = shown(capture)
@@ -97,7 +97,7 @@ def test_a_frame_that_did_not_come_is_told(reports: Path) -> None:
     told = "port3 expected 1 frame of 60 bytes, received nothing"
     assert f"exchange 1: {told}" in shown(capture)
     assert found.drawing is not None
-    assert told in {each.text for each in found.drawing.labels if each.style == "stray"}
+    assert told in {label.text for label in found.drawing.labels if label.style == "stray"}
     # Five ports that the test did not ask for had the broadcast: they are told, not drawn.
     assert [name for _, name, _ in found.drawing.lifelines] == ["port1", "port2", "port3"]
     assert "port6" not in shown(capture)
@@ -109,7 +109,7 @@ def test_a_port_that_was_not_asked_for_is_drawn_if_a_frame_strays_there(reports:
     assert found.drawing is not None
     names = [name for _, name, _ in found.drawing.lifelines]
     assert names == ["port1", "port2", "port3", "port6"]
-    assert [each.style for each in found.drawing.strokes] == ["unwanted wrong"] * 2
+    assert [stroke.style for stroke in found.drawing.strokes] == ["unwanted wrong"] * 2
     text = shown(capture)
     assert "exchange 1: port1 expected nothing, received 1 frame of 700 bytes" in text
     assert "exchange 1: port6 expected nothing, received 1 frame of 700 bytes" in text

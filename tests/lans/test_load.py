@@ -24,13 +24,13 @@ import os
 from pathlib import Path
 
 import pytest
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import BROADCAST, ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
 @pytest.mark.parametrize("turn", range({lans}))
-def test_many(lan: Tester, turn: int) -> None:
+def test_many(lan: Testbench, turn: int) -> None:
     sender, owner, other = lan.ports(3)
     to_whom = ((owner, [owner]), (other, [other]), (BROADCAST, [owner, other]), (sender, []))
     for stamp in range({exchanges}):
@@ -67,5 +67,5 @@ def test_no_verdict_is_lost_or_late_while_all_cores_are_busy(
     with busy():
         result = pytester.runpytest_subprocess("--lan", "bridge", "-n", str(lans), "-v")
     assert result.parseoutcomes() == {"passed": lans}
-    workers = {each.read_text() for each in told.iterdir()}
+    workers = {path.read_text() for path in told.iterdir()}
     assert len(workers) == lans, "each worker has a LAN of its own"

@@ -45,7 +45,7 @@ class Wire:
     def lost(self) -> int:
         return self.dropped
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         pass
 
     def unplug(self) -> None:

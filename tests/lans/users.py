@@ -28,12 +28,12 @@ Mine().run()
 """
 
 SUITE = """
-from harness.exchange import Tester
+from harness.exchange import Testbench
 from harness.frames import ethernet
 from harness.plugin.marks import rule
 
 @rule("DLV-2")
-def test_unicast(lan: Tester) -> None:
+def test_unicast(lan: Testbench) -> None:
     sender, owner, bystander = lan.ports(3)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -57,7 +57,7 @@ class Port:
     def arrivals(self):
         came, self.came = self.came, []
         return came
-    def listen_to_all(self, on): self.all = on
+    def set_promiscuous(self, on): self.all = on
     def join_groups(self, count): pass
     def close(self): self.here = False
     def open(self): self.here = True
@@ -116,4 +116,4 @@ def unicast(lan: Lan) -> list[list[bytes]]:
     sender, owner, other = lan.ports(3)
     sender.send(ethernet(owner, sender))
     lan.settle()
-    return [[each.frame for each in port.arrivals()] for port in (sender, owner, other)]
+    return [[arrival.frame for arrival in port.arrivals()] for port in (sender, owner, other)]

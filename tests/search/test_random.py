@@ -25,9 +25,9 @@ def run(make: Make, seed: int, reports: Path) -> Tried:
     try:
         return try_programs(make, seed)
     except Mismatch as mismatch:
-        lan = mismatch.twin.lan
+        lan = mismatch.lockstep.lan
         path = reports / f"seed{seed}.pcapng"
-        content = pcapng.encode(lan.interfaces(), mismatch.twin.records, [str(mismatch)[:2000]])
+        content = pcapng.encode(lan.interfaces(), mismatch.lockstep.records, [str(mismatch)[:2000]])
         pcapng.write(path, content)
         mismatch.add_note(f"\ncapture: {path}")
         raise
@@ -51,6 +51,6 @@ def test_the_search_finds_a_defect_and_tells_a_short_program(tmp_path: Path) -> 
     with pytest.raises(Mismatch) as found:
         try_seeds(30, tmp_path)
     told = str(found.value)
-    assert "twin = Twin(lguest, 3)" in told
-    assert len(found.value.twin.steps) <= 12
+    assert "lockstep = Lockstep(lguest, 3)" in told
+    assert len(found.value.lockstep.steps) <= 12
     assert list(tmp_path.glob("seed*.pcapng"))

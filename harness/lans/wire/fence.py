@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from harness.lan import (
-    NOT_FOR_HOST,
+    FILTERED,
     Arrival,
     FrameRefused,
     Inconclusive,
@@ -78,9 +78,9 @@ class FencedPort:
         news, self.arrived = self.arrived, []
         return news
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         self._lan.read(self)
-        self.transport.listen_to_all(on)
+        self.transport.set_promiscuous(on)
         self.promiscuous = on
 
     def join_groups(self, count: int) -> None:
@@ -104,8 +104,8 @@ class FencedPort:
         """Whether a host's card would pass the frame up."""
         if self.promiscuous:
             return True
-        if got.for_host is not None:
-            return got.for_host
+        if got.passes_filter is not None:
+            return got.passes_filter
         return got.frame[:6] == self.mac or bool(got.frame and got.frame[0] & 1)
 
 
@@ -248,7 +248,7 @@ class FencedLan:
                 continue
             now = time.time_ns()
             wanted = port.wants(got)
-            told = () if wanted else (NOT_FOR_HOST,)
+            told = () if wanted else (FILTERED,)
             port.arrived.append(Arrival(now, frame, wanted))
             self._records.append(Record(now, port.name, "received", frame, got.length, told))
         return True

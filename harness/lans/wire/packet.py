@@ -104,7 +104,7 @@ class PacketSocket:
         counters = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTERS.size)
         return int(_COUNTERS.unpack(counters)[1])
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         if on != self._promiscuous:
             self._membership(_ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP, _PROMISCUOUS)
             self._promiscuous = on

@@ -35,7 +35,7 @@ LONGEST_LINE = 65_536
 GOING_S = 0.5
 """How long a program may take to end after its pipes and sockets are closed."""
 
-_LOG = "log"
+_LOG = "stderr"
 _LOG_LINES = 3
 _LONGEST_LOG_LINE = 200
 _TAIL = 4096
@@ -45,7 +45,7 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/$1XXXXXX") || exit 1
 [ "$2" = here ] || cd "$dir" || exit 1
 shift 2
 exec 3<&0
-setsid "$@" <&3 3<&- 2>"$dir/log" &
+setsid "$@" <&3 3<&- 2>"$dir/stderr" &
 child=$!
 exec 3<&- </dev/null >/dev/null
 echo "$child $dir" >&2

@@ -53,7 +53,7 @@ class TapPort:
         before, self._dropped = self._dropped, int(line.split(":")[1].split()[_DROPPED_ON_SENDING])
         return self._dropped - before
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         """Nothing to do: the user's end is given every frame."""
 
     def unplug(self) -> None:

@@ -8,13 +8,13 @@ from typing import NamedTuple, Protocol
 class Got(NamedTuple):
     """A frame off a transport.
 
-    ``length`` is what it had before it was cut to fit; ``for_host`` what the card made of
+    ``length`` is what it had before it was cut to fit; ``passes_filter`` what the card made of
     it, None where there is no card to ask.
     """
 
     frame: bytes
     length: int
-    for_host: bool | None = None
+    passes_filter: bool | None = None
 
 
 class Transport(Protocol):
@@ -32,7 +32,7 @@ class Transport(Protocol):
     def lost(self) -> int:
         """Frames that the kernel dropped on their way to us since last asked."""
 
-    def listen_to_all(self, on: bool) -> None:
+    def set_promiscuous(self, on: bool) -> None:
         """Promiscuous mode, where there is such a thing."""
 
     def unplug(self) -> None:

@@ -1,6 +1,6 @@
 """A capture as a sequence: who sent what, who got it, and what became of it on the way.
 
-The same story is drawn for a browser and for a terminal.
+The same diagram is drawn for a browser and for a terminal.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Diagram:
     """What stands in a diagram; ``hidden_*`` count what was left out."""
 
     ports: tuple[str, ...]
@@ -76,8 +76,8 @@ def kind(frame: bytes) -> str:
     return "multicast" if frame[0] & 1 else "unicast"
 
 
-def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Story:
-    """The story of a capture, from packet ``first`` on, as far as it happens between ``ports``."""
+def diagram(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Diagram:
+    """A capture from packet ``first`` on, as far as it happens between ``ports``."""
     steps: list[_Step] = []
     for packet in packets:
         told = packet.told
@@ -96,18 +96,18 @@ def tell(ports: Sequence[str], packets: Sequence[Packet], first: int = 1) -> Sto
     # A frame cannot be drawn without the port where it begins.
     shown = [each for each in shown if each.begins in kept]
     done = tuple(_finished(each, kept) for each in shown)
-    return Story(tuple(kept), done, len(ports) - len(kept), len(steps) - len(shown))
+    return Diagram(tuple(kept), done, len(ports) - len(kept), len(steps) - len(shown))
 
 
 def _kept(ports: Sequence[str], steps: Sequence[_Step]) -> list[str]:
     """The ports to draw, in the LAN's order: all of a small LAN, else senders first.
 
-    That a port got nothing is half of the story.
+    That a port got nothing is half of the answer.
     """
-    senders = [each.begins for each in steps]
+    senders = [step.begins for step in steps]
     reached = [arrow.to for each in steps for arrow in each.arrows]
     wanted = list(dict.fromkeys([*senders, *reached, *ports]))[:MOST_PORTS]
-    return [each for each in ports if each in wanted]
+    return [port for port in ports if port in wanted]
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class _Step:
         return "; ".join(each for each in self.told if each.startswith(REFUSED))
 
     def reached(self, port: str) -> bool:
-        return any(each.to == port for each in self.arrows)
+        return any(arrow.to == port for arrow in self.arrows)
 
     @property
     def begins(self) -> str:
@@ -131,7 +131,7 @@ class _Step:
 
     @property
     def last(self) -> int:
-        numbers = [each.packet for each in self.arrows]
+        numbers = [arrow.packet for arrow in self.arrows]
         return max(numbers + ([self.packet.number] if self.packet else []))
 
 
@@ -157,7 +157,7 @@ def _arrow(packet: Packet, sent: Packet | None, told: tuple[str, ...]) -> Arrow:
     fate: Fate = "arrived"
     if packet.dropped:
         fate = "dropped"
-    elif not packet.for_host:
+    elif not packet.passes_filter:
         fate = "not for this host"
     elif size < of:
         fate = "cut"
@@ -184,7 +184,7 @@ def _finished(step: _Step, ports: Sequence[str]) -> Step:
 
 def _lost(step: _Step, number: int, length: int) -> tuple[list[Arrow], tuple[str, ...]]:
     """Frames that the Host took to a port and could not leave there, and what else is told."""
-    reached = {each.to for each in step.arrows}
+    reached = {arrow.to for arrow in step.arrows}
     lost: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for told in step.told:
