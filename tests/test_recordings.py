@@ -21,10 +21,10 @@ def play(*files: Path) -> Result:
 
 
 def scenario(name: str) -> dict[str, Any]:
-    for _, found in recordings.scenarios(RECORDED / "curated.jsonl"):
-        assert isinstance(found, dict)
-        if found["name"] == name:
-            return found
+    for _, recorded in recordings.scenarios(RECORDED / "curated.jsonl"):
+        assert isinstance(recorded, dict)
+        if recorded["name"] == name:
+            return recorded
     raise AssertionError(f"no scenario {name}")
 
 
@@ -47,7 +47,7 @@ def test_every_recorded_scenario_agrees(name: str) -> None:
         (6, "stats", {}),
     ],
 )
-def test_a_difference_in_any_field_is_told(
+def test_a_difference_in_any_field_is_reported(
     tmp_path: Path, step: int, field: str, value: object
 ) -> None:
     changed = scenario("unicast")
@@ -62,7 +62,7 @@ def test_a_difference_in_any_field_is_told(
     assert result.exit_code == 1
 
 
-def test_a_different_byte_of_a_frame_is_told(tmp_path: Path) -> None:
+def test_a_different_byte_of_a_frame_is_reported(tmp_path: Path) -> None:
     changed = scenario("unicast")
     changed["steps"][4]["payload_seed"] += 1
     path = tmp_path / "changed.jsonl"
@@ -72,7 +72,7 @@ def test_a_different_byte_of_a_frame_is_told(tmp_path: Path) -> None:
     assert result.exit_code == 1
 
 
-def test_a_different_final_page_is_told(tmp_path: Path) -> None:
+def test_a_different_final_page_is_reported(tmp_path: Path) -> None:
     changed = scenario("unicast")
     changed["final_page"]["3"] = "02:00:04:00:00:01"
     path = tmp_path / "changed.jsonl"
@@ -100,9 +100,9 @@ def test_a_malformed_line_is_named_and_the_rest_is_played(
     whole = f"{json.dumps(scenario('promiscuous'))}\n{line}\n{json.dumps(scenario('unicast'))}\n"
     bad.write_bytes(whole.encode("utf-8", "surrogateescape"))
     result = play(bad, good)
-    told, last = result.output.splitlines()
-    assert told.startswith(f"{bad}:2: ")
-    assert complaint in told
+    message, last = result.output.splitlines()
+    assert message.startswith(f"{bad}:2: ")
+    assert complaint in message
     assert last == "3 scenarios agree, 0 differ"
     assert result.exit_code == 2
 
@@ -130,9 +130,9 @@ def test_a_step_that_cannot_be_played_is_named(
     path = tmp_path / "changed.jsonl"
     path.write_text("\n" + json.dumps(changed) + "\n")
     result = play(path)
-    told, last = result.output.splitlines()
-    assert told.startswith(f"{path}:2: ")
-    assert complaint in told
+    message, last = result.output.splitlines()
+    assert message.startswith(f"{path}:2: ")
+    assert complaint in message
     assert last == "0 scenarios agree, 0 differ"
     assert result.exit_code == 2
 

@@ -1,1 +1,1 @@
-"""LANs that are wrong on purpose, one small difference each."""
+"""Deliberately broken LANs, one small difference each."""

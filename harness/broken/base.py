@@ -1,4 +1,4 @@
-"""What a LAN that is wrong on purpose consists of."""
+"""A deliberately broken LAN: one difference from the repaired LAN."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.lguest.host import Host
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The repaired LAN but for one small thing.
+    """The repaired LAN with one small difference.
 
-    ``rule`` is the rule whose tests must catch it, ``what`` says in a line what it does
+    ``rule`` is the rule whose tests must catch it, ``what`` says in a line what is
     wrong, ``parts`` holds the part that is different.
     """
 

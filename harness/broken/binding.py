@@ -1,4 +1,4 @@
-"""LANs whose Host binds and looks for buffers, or ends Guests, in a wrong way (D)."""
+"""Broken LANs whose Host binds arrays, searches for buffers or kills Guests wrongly (D)."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class _Accepts31Arrays(_OtherTable):
 
 class _UnbindsByKey(Host):
     def unbind(self, guest: Owner, key: Key, array: int) -> bool:
-        found = next((each for each in self.bound_by(guest) if each.key is key), None)
-        return super().unbind(guest, key, array if found is None else found.array)
+        first = next((entry for entry in self.bound_by(guest) if entry.key is key), None)
+        return super().unbind(guest, key, array if first is None else first.array)
 
 
 class _UnbindsByArray(Host):
     def unbind(self, guest: Owner, key: Key, array: int) -> bool:
-        found = next((each for each in self.bound_by(guest) if each.array == array), None)
-        return super().unbind(guest, key if found is None else found.key, array)
+        first = next((entry for entry in self.bound_by(guest) if entry.array == array), None)
+        return super().unbind(guest, key if first is None else first.key, array)
 
 
 class _UnbindingKeepsThePlace(Host):
@@ -94,18 +94,18 @@ class _CursorBehindTheUsed(Host):
 class _SearchesFromZero(Host):
     def free_buffer(self, binding: Binding) -> int | None:
         kept, binding.cursor = binding.cursor, 0
-        found = super().free_buffer(binding)
+        index = super().free_buffer(binding)
         binding.cursor = kept
-        return found
+        return index
 
 
 class _OddArraysHaveNoCursor(Host):
     def free_buffer(self, binding: Binding) -> int | None:
         kept = binding.cursor
         binding.cursor = 0 if binding.array % 4 else kept
-        found = super().free_buffer(binding)
+        index = super().free_buffer(binding)
         binding.cursor = kept
-        return found
+        return index
 
 
 class _ArraysStayInPrivateMemory(Host):
@@ -125,8 +125,8 @@ class _OldestArrayFirst(Host):
 
 class _SearchDoesNotWrap(Host):
     def free_buffer(self, binding: Binding) -> int | None:
-        found = super().free_buffer(binding)
-        return None if found is not None and found < binding.cursor else found
+        index = super().free_buffer(binding)
+        return None if index is not None and index < binding.cursor else index
 
 
 class _CursorSurvivesUnbinding(Host):
@@ -157,7 +157,7 @@ class _OneInterruptForAll(Host):
         return done
 
 
-class _SenderToldWhatItListed(Host):
+class _SenderGetsWhatItListed(Host):
     def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         full = super().transfer(sender, binding, address)
         if not full and used_len(sender, address):
@@ -320,7 +320,7 @@ BROKEN = (
         "sender-told-what-it-listed",
         "DMA-2",
         "the sender's used_len is what it listed, not what was moved",
-        _SenderToldWhatItListed,
+        _SenderGetsWhatItListed,
     ),
     broken_host(
         "own-array-hides-others",
@@ -331,7 +331,7 @@ BROKEN = (
     broken_host(
         "tries-unbound-twice",
         "DMA-2",
-        "the Host lets go of its lock and tries again where nobody has bound the key",
+        "the Host lets go of its lock and tries again where no Guest has bound the key",
         _TriesUnboundTwice,
     ),
     broken_host(
@@ -346,7 +346,7 @@ BROKEN = (
     broken_host(
         "forgives-bad-binding",
         "DMA-7",
-        "binding a bad key fails and kills nobody",
+        "binding a bad key fails and kills no Guest",
         _ForgivesBadBinding,
     ),
     broken_host(

@@ -1,4 +1,4 @@
-"""Every LAN that is wrong on purpose, by name."""
+"""Every broken LAN, by name."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ _MODULES = (
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(
-    {each.name: each for module in _MODULES for each in module.BROKEN}
+    {broken.name: broken for module in _MODULES for broken in module.BROKEN}
 )
 """Name to LAN, in the order of the specification's parts."""

@@ -1,4 +1,4 @@
-"""LANs whose Host copies other bytes, or elsewhere, than it should (D: DMA-3, DMA-8, DMA-10)."""
+"""Broken LANs whose Host copies the wrong bytes or to the wrong place (D: DMA-3, DMA-8, DMA-10)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class _RefusesToCut(Host):
         return 0 if _length(source) > _length(into) else super().copy(source, into)
 
 
-class _ReceiverToldWhatWasSent(Host):
+class _ReceiverGetsWhatWasSent(Host):
     def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:
         index = next_buffer(self, binding)
         full = super().transfer(sender, binding, address)
@@ -198,7 +198,7 @@ BROKEN = (
         "receiver-told-what-was-sent",
         "LEN-3",
         "the receiver's used_len is what the sender listed, not what was moved",
-        _ReceiverToldWhatWasSent,
+        _ReceiverGetsWhatWasSent,
     ),
     broken_host(
         "wants-a-header", "DMA-8", "the Host copies no frame below 14 bytes", _WantsAHeader

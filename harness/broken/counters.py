@@ -1,4 +1,4 @@
-"""LANs that count in a wrong way (F)."""
+"""Broken LANs that count wrongly (F)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class _CountsInTwoBytes(NetDevice):
 
 
 class _CountsReceivedInTwoBytes(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame)
         self.counters.rx_bytes &= 0xFFFF
 
 
-class _OpeningCountsAnew(NetDevice):
+class _OpeningResetsCounters(NetDevice):
     def open(self) -> int:
         self.counters = Counters()
         return super().open()
@@ -128,30 +128,30 @@ class _FailuresCountOnce(AfterTransmit):
 
 
 class _ReceivedWithHeader(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame)
         self.counters.rx_bytes += ETH_HLEN
 
 
 class _BatchCountsOnce(NetDevice):
     def receive(self) -> bool:
         before = self.counters.rx_packets
-        found = super().receive()
+        handled = super().receive()
         self.counters.rx_packets = min(self.counters.rx_packets, before + 1)
-        return found
+        return handled
 
 
 class _OthersNotCounted(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
+    def pass_up(self, slot: int, frame: bytes) -> None:
         before = replace(self.counters)
-        super().hand_up(slot, frame)
+        super().pass_up(slot, frame)
         if not frame[0] & 1 and frame[:ETH_ALEN] != self.address:
             self.counters = before
 
 
 class _LoneHeadersNotCounted(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame)
         if len(frame) == ETH_HLEN:
             self.counters.rx_packets -= 1
 
@@ -169,7 +169,7 @@ BROKEN = (
         "opening-counts-anew",
         "CNT-1",
         "opening a device sets its counters to 0",
-        _OpeningCountsAnew,
+        _OpeningResetsCounters,
     ),
     broken_device(
         "bytes-count-once",
@@ -193,13 +193,13 @@ BROKEN = (
     broken_device(
         "unwanted-counts-as-sent",
         "CNT-2",
-        "a frame that nobody wanted counts as sent",
+        "a frame without a receiver counts as sent",
         _UnwantedCountsAsSent,
     ),
     broken_device(
         "unwanted-counts-as-failed",
         "CNT-2",
-        "a frame that nobody wanted counts as a carrier error",
+        "a frame without a receiver counts as a carrier error",
         _UnwantedCountsAsFailed,
     ),
     broken_device(

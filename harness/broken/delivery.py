@@ -1,4 +1,4 @@
-"""LANs that deliver to the wrong peers (B: DLV-1 to DLV-8)."""
+"""Broken LANs that deliver to the wrong peers (B: DLV-1 to DLV-8)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _MissesSlotZero(NetDevice):
 
 class _SomeGroupsAreNone(NetDevice):
     def is_group(self, destination: bytes) -> bool:
-        """What this device takes for a group."""
+        """Whether this device treats an address as a group."""
         return bool(destination[0] & 1)
 
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
@@ -116,7 +116,7 @@ class _PromiscuousMissGroups(NetDevice):
         return wanted
 
 
-class _PromiscuousToldTwice(NetDevice):
+class _PromiscuousGetsItTwice(NetDevice):
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
         wanted = super().wanted_by(destination, roster)
         owners = roster.owners.get(destination, ())
@@ -155,13 +155,13 @@ class _FirstPromiscuous(_Others):
 
 class _LoopsBack(AfterTransmit):
     def loops(self, frame: bytes) -> bool:
-        """Whether the device hears this frame of its own."""
+        """Whether the device receives this frame of its own."""
         raise NotImplementedError
 
     def sent(self, frame: bytes, before: Counters, done: int) -> int:
         del before
         if len(frame) >= ETH_HLEN and self.loops(frame):
-            self.hand_up(0, frame[:BUFFER_BYTES])
+            self.pass_up(0, frame[:BUFFER_BYTES])
         return done
 
 
@@ -305,12 +305,12 @@ BROKEN = (
         "promiscuous-told-twice",
         "DLV-4",
         "a promiscuous peer gets what is addressed to it twice",
-        _PromiscuousToldTwice,
+        _PromiscuousGetsItTwice,
     ),
     broken_device(
         "promiscuous-miss-unknown",
         "DLV-4",
-        "promiscuous peers miss frames to an address that nobody publishes",
+        "promiscuous peers miss frames to an unknown address",
         _PromiscuousMissUnknown,
     ),
     broken_device(
@@ -334,19 +334,19 @@ BROKEN = (
     broken_device(
         "hears-its-own-groups",
         "DLV-5",
-        "a sender hands its own frames to groups up",
+        "a sender passes up its own frames to groups",
         _HearsItsGroups,
     ),
     broken_device(
         "hears-its-own-address",
         "DLV-5",
-        "a sender hands frames to its own address up",
+        "a sender passes up frames to its own address",
         _HearsItsOwnAddress,
     ),
     broken_device(
         "hears-itself-when-promiscuous",
         "DLV-5",
-        "a promiscuous sender hands its own unicasts up",
+        "a promiscuous sender passes up its own unicasts",
         _HearsItselfWhenPromiscuous,
     ),
     broken_device(
@@ -370,19 +370,19 @@ BROKEN = (
     broken_device(
         "floods-unknown",
         "DLV-7",
-        "a unicast that nobody publishes reaches everybody",
+        "a unicast to an unknown address reaches everybody",
         _FloodsUnknown,
     ),
     broken_device(
         "unknown-goes-to-the-first",
         "DLV-7",
-        "a unicast that nobody publishes reaches the first other peer",
+        "a unicast to an unknown address reaches the first other peer",
         _UnknownGoesToTheFirst,
     ),
     broken_device(
         "unknown-is-an-error",
         "DLV-7",
-        "sending to an address that nobody publishes reports an error",
+        "sending to an unknown address reports an error",
         _UnknownIsAnError,
     ),
     broken_host(

@@ -1,4 +1,4 @@
-"""Places where several LANs that are wrong on purpose put their difference."""
+"""Base classes and helpers that several broken LANs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.lguest.memory import BadArray, Binding, GuestMemory, Owner
 
 
 class OtherFrame(NetDevice):
-    """A device that sends another frame than it was given, or none."""
+    """A device that sends a different frame from the one it was given, or none."""
 
     def transmit(
         self,
@@ -26,12 +26,12 @@ class OtherFrame(NetDevice):
         return 0 if instead is None else super().transmit(instead, linear, offset, fragments)
 
     def instead(self, frame: bytes, linear: int | None) -> bytes | None:
-        """What is sent in the place of ``frame``; None for nothing."""
+        """The frame to send instead of ``frame``; None for nothing."""
         raise NotImplementedError
 
 
 class AfterTransmit(NetDevice):
-    """A device that does one thing more when a frame was sent."""
+    """A device that does something more after it sent a frame."""
 
     def transmit(
         self,
@@ -45,12 +45,12 @@ class AfterTransmit(NetDevice):
         return self.sent(frame, before, done)
 
     def sent(self, frame: bytes, before: Counters, done: int) -> int:
-        """``before`` is what the counters were; returns what the caller is told."""
+        """``before`` is what the counters were; returns what transmit returns."""
         raise NotImplementedError
 
 
 class OtherMemory(Guest):
-    """A Guest whose memory the Host checks in another way."""
+    """A Guest whose memory the Host checks differently."""
 
     memory_class = GuestMemory
 

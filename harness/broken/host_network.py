@@ -1,4 +1,4 @@
-"""LANs that are wrong on a Host network (H)."""
+"""Broken LANs: faults of a Host network (H)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _SectionsMayNotCross(HostNetwork):
 
 
 class _OtherRefusal(HostNetwork):
-    def told(self, address: int) -> int:
+    def result(self, address: int) -> int:
         """The ``used_len`` of a frame that the TAP refused."""
         raise NotImplementedError
 
@@ -78,17 +78,17 @@ class _OtherRefusal(HostNetwork):
         done = super().output(address)
         guest = self.device.guest
         if done and used_len(guest, address) == _REFUSED:
-            self.host.write_used_len(guest, address, self.told(address))
+            self.host.write_used_len(guest, address, self.result(address))
         return done
 
 
 class _RefusedCountsAsSent(_OtherRefusal):
-    def told(self, address: int) -> int:
+    def result(self, address: int) -> int:
         return listed_bytes(self.device.guest, address)
 
 
 class _RefusedIsZero(_OtherRefusal):
-    def told(self, address: int) -> int:
+    def result(self, address: int) -> int:
         del address
         return 0
 
@@ -102,7 +102,7 @@ class _BadSectionForgiven(HostNetwork):
 class _WatchesItsOwnKey(Launcher):
     def answer_send(self, guest: Owner, key: int, address: int) -> None:
         if any(key == network.device.key for network in self.networks):
-            key = next(each.device.peer_key(HOST_SLOT) for each in self.networks)
+            key = next(network.device.peer_key(HOST_SLOT) for network in self.networks)
         super().answer_send(guest, key, address)
 
 
@@ -185,16 +185,16 @@ class _WarnsTooEarly(HostNetwork):
 
 class _OverwritesTheLast(HostNetwork):
     def first_free(self, array: int, count: int) -> int | None:
-        found = super().first_free(array, count)
-        return count - 1 if found is None else found
+        index = super().first_free(array, count)
+        return count - 1 if index is None else index
 
 
 class _FullRingLosesTheFrame(HostNetwork):
     def first_free(self, array: int, count: int) -> int | None:
-        found = super().first_free(array, count)
-        if found is None:
+        index = super().first_free(array, count)
+        if index is None:
             self.tap.read()
-        return found
+        return index
 
 
 class _KeepsOneFree(HostNetwork):

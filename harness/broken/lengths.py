@@ -1,4 +1,4 @@
-"""LANs that accept, drop or account frames of a length in a wrong way (LEN)."""
+"""Broken LANs that accept, drop or count frames wrongly by their length (LEN)."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class _RuntTakesTheNext(NetDevice):
         super().drop(slot, buffer, length, reason)
         self._runt_before = length < self.shortest
 
-    def hand_up(self, slot: int, frame: bytes) -> None:
+    def pass_up(self, slot: int, frame: bytes) -> None:
         if not self._runt_before:
-            super().hand_up(slot, frame)
+            super().pass_up(slot, frame)
         self._runt_before = False
 
 
@@ -75,20 +75,20 @@ class _RuntIsLogged(NetDevice):
 
 
 class _PadsALoneHeader(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame + bytes(2) if len(frame) == ETH_HLEN else frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame + bytes(2) if len(frame) == ETH_HLEN else frame)
 
 
 class _RoundsDownToWords(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame[:1512] if len(frame) == BUFFER_BYTES else frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame[:1512] if len(frame) == BUFFER_BYTES else frame)
 
 
 BROKEN = (
-    broken_device("accepts-13", "LEN-1", "a frame of 13 bytes is handed up", _Accepts13),
-    broken_device("accepts-12", "LEN-1", "two addresses alone are handed up", _AcceptsAddresses),
+    broken_device("accepts-13", "LEN-1", "a frame of 13 bytes is passed up", _Accepts13),
+    broken_device("accepts-12", "LEN-1", "two addresses alone are passed up", _AcceptsAddresses),
     broken_device("wants-60", "LEN-1", "a frame below 60 bytes is dropped", _Wants60),
-    broken_device("accepts-1515", "LEN-1", "a length of 1,515 is believed", _Accepts1515),
+    broken_device("accepts-1515", "LEN-1", "a frame of 1,515 bytes is accepted", _Accepts1515),
     broken_device("drops-1514", "LEN-1", "a frame of 1,514 bytes is dropped", _Drops1514),
     broken_device("counts-runts", "LEN-1", "a runt counts as received", _CountsRunts),
     broken_device(
@@ -100,7 +100,7 @@ BROKEN = (
     broken_device(
         "runt-takes-the-buffer",
         "LEN-1",
-        "the buffer in which a runt came is not restocked",
+        "the buffer that held a runt is not restocked",
         _RuntTakesTheBuffer,
     ),
     broken_device(
@@ -114,13 +114,13 @@ BROKEN = (
     broken_device(
         "pads-a-lone-header",
         "LEN-2",
-        "a frame of 14 bytes is handed up with two more",
+        "a frame of 14 bytes is passed up with two more",
         _PadsALoneHeader,
     ),
     broken_device(
         "longest-in-whole-words",
         "LEN-3",
-        "a frame that fills its buffer is handed up without its last two bytes",
+        "a frame that fills its buffer is passed up without its last two bytes",
         _RoundsDownToWords,
     ),
 )

@@ -1,4 +1,4 @@
-"""LANs whose devices open, close or are found in a wrong way (G)."""
+"""Broken LANs whose devices open, close or join wrongly (G)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class _UnboundCountsAsSent(NetDevice):
             self.counters.tx_bytes += length
 
 
-# Transmit's answer (LIF-3)
+# The result of transmit (LIF-3)
 
 
 class _FailureIsReported(AfterTransmit):
@@ -154,9 +154,9 @@ class _TakesTheLast(SharedFile):
 
 class _TakesWithoutLock(SharedFile):
     def take_slot(self, slot: int | None = None) -> int:
-        found = super().take_slot(slot)
-        self.free_slot(found)
-        return found
+        taken = super().take_slot(slot)
+        self.free_slot(taken)
+        return taken
 
 
 class _SharesTheLast(SharedFile):
@@ -180,7 +180,7 @@ def _set_status(guest: Guest, index: int, status: int) -> None:
 
 class _OtherStatus(NetDevice):
     def last(self, status: int) -> int:
-        """What a probed device's status ends as."""
+        """The final status of a probed device."""
         raise NotImplementedError
 
     @classmethod

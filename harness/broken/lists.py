@@ -1,4 +1,4 @@
-"""LANs whose Host judges lists of sections in a wrong way (D: DMA-4)."""
+"""Broken LANs whose Host checks lists of sections wrongly (D: DMA-4)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class _BlamesAnother(Host):
 
     def kill(self, guest: Owner, reason: str) -> None:
         bad = self._parties is not None and reason.startswith("bad DMA entry")
-        for each in self.blamed(guest, *self._parties) if bad and self._parties else (guest,):
-            super().kill(each, reason)
+        for party in self.blamed(guest, *self._parties) if bad and self._parties else (guest,):
+            super().kill(party, reason)
 
 
 class _BlamesTheSender(_BlamesAnother):
@@ -209,7 +209,7 @@ BROKEN = (
     broken_host(
         "judges-without-receiver",
         "DMA-2",
-        "the sender's list is checked although nobody has bound the key",
+        "the sender's list is checked although no Guest has bound the key",
         _JudgesWithoutReceiver,
     ),
     broken_host(

@@ -1,4 +1,4 @@
-"""LANs that deliver other bytes than were sent, or in another order (B: DLV-9 to DLV-11)."""
+"""Broken LANs that deliver other bytes than were sent, or in another order (B: DLV-9 to DLV-11)."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class _PadsWhatItSends(OtherFrame):
 
 
 class _StripsTags(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
+    def pass_up(self, slot: int, frame: bytes) -> None:
         if frame[12:ETH_HLEN] == b"\x81\x00" and len(frame) >= 18:
             frame = frame[:12] + frame[16:]
-        super().hand_up(slot, frame)
+        super().pass_up(slot, frame)
 
 
 class _StripsPadding(NetDevice):
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        said = int.from_bytes(frame[12:ETH_HLEN], "big")
-        super().hand_up(slot, frame[: ETH_HLEN + said] if said < 0x0600 else frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        length = int.from_bytes(frame[12:ETH_HLEN], "big")
+        super().pass_up(slot, frame[: ETH_HLEN + length] if length < 0x0600 else frame)
 
 
 class _KeepsRunts(OtherFrame):
@@ -123,7 +123,7 @@ BROKEN = (
         _ReadsBehindTheLinearPart,
     ),
     broken_host(
-        "last-in-first-out", "DLV-11", "a batch of frames is handed up backwards", _LastInFirstOut
+        "last-in-first-out", "DLV-11", "a batch of frames is passed up backwards", _LastInFirstOut
     ),
     broken_host(
         "fills-counted-to-sixteen",
@@ -134,7 +134,7 @@ BROKEN = (
     broken_host(
         "drains-from-slot-zero",
         "DLV-11",
-        "a batch that wraps round the ring is handed up in slot order",
+        "a batch that wraps round the ring is passed up in slot order",
         _DrainsFromSlotZero,
     ),
     broken_host(

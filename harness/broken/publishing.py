@@ -1,4 +1,4 @@
-"""LANs that publish addresses in a wrong way, or read them so (A)."""
+"""Broken LANs that publish addresses, or read them, wrongly (A)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Owner, Roster
 
 class _AnyByteIsUsed(NetDevice):
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
-        found = set(super().wanted_by(destination, roster))
+        slots = set(super().wanted_by(destination, roster))
         if destination[0] & 1:
             starts = range(0, self.pages.slots * ADDRESS_BYTES, ADDRESS_BYTES)
             addresses = (roster.page[at : at + ADDRESS_BYTES] for at in starts)
-            found |= {slot for slot, address in enumerate(addresses) if any(address)}
-        return tuple(sorted(found - {self.slot}))
+            slots |= {slot for slot, address in enumerate(addresses) if any(address)}
+        return tuple(sorted(slots - {self.slot}))
 
 
 class _BitAloneIsUnused(NetDevice):
@@ -63,8 +63,8 @@ class _RemembersPromiscuous(NetDevice):
 
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
         self._once.update(roster.promiscuous)
-        found = {*super().wanted_by(destination, roster), *self._once.intersection(roster.used)}
-        return tuple(sorted(found - {self.slot}))
+        slots = {*super().wanted_by(destination, roster), *self._once.intersection(roster.used)}
+        return tuple(sorted(slots - {self.slot}))
 
 
 class _ForgetsGroups(NetDevice):
@@ -247,7 +247,7 @@ BROKEN = (
     broken_device(
         "promiscuous-bit-not-at-opening",
         "PUB-4",
-        "the promiscuous bit is worked out at the callback only",
+        "the promiscuous bit is computed in the callback only",
         _NotAtOpening,
     ),
     broken_device(

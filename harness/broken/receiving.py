@@ -1,4 +1,4 @@
-"""LANs that drain the ring, or tell of a frame, in a wrong way (E)."""
+"""Broken LANs that drain the ring or describe a received frame wrongly (E)."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class _MissesTheLastBuffer(NetDevice):
         memory = self.guest.memory
         kept = memory.read(at, 4)
         memory.write(at, NO_LENGTH)
-        found = super().receive()
+        handled = super().receive()
         if kept != NO_LENGTH:
             memory.write(at, kept)
-        return found
+        return handled
 
 
 class _EveryInterruptIsItsOwn(NetDevice):
@@ -51,8 +51,8 @@ class _EveryInterruptIsItsOwn(NetDevice):
 
 class _NoInterruptIsItsOwn(NetDevice):
     def receive(self) -> bool:
-        found = super().receive()
-        return found and self.is_open and used_len(self.guest, self.ring) != 0
+        handled = super().receive()
+        return handled and self.is_open and used_len(self.guest, self.ring) != 0
 
 
 class _CloseTakesTheInterrupt(NetDevice):
@@ -105,15 +105,15 @@ class _AlwaysEth0(Guest):
         super().log(f"eth0{colon}{rest}" if colon and name else text)
 
 
-class _TellsAs(NetDevice):
-    told: type[Received] = Received
+class _ReceivesAs(NetDevice):
+    event: type[Received] = Received
 
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        super().hand_up(slot, frame)
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        super().pass_up(slot, frame)
         events = self.guest.host.events
         last = events[-1]
         if isinstance(last, Received):
-            events[-1] = self.told(*last)
+            events[-1] = self.event(*last)
 
 
 def _type_field(frame: bytes) -> int:
@@ -127,8 +127,8 @@ class _FirstTypeIsALength(Received):
     def protocol(self) -> int:
         if _type_field(self.frame) != FIRST_ETHERTYPE:
             return super().protocol
-        raw = self.frame[ETH_HLEN : ETH_HLEN + 2] == b"\xff\xff"
-        return ETH_P_802_3 if raw else ETH_P_802_2
+        no_llc = self.frame[ETH_HLEN : ETH_HLEN + 2] == b"\xff\xff"
+        return ETH_P_802_3 if no_llc else ETH_P_802_2
 
 
 class _LastLengthIsAType(Received):
@@ -136,8 +136,8 @@ class _LastLengthIsAType(Received):
 
     @property
     def protocol(self) -> int:
-        found = _type_field(self.frame)
-        return found if found == FIRST_ETHERTYPE - 1 else super().protocol
+        protocol = _type_field(self.frame)
+        return protocol if protocol == FIRST_ETHERTYPE - 1 else super().protocol
 
 
 class _LengthsEndAt1500(Received):
@@ -145,8 +145,8 @@ class _LengthsEndAt1500(Received):
 
     @property
     def protocol(self) -> int:
-        found = _type_field(self.frame)
-        return found if found > BUFFER_BYTES - ETH_HLEN else super().protocol
+        protocol = _type_field(self.frame)
+        return protocol if protocol > BUFFER_BYTES - ETH_HLEN else super().protocol
 
 
 class _No8023(Received):
@@ -154,8 +154,8 @@ class _No8023(Received):
 
     @property
     def protocol(self) -> int:
-        found = super().protocol
-        return ETH_P_802_2 if found == ETH_P_802_3 else found
+        protocol = super().protocol
+        return ETH_P_802_2 if protocol == ETH_P_802_3 else protocol
 
 
 class _OneFillerIsEnough(Received):
@@ -163,9 +163,9 @@ class _OneFillerIsEnough(Received):
 
     @property
     def protocol(self) -> int:
-        found = super().protocol
+        protocol = super().protocol
         first = self.frame[ETH_HLEN : ETH_HLEN + 1]
-        return ETH_P_802_3 if found == ETH_P_802_2 and first == b"\xff" else found
+        return ETH_P_802_3 if protocol == ETH_P_802_2 and first == b"\xff" else protocol
 
 
 class _TooShortIs8023(Received):
@@ -173,9 +173,9 @@ class _TooShortIs8023(Received):
 
     @property
     def protocol(self) -> int:
-        found = super().protocol
+        protocol = super().protocol
         short = len(self.frame) < ETH_HLEN + 2
-        return ETH_P_802_3 if found == ETH_P_802_2 and short else found
+        return ETH_P_802_3 if protocol == ETH_P_802_2 and short else protocol
 
 
 class _MulticastIsBroadcast(Received):
@@ -199,44 +199,44 @@ class _OtherhostIsHost(Received):
 
     @property
     def packet_type(self) -> str:
-        found = super().packet_type
-        return "host" if found == "otherhost" else found
+        packet_type = super().packet_type
+        return "host" if packet_type == "otherhost" else packet_type
 
 
-class _FirstTypeIsALengthDevice(_TellsAs):
-    told = _FirstTypeIsALength
+class _FirstTypeIsALengthDevice(_ReceivesAs):
+    event = _FirstTypeIsALength
 
 
-class _LastLengthIsATypeDevice(_TellsAs):
-    told = _LastLengthIsAType
+class _LastLengthIsATypeDevice(_ReceivesAs):
+    event = _LastLengthIsAType
 
 
-class _LengthsEndAt1500Device(_TellsAs):
-    told = _LengthsEndAt1500
+class _LengthsEndAt1500Device(_ReceivesAs):
+    event = _LengthsEndAt1500
 
 
-class _No8023Device(_TellsAs):
-    told = _No8023
+class _No8023Device(_ReceivesAs):
+    event = _No8023
 
 
-class _OneFillerIsEnoughDevice(_TellsAs):
-    told = _OneFillerIsEnough
+class _OneFillerIsEnoughDevice(_ReceivesAs):
+    event = _OneFillerIsEnough
 
 
-class _TooShortIs8023Device(_TellsAs):
-    told = _TooShortIs8023
+class _TooShortIs8023Device(_ReceivesAs):
+    event = _TooShortIs8023
 
 
-class _MulticastIsBroadcastDevice(_TellsAs):
-    told = _MulticastIsBroadcast
+class _MulticastIsBroadcastDevice(_ReceivesAs):
+    event = _MulticastIsBroadcast
 
 
-class _BroadcastIsMulticastDevice(_TellsAs):
-    told = _BroadcastIsMulticast
+class _BroadcastIsMulticastDevice(_ReceivesAs):
+    event = _BroadcastIsMulticast
 
 
-class _OtherhostIsHostDevice(_TellsAs):
-    told = _OtherhostIsHost
+class _OtherhostIsHostDevice(_ReceivesAs):
+    event = _OtherhostIsHost
 
 
 class _ChecksumsNeeded(NetDevice):
@@ -274,7 +274,7 @@ BROKEN = (
     broken_device(
         "judges-before-refilling",
         "RCV-1",
-        "a frame of a wrong length is dropped and its own buffer offered again",
+        "a frame of invalid length is dropped and its own buffer offered again",
         _JudgesFirst,
     ),
     broken_device(
@@ -373,19 +373,19 @@ BROKEN = (
     broken_device(
         "multicast-told-as-broadcast",
         "RCV-3",
-        "every frame to a group is told as broadcast",
+        "every frame to a group has packet type broadcast",
         _MulticastIsBroadcastDevice,
     ),
     broken_device(
         "broadcast-told-as-multicast",
         "RCV-3",
-        "a broadcast is told as multicast",
+        "a broadcast has packet type multicast",
         _BroadcastIsMulticastDevice,
     ),
     broken_device(
         "otherhost-told-as-host",
         "RCV-3",
-        "a frame to another's address is told as one's own",
+        "a frame to another's address has packet type host",
         _OtherhostIsHostDevice,
     ),
     broken_device(

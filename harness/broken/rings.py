@@ -1,4 +1,4 @@
-"""LANs whose Host treats a full ring or an empty DMA in a wrong way (D: DMA-5, DMA-6)."""
+"""Broken LANs whose Host handles a full ring or an empty DMA wrongly (D: DMA-5, DMA-6)."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class _RetriesTwice(_CountsTries):
 
 class _OverwritesAFullRing(Host):
     def free_buffer(self, binding: Binding) -> int | None:
-        found = super().free_buffer(binding)
-        if found is None and binding.store is not None and binding.count:
+        index = super().free_buffer(binding)
+        if index is None and binding.store is not None and binding.count:
             return binding.cursor
-        return found
+        return index
 
 
 class _FullRingResetsTheCursor(Host):

@@ -1,4 +1,4 @@
-"""LANs that pack frames into sections in a wrong way (C)."""
+"""Broken LANs that pack frames into sections wrongly (C)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _CutAtThePage(NetDevice):
 class _CutAtHalfPages(NetDevice):
     def sections_of(self, runs: list[Section]) -> list[Section]:
         half = PAGE_SIZE // 2
-        found = []
+        sections = []
         for address, length in dma.linear_sections(*runs[0]):
             first = min(length, half - address % half)
-            found.append(Section(address, first))
+            sections.append(Section(address, first))
             if first < length:
-                found.append(Section(address + first, length - first))
-        return found + runs[1:]
+                sections.append(Section(address + first, length - first))
+        return sections + runs[1:]
 
 
 class _FragmentsBackwards(NetDevice):
@@ -80,14 +80,14 @@ class _SixteenIsAMegapacket(NetDevice):
         super().transfer(listed, length, slot)
 
 
-class _ToldOnceAFrame(Guest):
-    _told_at = -1
+class _LoggedOnceAFrame(Guest):
+    _logged_at = -1
 
     def log(self, text: str) -> None:
         if text == MEGAPACKET:
-            if self._told_at == self.host.now:
+            if self._logged_at == self.host.now:
                 return
-            self._told_at = self.host.now
+            self._logged_at = self.host.now
         super().log(text)
 
 
@@ -139,7 +139,7 @@ class _RefusesSixteenLinear(NetDevice):
 
 class _OtherBuffers(NetDevice):
     def sections_of_buffer(self, address: int) -> list[Section]:
-        """The sections that the Host is told of."""
+        """The sections that are offered to the Host."""
         return dma.linear_sections(address, BUFFER_BYTES)
 
     def offer_list(self, address: int) -> bytes:
@@ -199,7 +199,10 @@ BROKEN = (
         "fifteen-sections", "SEC-2", "a list holds fifteen sections and its end", _FifteenSections
     ),
     broken_device(
-        "no-terminator", "SEC-2", "behind a list stands what stood there before", _NoTerminator
+        "no-terminator",
+        "SEC-2",
+        "what was behind the end of the list before is left there",
+        _NoTerminator,
     ),
     broken_device(
         "sixteen-is-a-megapacket",
@@ -211,7 +214,7 @@ BROKEN = (
         "megapacket-told-once-a-frame",
         "SEC-3",
         "a megapacket is logged once, however many peers it is sent to",
-        _ToldOnceAFrame,
+        _LoggedOnceAFrame,
     ),
     broken_guest(
         "megapacket-in-silence", "SEC-3", "a megapacket is not logged", _MegapacketInSilence

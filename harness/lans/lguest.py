@@ -59,11 +59,11 @@ class LguestPort:
         news, self._seen = events[self._seen :], len(events)
         device = self.device
         return [
-            Arrival(each.time, each.frame, each.packet_type != "otherhost" or device.promiscuous)
-            for each in news
-            if isinstance(each, Received)
-            and each.guest == device.guest.id
-            and each.slot == device.slot
+            Arrival(event.time, event.frame, event.packet_type != "otherhost" or device.promiscuous)
+            for event in news
+            if isinstance(event, Received)
+            and event.guest == device.guest.id
+            and event.slot == device.slot
         ]
 
     def set_promiscuous(self, on: bool) -> None:
@@ -90,7 +90,7 @@ class LguestPort:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a simulated LAN is made of; a LAN that is wrong on purpose changes one."""
+    """What a simulated LAN is made of; a broken LAN replaces one of them."""
 
     host: type[Host] = Host
     guest: type[Guest] = Guest
@@ -130,7 +130,7 @@ class LguestLan:
         self._next_slot = 0
         self._launchers: dict[int, Launcher] = {}
         self._recorder = Recorder(self.devices)
-        self._told = 0
+        self._reported = 0
 
     def device(
         self,
@@ -194,7 +194,7 @@ class LguestLan:
         return devices
 
     def received(self, device: NetDevice) -> list[bytes]:
-        """Every frame that a device handed up so far."""
+        """Every frame that a device passed up so far."""
         return [
             event.frame
             for event in self.host.events
@@ -203,9 +203,9 @@ class LguestLan:
         ]
 
     def news(self) -> list[Event]:
-        """What happened on the Host since last asked."""
+        """The events on the Host since the last call."""
         events = self.host.events
-        news, self._told = events[self._told :], len(events)
+        news, self._reported = events[self._reported :], len(events)
         return news
 
     def ports(self, count: int) -> Sequence[LguestPort]:

@@ -1,4 +1,4 @@
-"""The known defects of Linux 2.6.23's lguest network, each one switch.
+"""The known defects of Linux 2.6.23's lguest network, one switch per defect.
 
 ``AS_SHIPPED`` has them all, ``REPAIRED`` none. Two of them are memory corruption
 in the original: there both variants refuse with a clear error, and the switch
@@ -24,7 +24,7 @@ class Defects:
     the Guest drains by that number."""
 
     overwrites_full_ring: bool
-    """DEF-3: with all buffers full the Launcher is handed the last one again. Mended:
+    """DEF-3: with all buffers full the Launcher gets the last one again. Mended:
     the frame waits in the TAP."""
 
     overruns_section_list: bool

@@ -54,22 +54,22 @@ def pack(sections: Sequence[tuple[int, int]]) -> bytes:
 
 
 def unpack(listed: bytes) -> list[Section]:
-    """The sections of a list, up to its terminator; what stands behind is not looked at."""
+    """The sections of a list, up to its terminator; what lies behind it is ignored."""
     numbers = _LIST.unpack(listed)
-    found = []
+    sections = []
     for address, length in zip(numbers[:MAX_SECTIONS], numbers[MAX_SECTIONS:], strict=True):
         if not length:
             break
-        found.append(Section(address, length))
-    return found
+        sections.append(Section(address, length))
+    return sections
 
 
 def linear_sections(address: int, length: int) -> list[Section]:
     """A contiguous range, cut at page boundaries (SEC-1, SEC-5)."""
-    found = []
+    sections = []
     while length > 0:
         size = min(length, PAGE_SIZE - address % PAGE_SIZE)
-        found.append(Section(address, size))
+        sections.append(Section(address, size))
         address += size
         length -= size
-    return found
+    return sections

@@ -3,7 +3,7 @@
 Opening publishes an address, fills eight receive buffers and binds them (D:550).
 Transmitting looks through the published addresses and makes one SEND_DMA for
 each peer that wants the frame (D:570). On an interrupt, filled buffers are taken,
-replaced, and handed up if their length is believable (D:560).
+replaced, and passed up to the network stack if their length is valid (D:560).
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class NetDevice:
     """
 
     shortest = ETH_HLEN
-    """Bytes in the shortest frame that is handed up (LEN-1, LEN-2)."""
+    """Bytes in the shortest frame that is passed up (LEN-1, LEN-2)."""
 
     longest = BUFFER_BYTES
-    """Bytes in the longest frame that is handed up (LEN-1, LEN-3)."""
+    """Bytes in the longest frame that is passed up (LEN-1, LEN-3)."""
 
     def __init__(
         self, guest: Guest, index: int, features: int, page: int, pages: int, rx_offset: int
@@ -144,12 +144,12 @@ class NetDevice:
         return device
 
     def _mapped(self, page: int, count: int) -> DevicePages:
-        found = self.guest.memory.device_at(page)
-        if found is None or found.pages != count:
+        mapped = self.guest.memory.device_at(page)
+        if mapped is None or mapped.pages != count:
             raise LguestError(f"{self._who()}: no {count} device pages at {page:#x}")
-        if self.slot >= found.slots:
+        if self.slot >= mapped.slots:
             raise LguestError(f"{self._who()}: peer number {self.slot} is not on {count} pages")
-        return found
+        return mapped
 
     # Opening and closing (D:550)
 
@@ -163,7 +163,7 @@ class NetDevice:
         return self.page + 4 * slot
 
     def open(self) -> int:
-        """Publish, fill, bind; 0, or -12 when memory or a binding was not to be had (LIF-1)."""
+        """Publish, fill, bind; 0, or -12 when there is no memory or no room to bind (LIF-1)."""
         self.guest.alive()
         if self.is_open:
             raise LguestError(f"{self._who()} is open already")
@@ -223,7 +223,7 @@ class NetDevice:
             self.show_promiscuity()
 
     def show_promiscuity(self) -> None:
-        """The set-multicast callback: put the promiscuous bit as it should be (PUB-4)."""
+        """The set-multicast callback: set or clear the promiscuous bit (PUB-4)."""
         published = self.pages.published(self.slot)
         first = published[0] & ~PROMISC_BIT
         if self.wants_everything():
@@ -247,7 +247,7 @@ class NetDevice:
 
         The first ``linear`` bytes (all, if None) lie at ``offset`` in a page, the rest in
         ``fragments`` of (size, offset in a page of its own). What a Guest's network stack
-        would never hand to the driver raises LguestError and sends nothing.
+        would never give to the driver raises LguestError and sends nothing.
         """
         guest = self.guest
         host = guest.host
@@ -268,14 +268,14 @@ class NetDevice:
             self._store[start : start + length] = frame
             sections = 1
         if host.trace:
-            self._tell_transmitted(frame, sections)
+            self._record_transmitted(frame, sections)
         pages = self.pages
         if pages.exposed or pages.version != self._version:
-            self._look_again()
+            self._refresh_roster()
         destination = frame[:ETH_ALEN]
         wanted = self._wanted.get(destination)
         if wanted is None:
-            wanted = self._who_wants(destination)
+            wanted = self._remember_wanted(destination)
         for slot in wanted:
             if host.interleave is not None:
                 host.interleave(Point.ADDRESSED, guest)
@@ -289,28 +289,28 @@ class NetDevice:
                 break
         return 0
 
-    def _look_again(self) -> None:
-        """Forget who wanted what, if the page is another than it was."""
+    def _refresh_roster(self) -> None:
+        """Forget the remembered receivers if the page has changed."""
         self._version = self.pages.version
         roster = self.pages.roster()
         if roster is not self._roster:
             self._roster = roster
             self._wanted.clear()
 
-    def _who_wants(self, destination: bytes) -> tuple[int, ...]:
-        """``wanted_by``, remembered until the page changes."""
+    def _remember_wanted(self, destination: bytes) -> tuple[int, ...]:
+        """``wanted_by``, cached until the page changes."""
         wanted = self.wanted_by(destination, self._roster)
         if len(self._wanted) < MOST_REMEMBERED:
             self._wanted[destination] = wanted
         return wanted
 
     def _transmit_rest(self, frame: bytes, listed: bytes, sections: int, after: int) -> None:
-        """The page may change under the loop, which reads each slot only when it gets there."""
+        """Send to the slots behind ``after``, reading the page afresh for each of them."""
         guest = self.guest
         host = guest.host
         while guest.dead is None:
-            wanting = self.wanted_by(frame[:ETH_ALEN], self.pages.roster())
-            slot = next((each for each in wanting if each > after), None)
+            wanted = self.wanted_by(frame[:ETH_ALEN], self.pages.roster())
+            slot = next((slot for slot in wanted if slot > after), None)
             if slot is None:
                 return
             if host.interleave is not None:
@@ -343,7 +343,7 @@ class NetDevice:
             self._lists[len(frame)] = listed
         return listed, len(sections)
 
-    def _tell_transmitted(self, frame: bytes, sections: int) -> None:
+    def _record_transmitted(self, frame: bytes, sections: int) -> None:
         guest = self.guest
         packed = min(sections, dma.MAX_SECTIONS)
         guest.host.events.append(
@@ -410,13 +410,13 @@ class NetDevice:
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
         """The slots that get a frame to this destination, ascending, never one's own (B)."""
         if destination[0] & 1:
-            found = set(roster.used)
+            slots = set(roster.used)
         else:
-            found = {*roster.owners.get(destination, ()), *roster.promiscuous}
-        return tuple(sorted(found - {self.slot}))
+            slots = {*roster.owners.get(destination, ()), *roster.promiscuous}
+        return tuple(sorted(slots - {self.slot}))
 
     def transfer(self, listed: bytes, length: int, slot: int) -> None:
-        """One SEND_DMA to one peer, and what the counters say of it (CNT-1, CNT-3)."""
+        """One SEND_DMA to one peer, and its effect on the counters (CNT-1, CNT-3)."""
         guest = self.guest
         store = self._store
         at = self.sending
@@ -526,7 +526,7 @@ class NetDevice:
             return
         if not self.shortest <= length <= self.longest:
             if buffer is not None:
-                self.drop(slot, buffer, length, _unbelievable(length))
+                self.drop(slot, buffer, length, _bad_length(length))
                 self.spare.append(buffer)
             return
         if buffer is None:
@@ -535,17 +535,25 @@ class NetDevice:
             return
         frame = self._store[buffer : buffer + length]
         self.spare.append(buffer)
-        self.hand_up(slot, frame)
+        self.pass_up(slot, frame)
 
-    def hand_up(self, slot: int, frame: bytes) -> None:
-        """Count a frame and give it to the Guest's network stack (CNT-4)."""
+    def pass_up(self, slot: int, frame: bytes) -> None:
+        """Count a frame and pass it up to the Guest's network stack (CNT-4)."""
         guest = self.guest
         host = guest.host
         counters = self.counters
         counters.rx_packets += 1
         counters.rx_bytes += len(frame) - ETH_HLEN
-        told = (host.now, guest.id, self.slot, slot, frame, self.checksum_unnecessary, self.address)
-        host.events.append(_new_tuple(Received, told))
+        fields = (
+            host.now,
+            guest.id,
+            self.slot,
+            slot,
+            frame,
+            self.checksum_unnecessary,
+            self.address,
+        )
+        host.events.append(_new_tuple(Received, fields))
 
     def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
         guest = self.guest
@@ -560,6 +568,6 @@ class NetDevice:
         return f"{self.name} of Guest {self.guest.id}"
 
 
-def _unbelievable(length: int) -> str:
+def _bad_length(length: int) -> str:
     kind = "runt" if length < ETH_HLEN else "giant"
     return f"{kind}: {length} bytes, dropped by the receiver"

@@ -32,7 +32,7 @@ class Point(enum.Enum):
 
 
 class Received(NamedTuple):
-    """A frame handed up to a Guest's network stack (RCV-3, RCV-4)."""
+    """A frame passed up to a Guest's network stack (RCV-3, RCV-4)."""
 
     time: int
     guest: int
@@ -44,10 +44,10 @@ class Received(NamedTuple):
 
     @property
     def protocol(self) -> int:
-        """The EtherType, or 0x0001 for raw 802.3, or 0x0004 for 802.2 (RCV-3)."""
-        found = int.from_bytes(self.frame[12:ETH_HLEN], "big")
-        if found >= FIRST_ETHERTYPE:
-            return found
+        """The EtherType, or 0x0001 for 802.3 without LLC, or 0x0004 for 802.2 (RCV-3)."""
+        field = int.from_bytes(self.frame[12:ETH_HLEN], "big")
+        if field >= FIRST_ETHERTYPE:
+            return field
         return ETH_P_802_3 if self.frame[ETH_HLEN : ETH_HLEN + 2] == b"\xff\xff" else ETH_P_802_2
 
     @property
@@ -104,7 +104,7 @@ class Transmitted(NamedTuple):
 
 
 class RawSend(NamedTuple):
-    """A SEND_DMA that no driver made: what its list names, as far as it can be read."""
+    """A SEND_DMA not made by the driver, with the bytes that its list names if readable."""
 
     time: int
     guest: int

@@ -1,4 +1,4 @@
-"""A Guest: memory, interrupts, hypercalls, and the devices it found.
+"""A Guest: memory, interrupts, hypercalls, and its devices.
 
 What the driver does with them is in ``driver.py``. A hostile Guest needs no
 driver: it writes what it likes with ``memory.write`` and makes any hypercall.
@@ -67,7 +67,7 @@ class Guest:
         self.send_area = self.reserve(SEND_PAGES)
 
     def reserve(self, pages: int) -> int:
-        """Set pages of normal memory aside for good; returns their address."""
+        """Set pages of normal memory aside for this Guest; returns their address."""
         address = self._next_page * PAGE_SIZE
         if address + pages * PAGE_SIZE > self.memory.normal:
             raise LguestError(
@@ -91,7 +91,7 @@ class Guest:
         return True
 
     def interrupt(self) -> bool:
-        """Take every pending interrupt; whether any handler found something (RCV-1)."""
+        """Take every pending interrupt; whether any handler had work (RCV-1)."""
         if self.dead is not None:
             self.alive()
         self.host.now += STEP_NS
@@ -137,7 +137,7 @@ class Guest:
         if not self.memory.inside(address, dma.SIZE):
             return b""
         try:
-            found = self.memory.sections(self.memory.read(address + 4, dma.SIZE - 4))
+            chunks = self.memory.sections(self.memory.read(address + 4, dma.SIZE - 4))
         except BadList:
             return b""
-        return b"".join(store[start : start + length] for store, start, length in found)
+        return b"".join(store[start : start + length] for store, start, length in chunks)

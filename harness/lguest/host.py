@@ -2,7 +2,7 @@
 
 The Host trusts nothing but bytes in Guest memory. It finds a receiver by key,
 a free buffer by its ``used_len``, both ends of the copy by their section lists;
-whoever hands it a bad list dies of it, and nobody else is hurt.
+a Guest with a bad list is killed, and no other Guest is affected.
 
 There are no threads: a Guest's step runs to its end, except that ``interleave``
 is called at the points where another CPU could act.
@@ -45,7 +45,7 @@ class Host:
     """One Host and the Guests on it.
 
     ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
-    time begins, ``trace`` whether ``events`` tells every copy or only what Guests see.
+    time begins, ``trace`` whether ``events`` holds every copy or only what Guests see.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Host:
             pages.keys = self._keys.setdefault(pages.identity, pages.keys)
 
     def kill(self, guest: Owner, reason: str) -> None:
-        """End a Guest for what it did; its buffers stay bound (DMA-9)."""
+        """Kill a Guest; its buffers stay bound (DMA-9)."""
         if guest.dead is None:
             guest.dead = reason
             self.events.append(Killed(self.now, guest.id, reason))
@@ -95,7 +95,7 @@ class Host:
             guest.dead = "its Launcher exited"
 
     def close(self) -> None:
-        """Every Launcher exits, and the Guests' memory is given back."""
+        """Every Launcher exits, and the Guests' memory is released."""
         for guest in list(self.guests.values()):
             self.release(guest)
             guest.memory.close()
@@ -108,32 +108,32 @@ class Host:
     # Hypercalls
 
     def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
-        """BIND_DMA: register an array, or with interrupt 0 take one away (DMA-1)."""
+        """BIND_DMA: register an array, or with interrupt 0 unbind one (DMA-1)."""
         count &= 0xFFFF
         interrupt &= 0xFF
         if interrupt >= IRQS:
             return False
-        found = guest.memory.key(key)
-        if found is None:
+        place = guest.memory.key(key)
+        if place is None:
             self.kill(guest, f"bad dma key {key:#x}")
             return False
         if interrupt == 0:
-            return self.unbind(guest, found, array)
+            return self.unbind(guest, place, array)
         table = self.tables.setdefault(guest.id, [None] * MAX_BOUND)
         if None not in table:
             return False
         memory = guest.memory
         whole = 0 <= array <= memory.private_size - count * dma.SIZE and not array % 4
         store, words = (memory.private, memory.words) if whole else (None, None)
-        binding = Binding(guest, found, array, count, 1 << interrupt, store, words)
+        binding = Binding(guest, place, array, count, 1 << interrupt, store, words)
         table[table.index(None)] = binding
-        # The newest binding of a key is found first, as in the original's hash chains.
-        found.bound.insert(0, binding)
+        # The newest binding of a key is searched first, as in the original's hash chains.
+        place.bound.insert(0, binding)
         return True
 
     def bound_by(self, guest: Owner) -> list[Binding]:
         """The arrays that a Guest has bound, in the order of its table."""
-        return [table for table in self.tables.get(guest.id, ()) if table is not None]
+        return [entry for entry in self.tables.get(guest.id, ()) if entry is not None]
 
     def unbind(self, guest: Owner, key: Key, array: int) -> bool:
         for binding in self.bound_by(guest):
@@ -154,15 +154,15 @@ class Host:
         """
         route = guest.routes.get(key)
         if route is None:
-            found = guest.memory.key(key)
-            if found is None:
+            place = guest.memory.key(key)
+            if place is None:
                 self.kill(guest, f"bad sending DMA key {key:#x}")
                 return
-            if not found.shared:
+            if not place.shared:
                 if guest.launcher is not None:
                     guest.launcher(guest, key, address)
                 return
-            route = guest.routes[key] = found
+            route = guest.routes[key] = place
         if self.try_send(guest, route, address):
             if self.interleave is not None:
                 self.interleave(Point.RESTOCK, guest)
@@ -186,12 +186,12 @@ class Host:
     def free_buffer(self, binding: Binding) -> int | None:
         """Index of the first buffer from the cursor on whose ``used_len`` is 0 (DMA-2).
 
-        None when none is free; BadArray when the search came to a buffer that is outside
+        None when none is free; BadArray when the search reaches a buffer that is outside
         its owner's memory.
         """
         words = binding.words
         if words is None:
-            return self._free_buffer_anywhere(binding)
+            return self._free_buffer_outside(binding)
         cursor = binding.cursor
         if binding.count and not words[(binding.array + cursor * dma.SIZE) >> 2]:
             return cursor
@@ -200,7 +200,7 @@ class Host:
                 return index
         return None
 
-    def _free_buffer_anywhere(self, binding: Binding) -> int | None:
+    def _free_buffer_outside(self, binding: Binding) -> int | None:
         """The same for an array that is not whole in normal memory."""
         memory = binding.guest.memory
         for index in chain(range(binding.cursor, binding.count), range(binding.cursor)):
@@ -329,9 +329,9 @@ class Host:
         binding.guest.pending |= binding.interrupt_bit
 
     def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
-        """The number of the last fill of each buffer: how DEF-2 is mended.
+        """The number of the last fill of each buffer, by which DEF-2 is mended.
 
-        The original has no such call. A Guest cannot tell the order by itself: empty
+        The original has no such call. A Guest cannot know the order by itself: empty
         DMAs move the Host's cursor and leave no trace in its memory.
         """
         binding = self.binding(guest, key, array)
@@ -339,10 +339,10 @@ class Host:
 
     def binding(self, guest: Owner, key: int, array: int | None = None) -> Binding | None:
         """A Guest's newest binding of a key (of an array, if given)."""
-        found = guest.memory.key(key)
-        for each in found.bound if found is not None else ():
-            if each.guest is guest and (array is None or array == each.array):
-                return each
+        place = guest.memory.key(key)
+        for binding in place.bound if place is not None else ():
+            if binding.guest is guest and (array is None or array == binding.array):
+                return binding
         return None
 
     def record_copy(

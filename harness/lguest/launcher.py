@@ -75,21 +75,21 @@ class SharedFile:
         self.pages = DevicePages(pages, store=self._store, identity=identity)
 
     def _map(self, size: int) -> mmap.mmap:
-        found = os.fstat(self._fd).st_size
-        if found not in (0, size):
+        actual = os.fstat(self._fd).st_size
+        if actual not in (0, size):
             pages = size // PAGE_SIZE
-            raise LguestError(f"{self.path}: {found} bytes, not the {size} of {pages} pages")
+            raise LguestError(f"{self.path}: {actual} bytes, not the {size} of {pages} pages")
         os.ftruncate(self._fd, size)
         return mmap.mmap(self._fd, size)
 
     def take_slot(self, slot: int | None = None) -> int:
         """Lock a slot, the first that is free if none is named; LguestError when taken."""
-        wanted = range(self.pages.slots) if slot is None else (slot,)
-        for each in wanted:
+        candidates = range(self.pages.slots) if slot is None else (slot,)
+        for candidate in candidates:
             # One open file may lock a byte twice, so what it holds is remembered.
-            if each not in self._taken and self._lock(each):
-                self._taken.add(each)
-                return each
+            if candidate not in self._taken and self._lock(candidate):
+                self._taken.add(candidate)
+                return candidate
         if slot is not None:
             raise LguestError(f"{self.path}: slot {slot} is taken")
         raise LguestError(f"{self.path}: no free slot, all {self.pages.slots} are taken")
@@ -102,12 +102,12 @@ class SharedFile:
         return True
 
     def free_slot(self, slot: int) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, slot))
         self._taken.discard(slot)
 
     def close(self) -> None:
-        """Close the file, and with it give back every slot taken through it."""
+        """Close the file, which releases every slot taken through it."""
         self._store.close()
         os.close(self._fd)
 

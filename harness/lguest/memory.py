@@ -31,11 +31,11 @@ ADDRESS_SPACE = 1 << 32
 
 
 class LguestError(Exception):
-    """A thing that the simulated machine refuses to do, said in one line."""
+    """The simulation refuses a request; the message is one line."""
 
 
 class BadList(Exception):
-    """A section list that the Host will not copy by (DMA-4); says which section is bad."""
+    """A section list that the Host refuses (DMA-4); the message names the bad section."""
 
     def __init__(self, section: dma.Section) -> None:
         super().__init__(f"bad DMA entry: {section.length}@{section.address:#x}")
@@ -54,7 +54,7 @@ class Chunk(NamedTuple):
 
 
 class Key:
-    """What a hypercall's key names; one object for each place, so identity is equality.
+    """The place that a hypercall's key names; one object per place, compared by identity.
 
     ``space`` is the device pages for a shared mapping, wherever each Guest sees
     them (the futex trick), and the Guest's own memory for a private one. ``bound``
@@ -120,7 +120,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is on a device page, read off its bytes once (D:570).
+    """Who is on a device page: its bytes, parsed once (D:570).
 
     ``used`` and ``promiscuous`` are slots in ascending order; ``owners`` maps an
     address, its promiscuous bit cleared, to the slots that publish it.
@@ -281,10 +281,10 @@ class GuestMemory:
 
     def key(self, address: int) -> Key | None:
         """What a hypercall's key at this address names; None for a bad one (DMA-7)."""
-        found = self.keys.get(address)
-        if found is None and not address & 3 and self.inside(address, 4):
-            found = self.keys[address] = self._key(address)
-        return found
+        key = self.keys.get(address)
+        if key is None and not address & 3 and self.inside(address, 4):
+            key = self.keys[address] = self._key(address)
+        return key
 
     def _key(self, address: int) -> Key:
         for base, device in self._regions:
@@ -321,7 +321,7 @@ class GuestMemory:
         return next((device for _, device in self._regions if device.store is store), None)
 
     def close(self) -> None:
-        """Give the memory back. Device pages belong to whoever made them."""
+        """Release the memory. Device pages belong to whoever made them."""
         self.checked.clear()
         self.words.release()
         self.private.close()

@@ -16,7 +16,7 @@ from harness.lguest.events import ETH_ALEN, ETH_HLEN
 from harness.lguest.memory import LguestError
 
 HOST_ADDRESS = bytes.fromhex("020000ff0001")
-"""What an in-memory TAP publishes unless told otherwise."""
+"""What an in-memory TAP publishes by default."""
 
 _TUNSETIFF = 0x400454CA
 _SIOCGIFHWADDR = 0x8927

@@ -1,4 +1,4 @@
-"""Small LANs, checked not by example but one and all.
+"""Exhaustive checks of small LANs.
 
 Two spaces are walked. *Stimuli*: every LAN of up to three peers, each slot in each of five
 states, and every frame from a grid of destinations, lengths and section shapes. *Sequences*:
@@ -30,7 +30,7 @@ Make = Callable[[], LguestLan]
 
 @dataclass(slots=True)
 class Coverage:
-    """What a walk went through: distinct ``states``, and ``transitions`` made and compared."""
+    """What a walk covered: distinct ``states``, and ``transitions`` made and compared."""
 
     states: set[object] = field(default_factory=set)
     transitions: int = 0
@@ -74,12 +74,12 @@ def prepare(lockstep: Lockstep, states: Sequence[str]) -> None:
 
 
 def destinations(lockstep: Lockstep) -> list[bytes]:
-    """Every class of destination: each peer's own, nobody's, zero, a group, everybody."""
+    """Every class of destination: each peer's own, an unused one, zero, a group, broadcast."""
     return [device.address for device in lockstep.devices] + [NOBODY, bytes(6), GROUP, BROADCAST]
 
 
 def walk_stimuli(make: Make, states: Sequence[str], coverage: Coverage) -> None:
-    """Every frame of the grid on one LAN; Mismatch tells the first that goes wrong."""
+    """Every frame of the grid on one LAN; Mismatch describes the first that differs."""
     lan = make()
     lan.host.trace = False
     try:
@@ -111,7 +111,7 @@ def walk_stimuli(make: Make, states: Sequence[str], coverage: Coverage) -> None:
 # Sequences
 
 Step = tuple[str, int, str]
-"""What is done, the slot that does it, and to whom or how."""
+"""The action, the slot that acts, and to whom or how."""
 
 
 def alphabet() -> list[Step]:
@@ -162,7 +162,7 @@ def make_step(lockstep: Lockstep, step: Step, number: int) -> None:
 
 
 def walk_sequences(make: Make, start: str, first: Step, coverage: Coverage) -> None:
-    """Every sequence from a start that begins with one step, none longer than four."""
+    """Every sequence of up to four steps from a start that begins with one given step."""
     for sequence in sequences(start, (first,)):
         lan = make()
         lan.host.trace = False
@@ -182,7 +182,7 @@ def _slot_states(start: str) -> tuple[str, str]:
 
 
 def sequences(start: str, begun: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
-    """The longest possible sequences that begin so: shorter ones are how they begin."""
+    """The sequences of full length that begin so; shorter ones are their prefixes."""
     if len(begun) == MOST_STEPS:
         yield begun
         return
@@ -196,5 +196,5 @@ def sequences(start: str, begun: tuple[Step, ...] = ()) -> Iterator[tuple[Step, 
 
 
 def first_steps(start: str) -> list[Step]:
-    """What a sequence from this start can begin with."""
+    """The steps that a sequence from this start can begin with."""
     return [step for step in alphabet() if possible(step, [start == "open"] * 2)]

@@ -1,10 +1,10 @@
 """Hostile Guests: random hypercalls, against a shadow of all memory.
 
 Guests without a driver write what they like into their own memory, also while the Host is
-in the middle of a transfer, and make any hypercall. Two things must hold: nothing comes
-out of the Host but the death of the offender, and no byte changes but in bound buffers
-and ``used_len`` fields, and those a Guest wrote itself. Which those are is worked out here
-from the bytes in memory, by a reading of its own.
+in the middle of a transfer, and make any hypercall. Two things must hold: the only
+effect on a Guest is the death of the offender, and no byte changes except in bound buffers,
+in ``used_len`` fields, and where a Guest wrote itself. Which bytes those are is computed here
+from the bytes in memory, independently of the Host's code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Make = Callable[[], LguestLan]
 
 
 class Breach(AssertionError):
-    """A hypercall did what no hypercall may; tells the seed and the call."""
+    """A hypercall did what no hypercall may; the message gives the seed and the call."""
 
 
 @dataclass(slots=True)
@@ -62,12 +62,12 @@ class World:
 
 
 def attack(make: Make, seed: int, calls: int) -> tuple[int, int]:
-    """So many hypercalls from one seed: calls made, and Guests that died of theirs."""
+    """Make at least ``calls`` hypercalls from one seed; returns calls made and Guests killed."""
     rng = random.Random(seed)
     made = deaths = 0
     while made < calls:
         world = _new_world(make)
-        watch_each = rng.random() < 0.1
+        compare_always = rng.random() < 0.1
         try:
             while world.calls < CALLS_IN_A_WORLD:
                 alive = [n for n, guest in enumerate(world.guests) if guest.dead is None]
@@ -79,7 +79,7 @@ def attack(make: Make, seed: int, calls: int) -> tuple[int, int]:
                     raise
                 except Exception as error:
                     raise Breach(f"seed {seed}, call {made + world.calls}: {error!r}") from error
-                if watch_each:
+                if compare_always:
                     _compare(world, seed, made)
             _compare(world, seed, made)
             deaths += sum(isinstance(event, Killed) for event in world.lan.host.events)
@@ -103,7 +103,7 @@ def _new_world(make: Make) -> World:
     return world
 
 
-# What a hostile Guest thinks of
+# Random arguments of a hostile Guest
 
 
 def _address(rng: random.Random) -> int:
@@ -174,7 +174,7 @@ def _bind(rng: random.Random, world: World, number: int) -> None:
             world.write(number, array + index * DMA_SIZE, _structure(rng, rng.random() < 0.95))
     key = _key(rng)
     world.calls += 1
-    held = sum(each[0] == number for each in world.bound)
+    held = sum(binding[0] == number for binding in world.bound)
     if guest.dead is None and guest.bind_dma(key, array, count, interrupt):
         if interrupt & 0xFF:
             if held >= 32:
@@ -184,7 +184,7 @@ def _bind(rng: random.Random, world: World, number: int) -> None:
             world.bound.append((number, key - PAGES * PAGE - PAGE, array, count))
         else:
             gone = (number, key - PAGES * PAGE - PAGE, array)
-            world.bound.remove(next(each for each in world.bound if each[:3] == gone))
+            world.bound.remove(next(binding for binding in world.bound if binding[:3] == gone))
 
 
 def _send(rng: random.Random, world: World, number: int) -> None:

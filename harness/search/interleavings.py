@@ -2,9 +2,9 @@
 
 A scenario is a short program of one Guest. At each point that it passes, another Guest may
 do nothing or make one step of its menu; that step passes points of its own. All choices
-are walked, one run each, up to so many steps by others. No expectation fits every order,
-so what is checked afterwards are invariants: whole frames, none twice, none lost, none out
-of order, nobody hurt, everybody reachable.
+are walked, one run each, up to so many steps by others. No single result
+fits every order, so invariants are checked afterwards: whole frames, none twice, none lost,
+none out of order, no Guest killed, every peer reachable.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class World:
     sent: list[bytes] = field(default_factory=list)
     busy: list[Owner] = field(default_factory=list)
     locks: int = 0
-    told: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
     closed: set[int] = field(default_factory=set)
 
     def transmit(self, number: int, to: bytes) -> None:
@@ -62,13 +62,13 @@ class World:
         self.devices[number].guest.interrupt()
 
     def close(self, number: int) -> None:
-        """A peer leaves, if it is there."""
+        """A peer leaves, if its device is open."""
         if self.devices[number].is_open:
             self.closed.add(number)
             self.devices[number].close()
 
     def open(self, number: int) -> None:
-        """A peer comes, if it is not there."""
+        """A peer joins, unless its device is open."""
         if not self.devices[number].is_open:
             self.devices[number].open()
 
@@ -150,7 +150,7 @@ SCENARIOS = (
 
 
 def walk(make: Make, scenario: Scenario) -> int:
-    """Every order of a scenario; how many there were. Violation tells the first bad one."""
+    """Every order of a scenario; how many there were. Violation describes the first bad one."""
     choices: list[int] = []
     runs = 0
     while True:
@@ -165,7 +165,7 @@ def walk(make: Make, scenario: Scenario) -> int:
 
 
 def _run(make: Make, scenario: Scenario, choices: Sequence[int]) -> list[int]:
-    """One order; the number of options at each choice that came up."""
+    """One order; the number of options at each choice."""
     options: list[int] = []
     lan = make()
     lan.host.trace = False
@@ -193,14 +193,14 @@ def _run(make: Make, scenario: Scenario, choices: Sequence[int]) -> list[int]:
             if chosen:
                 acted += 1
                 name, arguments = free[chosen - 1]
-                world.told.append(f"at {point.name}: {name}{arguments}")
+                world.log.append(f"at {point.name}: {name}{arguments}")
                 getattr(world, name)(*arguments)
             world.locks -= point is Point.COPIED
             world.busy.pop()
 
         lan.host.interleave = interleave
         for name, arguments in scenario.main:
-            world.told.append(f"{name}{arguments}")
+            world.log.append(f"{name}{arguments}")
             getattr(world, name)(*arguments)
         lan.host.interleave = None
         _check(world, scenario)
@@ -210,18 +210,18 @@ def _run(make: Make, scenario: Scenario, choices: Sequence[int]) -> list[int]:
 
 
 def _check(world: World, scenario: Scenario) -> None:
-    """The invariants, once all is quiet."""
+    """Check the invariants once all is quiet."""
     lan = world.lan
     for device in world.devices:
         device.guest.interrupt()
 
     def demand(holds: bool, what: str) -> None:
         if not holds:
-            order = "\n".join(world.told)
+            order = "\n".join(world.log)
             raise Violation(f"{scenario.name}: {what}, in this order:\n{order}")
 
     for event in lan.host.events:
-        demand(not isinstance(event, Fault | Killed), f"this happened: {event}")
+        demand(not isinstance(event, Fault | Killed), f"unexpected event {event}")
     for number, device in enumerate(world.devices):
         got = lan.received(device)
         mine = [
@@ -229,10 +229,13 @@ def _check(world: World, scenario: Scenario) -> None:
             for frame in world.sent
             if frame[:6] in (device.address, BROADCAST) and frame[6:12] != device.address
         ]
-        demand(all(frame in mine for frame in got), f"peer {number} got a frame of nobody's")
+        demand(
+            all(frame in mine for frame in got),
+            f"peer {number} got a frame that was never sent to it",
+        )
         demand(len(set(got)) == len(got), f"peer {number} got a frame twice")
         for sender in world.devices:
-            order = [world.sent.index(each) for each in got if each[6:12] == sender.address]
+            order = [world.sent.index(frame) for frame in got if frame[6:12] == sender.address]
             demand(order == sorted(order), f"peer {number} got frames out of order")
         published = lan.pages.published(device.slot)
         wanted = device.address if device.is_open else bytes(6)
@@ -240,19 +243,19 @@ def _check(world: World, scenario: Scenario) -> None:
     sent = sum(device.counters.tx_packets for device in world.devices)
     received = sum(device.counters.rx_packets for device in world.devices)
     if not world.closed:
-        demand(sent == received, f"{sent} frames were copied whole, {received} handed up")
-    demand(received <= sent, f"{sent} frames were copied whole, {received} handed up")
+        demand(sent == received, f"{sent} frames were copied whole, {received} passed up")
+    demand(received <= sent, f"{sent} frames were copied whole, {received} passed up")
     _reach_everybody(world, demand)
 
 
 def _reach_everybody(world: World, demand: Callable[[bool, str], None]) -> None:
-    """Everybody who is there can be sent to, a whole ring of frames."""
-    there = [device for device in world.devices if device.is_open]
-    for sender in there:
-        for owner in there:
+    """Every open peer can receive a whole ring of frames from every other."""
+    opened = [device for device in world.devices if device.is_open]
+    for sender in opened:
+        for owner in opened:
             if owner is not sender:
                 before = len(world.lan.received(owner))
-                world.told.append(f"control from {sender.guest.id} to {owner.guest.id}")
+                world.log.append(f"control from {sender.guest.id} to {owner.guest.id}")
                 start = len(world.sent)
                 for _ in range(8):
                     world.unicast(world.devices.index(sender), world.devices.index(owner))

@@ -1,8 +1,8 @@
-"""A simulated LAN and what is expected of it, moved in step.
+"""A simulated LAN and the oracle, stepped together and compared.
 
-Each step is made on both; then all that can be seen is compared: frames handed up, log
-lines, deaths, faults, pending interrupts, counters, the whole page. The steps are kept,
-so that a difference is told as a short program.
+Each step is made on both; then all visible state is compared: frames passed up, log lines,
+deaths, faults, pending interrupts, counters, the whole page. The steps are kept, so that a
+difference can be printed as a short program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Happened = tuple[str, int, object]
 
 
 class Mismatch(AssertionError):
-    """The LAN and the expectation differ; ``lockstep`` is where."""
+    """The LAN and the oracle differ; ``lockstep`` holds the steps."""
 
     def __init__(self, what: str, lockstep: Lockstep) -> None:
         super().__init__(f"{what}\n\nThe steps, to paste into a test:\n\n{lockstep.program()}")
@@ -43,7 +43,7 @@ class Lockstep:
         self.transitions = 0
         self.devices: list[NetDevice] = [lan.device(slot) for slot in range(peers)]
         self.expected = Expected(
-            {each.slot: Peer(each.slot, each.guest.id) for each in self.devices}
+            {device.slot: Peer(device.slot, device.guest.id) for device in self.devices}
         )
         self._history: list[Event] = []
         self._page = bytes(lan.pages.size)
@@ -89,7 +89,7 @@ class Lockstep:
         self._compare()
 
     def die(self, slot: int) -> None:
-        """The Guest's Launcher is killed: no close, no cleaning up."""
+        """The Guest's Launcher is killed: the device is not closed."""
         self.steps.append(("die", slot))
         self.lan.host.release(self.devices[slot].guest)
         self.expected.die(slot)
@@ -97,7 +97,7 @@ class Lockstep:
         self._compare()
 
     def transmit(self, slot: int, frame: bytes, layout: Layout = PLAIN) -> None:
-        """Give an open device a frame."""
+        """Transmit a frame from an open device."""
         self.steps.append(("transmit", slot, frame, layout))
         linear = len(frame) if layout.linear is None else layout.linear
         result = self.devices[slot].transmit(frame, linear, layout.offset, layout.fragments)
@@ -148,13 +148,13 @@ class Lockstep:
     # Comparing
 
     def _compare(self, happened: Iterable[Happened] = ()) -> None:
-        """All that can be seen; the state is one more that was covered."""
+        """Compare all visible state after a step."""
         self.transitions += 1
         expected = list(happened)
         events = self.lan.host.events
-        got = [told for event in events if (told := _told(event)) is not None] if events else []
+        got = [seen for event in events if (seen := _visible(event)) is not None] if events else []
         if got != expected:
-            raise Mismatch(f"what happened: {_brief(got)}, not {_brief(expected)}", self)
+            raise Mismatch(f"events: {_brief(got)}, not {_brief(expected)}", self)
         if self.lan.host.trace:
             self._history += events
         events.clear()
@@ -186,7 +186,7 @@ class Lockstep:
         self._published = dict(self.expected.page)
 
     def seen(self) -> tuple[object, ...]:
-        """The state that the LAN is in, as far as the expectation can tell states apart."""
+        """The state of the LAN, as far as the oracle distinguishes states."""
         return tuple(
             (
                 self.expected.page.get(slot, NOTHING_PUBLISHED),
@@ -211,7 +211,7 @@ def _written(name: object, *arguments: object) -> str:
     return f"{name}({', '.join(shown)})"
 
 
-def _told(event: object) -> Happened | None:
+def _visible(event: object) -> Happened | None:
     match event:
         case Received():
             return ("receive", event.slot, event.frame)
@@ -225,8 +225,8 @@ def _told(event: object) -> Happened | None:
 
 
 def _brief(happened: Sequence[Happened]) -> str:
-    told = []
+    parts = []
     for kind, slot, what in happened:
         shown = f"{len(what)} bytes {what[:24].hex()}" if isinstance(what, bytes) else what
-        told.append(f"{kind} in slot {slot} {shown}".strip())
-    return "; ".join(told) or "nothing"
+        parts.append(f"{kind} in slot {slot} {shown}".strip())
+    return "; ".join(parts) or "nothing"

@@ -1,9 +1,9 @@
-"""What a LAN should do, said once more and as the specification says it.
+"""What a LAN should do: an independent model, written from the specification.
 
-This is the independent half of every search: it shares no code with the simulated LAN,
-knows nothing of memory, hypercalls or bytes in a page other than what peers can see,
-and gives for each step who receives what, which counters move, and who is interrupted.
-It expects the right thing, so the defects of 2.6.23 show as differences.
+It shares no code with the simulated LAN and knows nothing of memory, hypercalls or bytes in
+a page other than what peers can see. For each step it gives who receives what, which counters
+move, and who is interrupted. It models correct behaviour, so the defects of 2.6.23 show as
+differences.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Peer:
 
 @dataclass(slots=True)
 class Expected:
-    """The whole LAN: its peers by slot, and what stands on its page."""
+    """The whole LAN: its peers by slot, and the addresses on its page."""
 
     peers: dict[int, Peer]
     page: dict[int, bytes] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Expected:
             self.publish(peer)
 
     def die(self, slot: int) -> None:
-        """PUB-6: no close, no Launcher to clean up; only the buffers are gone."""
+        """PUB-6: no close, no Launcher to clean up; only the buffers are unbound."""
         peer = self.peers[slot]
         peer.alive = peer.is_open = peer.bound = peer.pending = False
         peer.ring = [None] * BUFFERS
@@ -127,7 +127,7 @@ class Expected:
         offset: int,
         fragments: Sequence[tuple[int, int]],
     ) -> int:
-        """A frame given to the driver; how often a Megapacket is complained of (SEC-3)."""
+        """A frame given to the driver; how many Megapacket messages it logs (SEC-3)."""
         sections = sections_of(linear, offset, fragments)
         packed = frame[: sum(sections[:MOST_SECTIONS])]
         wanted_by = self.receivers(sender, frame[:6])
@@ -177,7 +177,7 @@ class Expected:
     # Receiving (E)
 
     def interrupt(self, slot: int) -> list[bytes]:
-        """The frames handed up: RCV-1, DLV-11, LEN-1, CNT-4."""
+        """The frames passed up: RCV-1, DLV-11, LEN-1, CNT-4."""
         peer = self.peers[slot]
         peer.pending = False
         if not peer.is_open:
@@ -186,10 +186,10 @@ class Expected:
         for at in peer.order:
             peer.ring[at] = None
         peer.order = []
-        handed_up = [frame for frame in taken if SHORTEST <= len(frame) <= LONGEST]
-        peer.rx_packets += len(handed_up)
-        peer.rx_bytes += sum(len(frame) - SHORTEST for frame in handed_up)
-        return handed_up
+        passed_up = [frame for frame in taken if SHORTEST <= len(frame) <= LONGEST]
+        peer.rx_packets += len(passed_up)
+        peer.rx_bytes += sum(len(frame) - SHORTEST for frame in passed_up)
+        return passed_up
 
 
 def is_group(address: bytes) -> bool:

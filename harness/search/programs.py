@@ -1,6 +1,6 @@
-"""Random programs on a simulated LAN, held against the expectation (a Hypothesis machine).
+"""Random programs on a simulated LAN, compared with the oracle (by Hypothesis).
 
-A program that goes wrong is shrunk, and told as steps to paste into a test.
+A program that differs is shrunk and printed as steps to paste into a test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BODY = payload(LENGTHS[-1])
 
 @dataclass(slots=True)
 class Tried:
-    """What a campaign's seed went through; ``trace`` is the same whenever the seed is."""
+    """What one seed of a campaign covered; ``trace`` is the same whenever the seed is."""
 
     programs: int = 0
     steps: int = 0
@@ -42,7 +42,7 @@ class Tried:
 
 
 def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
-    """All the programs of one seed; Mismatch holds the shortest one that goes wrong."""
+    """All the programs of one seed; Mismatch holds the shortest one that differs."""
     tried = Tried()
     digest = hashlib.sha256()
 

@@ -1,4 +1,4 @@
-"""Plays what the original driver did against the simulated LAN, step by step.
+"""Plays recordings of the original driver against the simulated LAN, step by step.
 
 A scenario is one line of JSON; ``fixtures/recorded/README.md`` is its format. The
 player drives the ``lguest`` variant through the same steps and compares results,
@@ -25,12 +25,12 @@ from harness.lguest.memory import DevicePages, LguestError, Owner
 GUEST_PAGES = 400
 """Pages that a recorded Guest owns; its device pages lie right above them."""
 
-RAW_DMA = 59 * PAGE_SIZE + 3072
-"""Where the player puts the structure of a raw SEND_DMA: below the scratch pages."""
+SEND_DMA_AT = 59 * PAGE_SIZE + 3072
+"""Where the player puts the structure of a hand-written SEND_DMA: below the scratch pages."""
 
 
 class BadRecording(Exception):
-    """A line that is no scenario: says what is wrong with it."""
+    """A line that is not a scenario; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def _short(value: object) -> str:
 
 
 def scenarios(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRecording]]:
-    """The scenarios of a file with their line numbers; a bad line comes as its error.
+    """The scenarios of a file with their line numbers; for a bad line, its error.
 
-    Of a file without any scenario only the first line's error comes: it is no recording.
+    For a file without any scenario only the first line's error is given.
     """
     bad: list[tuple[int, BadRecording]] = []
     good = False
@@ -117,7 +117,7 @@ def play(scenario: dict[str, Any] | BadRecording) -> list[Disagreement]:
 
 
 class _Player:
-    """A LAN made for one scenario, and what it takes to drive it."""
+    """A LAN made for one scenario, and the operations on it."""
 
     def __init__(self, scenario: dict[str, Any]) -> None:
         self.name = str(scenario["name"])
@@ -126,20 +126,20 @@ class _Player:
         self.host = Host()
         self.pages = DevicePages(int(scenario["pages"]))
         self.devices: dict[int, NetDevice] = {}
-        for each in scenario["guests"]:
-            launcher = Launcher(self.host, each["id"], GUEST_PAGES - 1)
-            self.devices[each["id"]] = launcher.join(
+        for guest in scenario["guests"]:
+            launcher = Launcher(self.host, guest["id"], GUEST_PAGES - 1)
+            self.devices[guest["id"]] = launcher.join(
                 self.pages,
-                each["slot"],
-                nocsum=each.get("nocsum", False),
-                randomness=each.get("randomness", False),
-                rx_offset=each["rx_offset"],
+                guest["slot"],
+                nocsum=guest.get("nocsum", False),
+                randomness=guest.get("randomness", False),
+                rx_offset=guest["rx_offset"],
             )
 
     def run(self) -> Iterator[Disagreement]:
         for number, step in enumerate(self.steps):
             where = f"step {number} ({step['op']})"
-            before = {each: astuple(self.device(each).counters) for each in self.devices}
+            before = {guest: astuple(device.counters) for guest, device in self.devices.items()}
             self.host.events.clear()
             result = self.act(step)
             got = self.outcome(result, before)
@@ -164,8 +164,8 @@ class _Player:
         return action(self, step)
 
     def outcome(self, result: object, before: dict[int, tuple[int, ...]]) -> dict[str, Any]:
-        """What the step did, in the recording's words."""
-        events = [told for event in self.host.events if (told := _tell(event)) is not None]
+        """What the step did, in the format of the recordings."""
+        events = [seen for event in self.host.events if (seen := _recorded(event)) is not None]
         stats = {}
         for guest, device in self.devices.items():
             moved = {
@@ -177,7 +177,7 @@ class _Player:
             }
             if moved:
                 stats[str(guest)] = moved
-        pending = [each for each, device in self.devices.items() if device.guest.pending]
+        pending = [guest for guest, device in self.devices.items() if device.guest.pending]
         got: dict[str, Any] = {"events": events, "pending": pending, "stats": stats}
         if result is not None:
             got["result"] = result
@@ -223,21 +223,21 @@ class _Player:
 
     def send_dma(self, step: dict[str, Any]) -> object:
         device = self.device(step["guest"])
-        return self.raw_send(device, device.peer_key(step["to_slot"]), step)
+        return self.send_by_hand(device, device.peer_key(step["to_slot"]), step)
 
     def send_dma_key(self, step: dict[str, Any]) -> object:
         device = self.device(step["guest"])
-        return self.raw_send(device, device.page + step["key_offset"], step)
+        return self.send_by_hand(device, device.page + step["key_offset"], step)
 
-    def raw_send(self, device: NetDevice, key: int, step: dict[str, Any]) -> object:
+    def send_by_hand(self, device: NetDevice, key: int, step: dict[str, Any]) -> object:
         memory = device.guest.memory
         done = 0
         for address, length in step["sections"]:
             if address >= 0 and address + length <= memory.private_size:
                 memory.write(address, payload(step["payload_seed"], length, done))
             done += length
-        memory.write(RAW_DMA + 4, dma.pack(step["sections"]))
-        return device.guest.send_dma(key, RAW_DMA)
+        memory.write(SEND_DMA_AT + 4, dma.pack(step["sections"]))
+        return device.guest.send_dma(key, SEND_DMA_AT)
 
     def set_buffer(self, step: dict[str, Any]) -> None:
         device = self.device(step["guest"])
@@ -280,8 +280,8 @@ _ACTIONS: dict[str, Callable[[_Player, dict[str, Any]], object]] = {
 }
 
 
-def _tell(event: object) -> dict[str, Any] | None:
-    """An event in the recording's words; None for what recordings do not hold."""
+def _recorded(event: object) -> dict[str, Any] | None:
+    """An event in the format of the recordings; None for one that they do not hold."""
     match event:
         case Received():
             return {

@@ -1,4 +1,4 @@
-"""What the searches share: the LAN that they walk, and how they tell what they covered."""
+"""What the searches share: the LAN that they walk, and a count of what they covered."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 @pytest.fixture
 def covered(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Tells what was covered; the sums stand at the end of the run."""
+    """Counts what was covered; the sums are printed at the end of the run."""
 
-    def tell(**counts: int) -> None:
+    def count_up(**counts: int) -> None:
         for what, count in counts.items():
             request.node.user_properties.append((f"covered {what.replace('_', ' ')}", count))
 
-    return tell
+    return count_up
 
 
 @pytest.fixture
 def search_reports(request: pytest.FixtureRequest) -> Path:
-    """Where captures of programs that went wrong go."""
+    """Where the captures of programs that differ are written."""
     given = request.config.getoption("reports")
     return (Path(given) if given else request.config.rootpath / "reports") / "captures" / "search"

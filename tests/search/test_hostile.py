@@ -17,9 +17,7 @@ CALLS = 50_000
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nothing_but_the_offender_is_hurt(
-    make: Make, covered: Callable[..., None], seed: int
-) -> None:
+def test_only_the_offender_is_affected(make: Make, covered: Callable[..., None], seed: int) -> None:
     calls, deaths = attack(make, seed, CALLS)
     assert calls >= CALLS
     assert deaths > 100

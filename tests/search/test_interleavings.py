@@ -26,8 +26,8 @@ def test_the_invariants_hold_in_every_order(
 
 
 def scenario(words: str) -> Scenario:
-    (found,) = [each for each in SCENARIOS if words in each.name]
-    return found
+    (match,) = [scenario for scenario in SCENARIOS if words in scenario.name]
+    return match
 
 
 def test_the_handler_that_survives_close_is_found() -> None:
@@ -50,9 +50,9 @@ def test_a_missing_barrier_is_found() -> None:
     def make() -> LguestLan:
         return LguestLan("no-barrier", REPAIRED, parts=Parts(device=_NoBarrier))
 
-    with pytest.raises(Violation) as found:
+    with pytest.raises(Violation) as violation:
         walk(make, scenario("full ring"))
-    assert "at LISTED" in str(found.value)
+    assert "at LISTED" in str(violation.value)
 
 
 def test_a_restock_in_the_gap_saves_the_frame(make: Make) -> None:

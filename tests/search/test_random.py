@@ -1,4 +1,4 @@
-"""Random programs: ``--campaign N`` seeds of them, shared out over workers and machines."""
+"""Random programs: ``--campaign N`` seeds of them, shared out over workers and hosts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def run(make: Make, seed: int, reports: Path) -> Tried:
-    """One seed; the LAN of a program that goes wrong leaves its capture."""
+    """One seed; a program that differs leaves its capture."""
     try:
         return try_programs(make, seed)
     except Mismatch as mismatch:
@@ -47,10 +47,10 @@ def try_seeds(count: int, tmp_path: Path) -> None:
         run(lguest, seed, tmp_path)
 
 
-def test_the_search_finds_a_defect_and_tells_a_short_program(tmp_path: Path) -> None:
-    with pytest.raises(Mismatch) as found:
+def test_the_search_finds_a_defect_and_prints_a_short_program(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch) as mismatch:
         try_seeds(30, tmp_path)
-    told = str(found.value)
-    assert "lockstep = Lockstep(lguest, 3)" in told
-    assert len(found.value.lockstep.steps) <= 12
+    message = str(mismatch.value)
+    assert "lockstep = Lockstep(lguest, 3)" in message
+    assert len(mismatch.value.lockstep.steps) <= 12
     assert list(tmp_path.glob("seed*.pcapng"))
