@@ -1,4 +1,4 @@
-"""What tests of several parts need."""
+"""Fixtures of the suite."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ import pytest
 from harness.lans.wire.namespace import Namespace, why_not
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--exchanges",
-        metavar="N",
-        type=int,
-        default=1000,
-        help="exchanges per LAN while every processor is busy (default: %(default)s)",
-    )
-
-
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    """A network namespace of this test's own, where a TAP can be made."""
+    """A network namespace for this test alone, where a TAP can be made."""
     if reason := why_not(tap=True):
         pytest.skip(reason)
     space = Namespace()

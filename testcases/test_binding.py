@@ -1,4 +1,4 @@
-"""D. The Host's copy (io.c): bound arrays, keys, and what becomes of a killed Guest's."""
+"""D. The Host's copy (io.c): bound arrays, keys, and the arrays of a killed Guest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from harness.lguest.guest import Guest
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.memory import DevicePages, LguestError
 from harness.plugin.marks import rule
-from testcases.kit.dma import (
+
+from .kit.dma import (
     ARRAY,
     DATA,
     END,
@@ -69,7 +70,7 @@ def test_an_interrupt_of_32_or_more_is_refused(lguest: LguestLan, interrupt: int
 
 
 def bind_one_each(guest: Guest, key_of: Callable[[int], int], count: int) -> list[bool]:
-    """Arrays of one buffer each, with a key of their own, one behind the other."""
+    """Arrays of one buffer each, with consecutive keys."""
     results = []
     for n in range(count):
         at = ARRAY + n * dma.SIZE
@@ -222,7 +223,7 @@ def test_a_key_in_private_memory_goes_to_the_launcher(lguest: LguestLan, key: in
     before = snapshot(owner.guest)
     assert send(sender.guest, key, GOOD) == 0
     warned = [event for event in lguest.host.events if isinstance(event, Warned)]
-    assert [each.guest for each in warned] == [sender.guest.id]
+    assert [event.guest for event in warned] == [sender.guest.id]
     assert f"{key:#x}" in warned[0].text
     assert not changed(before, snapshot(owner.guest))
     assert owner.guest.pending == 0

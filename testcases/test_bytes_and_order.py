@@ -17,7 +17,8 @@ from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest.events import Point
 from harness.plugin.marks import rule
-from testcases.test_receive_length import send_raw
+
+from .kit.steps import send_bytes_to_slot
 
 REAL = (
     "arp",
@@ -277,7 +278,7 @@ def test_empty_dmas_that_carry_the_cursor_round_change_nothing_of_the_order(
     sender.transmit(sent[0])
     for frame in sent[1:]:
         for _ in range(empty):
-            assert send_raw(sender, owner, b"") == 0
+            assert send_bytes_to_slot(sender, owner.slot, b"") == 0
         sender.transmit(frame)
     lguest.settle()
     assert lguest.received(owner) == sent
@@ -288,12 +289,12 @@ def test_two_senders_each_keep_their_own_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
     one, two, owner = lan.ports(3)
     sent = [(sender, ethernet(owner, sender, stamp=n)) for n in range(4) for sender in (one, two)]
-    got = lan.exchange_all(sent)
+    received = lan.exchange_all(sent)
     for sender in (one, two):
         mine = tuple(frame for by, frame in sent if by is sender)
-        assert tuple(frame for frame in got[owner] if frame in mine) == mine
-    assert got[one] == got[two] == ()
-    assert len(got[owner]) == len(sent)
+        assert tuple(frame for frame in received[owner] if frame in mine) == mine
+    assert received[one] == received[two] == ()
+    assert len(received[owner]) == len(sent)
 
 
 def test_payload_streams_are_all_different() -> None:

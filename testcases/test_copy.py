@@ -1,4 +1,4 @@
-"""D. The Host's copy (io.c): the search for a buffer, the cursor, one more try."""
+"""D. The Host's copy (io.c): the search for a buffer, the cursor, the second try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Point
 from harness.plugin.marks import rule
-from testcases.kit.dma import (
+
+from .kit.dma import (
     ARRAY,
     DATA,
     END,
@@ -111,11 +112,11 @@ def test_the_cursor_moves_by_one_even_when_a_later_buffer_is_used(lguest: Lguest
     sender, owner = lguest.open_devices(2)
     for n in (0, 1, 4):
         set_used(owner.guest, owner.ring, n, 60)
-    found = []
+    used = []
     for _ in range(5):
         sender.transmit(ethernet(owner.address, sender.address))
-        found.append((filled(lguest)[-1], cursor(owner)))
-    assert found == [(2, 1), (3, 2), (5, 3), (6, 4), (7, 5)]
+        used.append((filled(lguest)[-1], cursor(owner)))
+    assert used == [(2, 1), (3, 2), (5, 3), (6, 4), (7, 5)]
 
 
 @rule("DMA-2")

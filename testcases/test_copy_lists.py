@@ -10,7 +10,8 @@ from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Dropped, Killed
 from harness.plugin.marks import rule
-from testcases.kit.dma import (
+
+from .kit.dma import (
     DATA,
     END,
     ROOM,
@@ -20,6 +21,7 @@ from testcases.kit.dma import (
     changed,
     crosses,
     cursor,
+    fill_memory,
     filled,
     gather,
     killed,
@@ -29,7 +31,6 @@ from testcases.kit.dma import (
     send_over_stale,
     set_list,
     snapshot,
-    soil,
     used_lens,
 )
 
@@ -37,7 +38,7 @@ Sizes = tuple[int, ...]
 
 
 def spread(start: int, sizes: Sizes) -> list[tuple[int, int]]:
-    """Sections of these sizes, each at the end of a page of its own, the last page first."""
+    """Sections of these sizes, each ending at a page boundary, in descending order of pages."""
     pages = range(len(sizes) - 1, -1, -1)
     return [(start + (n + 1) * PAGE - size, size) for n, size in zip(pages, sizes, strict=True)]
 
@@ -53,7 +54,7 @@ def arrived(lguest: LguestLan, sizes: Sizes, room: Sizes) -> tuple[bytes, bytes,
     in the buffer was ``OLD``; the sender has other bytes all around its own.
     """
     sender, owner = lguest.open_devices(2)
-    soil(sender, owner)
+    fill_memory(sender, owner)
     data = payload(sum(sizes))
     source, into = spread(DATA, sizes), spread(ROOM, room)
     scatter(sender.guest.memory, source, data)
@@ -226,7 +227,7 @@ def test_a_senders_section_may_end_where_a_page_or_its_memory_ends(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     assert sender.guest.memory.limit == END
-    soil(sender, owner)
+    fill_memory(sender, owner)
     address, length = section
     data = payload(length)
     sender.guest.memory.write(address, data)
@@ -259,7 +260,7 @@ def test_a_bad_list_kills_its_sender_alone(
     lguest: LguestLan, bad: tuple[int, int], position: int
 ) -> None:
     hostile, sender, owner = lguest.open_devices(3)
-    soil(hostile, owner)
+    fill_memory(hostile, owner)
     before = snapshot(owner.guest)
     key = hostile.peer_key(owner.slot)
     assert send_over_stale(hostile.guest, key, with_bad(bad, position)) == 0
@@ -279,7 +280,7 @@ def test_a_bad_list_kills_its_receiver_alone(
     lguest: LguestLan, bad: tuple[int, int], position: int
 ) -> None:
     sender, hostile, other = lguest.open_devices(3)
-    soil(sender, hostile)
+    fill_memory(sender, hostile)
     set_list(hostile, 0, with_bad(bad, position))
     before = snapshot(hostile.guest)
     key = sender.peer_key(hostile.slot)
@@ -300,7 +301,7 @@ def test_of_two_bad_lists_the_receivers_is_judged_first_and_alone(
     lguest: LguestLan, bad: tuple[int, int]
 ) -> None:
     sender, hostile, other = lguest.open_devices(3)
-    soil(sender, hostile)
+    fill_memory(sender, hostile)
     set_list(hostile, 0, [bad])
     assert send(sender.guest, sender.peer_key(hostile.slot), [bad]) == 0
     assert killed(lguest) == [hostile.guest.id]
@@ -407,7 +408,7 @@ def test_the_host_copies_lists_too_short_for_a_header(
     lguest: LguestLan, size: int, pieces: int
 ) -> None:
     sender, owner, bystander = lguest.open_devices(3)
-    soil(sender, owner)
+    fill_memory(sender, owner)
     data = ethernet(owner.address, sender.address, size=size)
     source = spread(DATA, (1,) * (pieces - 1) + (size - pieces + 1,))
     scatter(sender.guest.memory, source, data)
@@ -427,7 +428,7 @@ def test_the_host_copies_lists_too_short_for_a_header(
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_even_a_part_of_a_destination_is_copied(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
-    soil(sender, owner)
+    fill_memory(sender, owner)
     assert send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)) == size
     assert used_lens(owner.guest, owner.ring)[:2] == [size, 0]
     held = gather(owner.guest.memory, buffer_list(owner, 0))

@@ -1,4 +1,4 @@
-"""F. What the counters say of each transfer and of each frame handed up (D:560, D:570)."""
+"""F. What the counters say of each transfer and of each frame passed up (D:560, D:570)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
 from harness.lguest.memory import LguestError
 from harness.plugin.marks import rule
-from testcases.kit.steps import raw_send, reaches
 
-NOBODY = bytes.fromhex("02001234abcd")
+from .kit.steps import reaches, send_bytes_to_slot
+
+UNKNOWN = bytes.fromhex("02001234abcd")
 UNBOUND = bytes.fromhex("0200beef0000")
 SCRATCH = 100 * PAGE
 
@@ -36,7 +37,7 @@ def failed(count: int) -> Counters:
     return Counters(tx_carrier_errors=count)
 
 
-def handed_up(*sizes: int) -> Counters:
+def passed_up(*sizes: int) -> Counters:
     """What a receiver counts for frames of these sizes."""
     return Counters(rx_packets=len(sizes), rx_bytes=sum(sizes) - 14 * len(sizes))
 
@@ -52,7 +53,7 @@ def test_a_whole_frame_counts_its_whole_length_once(lguest: LguestLan, size: int
     assert sender.counters == whole(1, size)
     lguest.settle()
     assert sender.counters == whole(1, size)
-    assert owner.counters == handed_up(size)
+    assert owner.counters == passed_up(size)
     assert bystander.counters == Counters()
 
 
@@ -63,7 +64,7 @@ def test_counts_go_on_beyond_two_bytes(lguest: LguestLan) -> None:
         send(sender, owner.address, LONGEST)
         lguest.settle()
     assert sender.counters == whole(300, LONGEST)
-    assert owner.counters == handed_up(*[LONGEST] * 300)
+    assert owner.counters == passed_up(*[LONGEST] * 300)
     assert bystander.counters == Counters()
 
 
@@ -109,7 +110,7 @@ def test_a_group_frame_counts_once_for_each_receiver(
     send(sender, GROUPS[group], 100)
     lguest.settle()
     assert sender.counters == whole(receivers, 100)
-    assert [device.counters for device in others] == [handed_up(100)] * receivers
+    assert [device.counters for device in others] == [passed_up(100)] * receivers
 
 
 @rule("CNT-1")
@@ -120,7 +121,7 @@ def test_a_unicast_counts_once_for_each_that_wants_it(lguest: LguestLan) -> None
     send(sender, owner.address, 80)
     lguest.settle()
     assert sender.counters == whole(3, 80)
-    assert owner.counters == lockstep.counters == listener.counters == handed_up(80)
+    assert owner.counters == lockstep.counters == listener.counters == passed_up(80)
     assert bystander.counters == Counters()
 
 
@@ -140,7 +141,7 @@ def test_a_frame_in_pieces_counts_its_whole_length(lguest: LguestLan, layout: La
     send(sender, owner.address, 1000, layout)
     lguest.settle()
     assert sender.counters == whole(1, 1000)
-    assert owner.counters == handed_up(1000)
+    assert owner.counters == passed_up(1000)
 
 
 @rule("CNT-1", "CNT-4")
@@ -158,11 +159,11 @@ def test_counters_add_up_on_both_sides(lguest: LguestLan) -> None:
     assert third.counters == Counters()
 
 
-# CNT-2: nobody wanted it
+# CNT-2: frames without a receiver
 
 
 @rule("CNT-2")
-@pytest.mark.parametrize("destination", [NOBODY, bytes(6), bytes.fromhex("fe" * 6)])
+@pytest.mark.parametrize("destination", [UNKNOWN, bytes(6), bytes.fromhex("fe" * 6)])
 @pytest.mark.parametrize("size", [6, 60, LONGEST, LARGEST])
 def test_a_frame_to_an_address_that_nobody_has_counts_nothing(
     lguest: LguestLan, destination: bytes, size: int
@@ -196,7 +197,7 @@ def test_a_group_frame_on_an_empty_lan_counts_nothing(lguest: LguestLan, group: 
     send(sender, GROUPS[group])
     lguest.settle()
     assert sender.counters == whole(1)
-    assert owner.counters == handed_up(60)
+    assert owner.counters == passed_up(60)
 
 
 @rule("CNT-2")
@@ -249,7 +250,7 @@ def test_what_a_full_ring_has_no_room_for_is_a_carrier_error(lguest: LguestLan, 
     assert sender.counters == Counters(8, 8 * 60, more)
     lguest.settle()
     assert sender.counters == Counters(8, 8 * 60, more)
-    assert owner.counters == handed_up(*[60] * 8)
+    assert owner.counters == passed_up(*[60] * 8)
     assert bystander.counters == Counters()
     assert reaches(sender, owner)
 
@@ -263,7 +264,7 @@ def test_a_frame_that_was_cut_is_a_carrier_error_and_nothing_else(
     send(sender, owner.address, size)
     lguest.settle()
     assert sender.counters == failed(1)
-    assert owner.counters == handed_up(LONGEST)
+    assert owner.counters == passed_up(LONGEST)
     assert bystander.counters == Counters()
     send(sender, owner.address, LONGEST)
     assert sender.counters == Counters(1, LONGEST, 1)
@@ -279,7 +280,7 @@ def test_a_megapacket_is_a_carrier_error_though_what_fits_arrives(
     send(sender, owner.address, size, fragmented(size, 14, fragments))
     lguest.settle()
     assert sender.counters == (whole(1, size) if fits else failed(1))
-    assert owner.counters == handed_up(min(size, 14 + 10 * 15))
+    assert owner.counters == passed_up(min(size, 14 + 10 * 15))
 
 
 @rule("CNT-3")
@@ -316,7 +317,7 @@ def test_a_receiver_that_dies_of_its_list_is_a_carrier_error(lguest: LguestLan) 
     assert sender.counters == Counters(1, 60, 1)
     lguest.settle()
     assert owner.counters == Counters()
-    assert other.counters == handed_up(60)
+    assert other.counters == passed_up(60)
 
 
 @rule("CNT-3", "DLV-8")
@@ -328,7 +329,7 @@ def test_another_device_of_the_senders_guest_is_a_carrier_error(lguest: LguestLa
     lguest.settle()
     assert sender.counters == Counters(1, 60, 1)
     assert second.counters == Counters()
-    assert other.counters == handed_up(60)
+    assert other.counters == passed_up(60)
     send(second, other.address)
     assert second.counters == whole(1)
     assert sender.counters == Counters(1, 60, 1)
@@ -338,7 +339,7 @@ def test_another_device_of_the_senders_guest_is_a_carrier_error(lguest: LguestLa
 def test_one_broadcast_counts_each_receiver_by_what_became_of_it(lguest: LguestLan) -> None:
     sender, good, full, gone, small, best = lguest.open_devices(6)
     for _ in range(NUM_SKBS):
-        assert raw_send(best, full.slot, bytes(20)) == 20
+        assert send_bytes_to_slot(best, full.slot, bytes(20)) == 20
     lguest.host.release(gone.guest)
     small.guest.memory.write(small.ring + 4, dma.pack([(SCRATCH, 59)]))
     lguest.pages.publish(40, UNBOUND)
@@ -346,10 +347,10 @@ def test_one_broadcast_counts_each_receiver_by_what_became_of_it(lguest: LguestL
     assert sender.counters == Counters(2, 2 * 60, 4)
     lguest.settle()
     assert sender.counters == Counters(2, 2 * 60, 4)
-    assert good.counters == best.counters == handed_up(60)
-    assert full.counters == handed_up(*[20] * 8)
+    assert good.counters == best.counters == passed_up(60)
+    assert full.counters == passed_up(*[20] * 8)
     assert gone.counters == Counters()
-    assert small.counters == handed_up(59)
+    assert small.counters == passed_up(59)
 
 
 @rule("CNT-3")
@@ -361,10 +362,10 @@ def test_a_frame_after_failed_ones_counts_as_ever(lguest: LguestLan) -> None:
         send(sender, owner.address, 100)
         lguest.settle()
         assert sender.counters == Counters(turn, turn * 100, turn)
-    assert owner.counters == handed_up(*[100] * 19)
+    assert owner.counters == passed_up(*[100] * 19)
 
 
-# CNT-4: frames handed up
+# CNT-4: frames passed up
 
 
 @rule("CNT-4")
@@ -374,9 +375,9 @@ def test_a_frame_counts_when_it_is_handed_up_and_not_when_it_is_copied(lguest: L
         send(sender, owner.address, 64)
     assert owner.counters == Counters()
     assert owner.guest.interrupt()
-    assert owner.counters == handed_up(64, 64, 64)
+    assert owner.counters == passed_up(64, 64, 64)
     assert not owner.guest.interrupt()
-    assert owner.counters == handed_up(64, 64, 64)
+    assert owner.counters == passed_up(64, 64, 64)
 
 
 @rule("CNT-4")
@@ -385,10 +386,10 @@ def test_a_frame_that_is_dropped_counts_nothing_at_its_receiver(
     lguest: LguestLan, size: int
 ) -> None:
     sender, owner = lguest.open_devices(2)
-    assert raw_send(sender, owner.slot, bytes(size)) == size
+    assert send_bytes_to_slot(sender, owner.slot, bytes(size)) == size
     send(sender, owner.address, 90)
     lguest.settle()
-    assert owner.counters == handed_up(90)
+    assert owner.counters == passed_up(90)
     assert sender.counters == whole(1, 90)
 
 
@@ -397,10 +398,10 @@ def test_a_frame_that_is_dropped_counts_nothing_at_its_receiver(
 def test_frames_of_every_kind_count_alike(lguest: LguestLan, destination: str) -> None:
     sender, listener = lguest.open_devices(2)
     listener.set_flags(promiscuous=True)
-    named = {"own": listener.address, "nobody": NOBODY, **GROUPS}
+    named = {"own": listener.address, "nobody": UNKNOWN, **GROUPS}
     send(sender, named[destination], 77)
     lguest.settle()
-    assert listener.counters == handed_up(77)
+    assert listener.counters == passed_up(77)
     assert sender.counters == whole(1, 77)
 
 
@@ -413,7 +414,7 @@ def test_each_device_of_a_guest_counts_its_own_frames(lguest: LguestLan) -> None
     lguest.pages.publish(second.slot, second_address)
     send(sender, second_address, 100)
     lguest.settle()
-    assert (first.counters, second.counters) == (Counters(), handed_up(100))
+    assert (first.counters, second.counters) == (Counters(), passed_up(100))
     send(sender, first.address, 300)
     lguest.settle()
-    assert (first.counters, second.counters) == (handed_up(300), handed_up(100))
+    assert (first.counters, second.counters) == (passed_up(300), passed_up(100))

@@ -15,7 +15,8 @@ from harness.frames import (
 )
 from harness.lans.lguest import LguestLan
 from harness.plugin.marks import rule
-from testcases.kit.steps import lan_of_pages
+
+from .kit.steps import lan_of_pages
 
 NOBODY = bytes.fromhex("02001234abcd")
 
@@ -259,7 +260,7 @@ def test_a_promiscuous_peer_in_any_slot_sees_everything(lguest: LguestLan, pages
         frame = ethernet(owner.address, sender.address)
         sender.transmit(frame)
         lan.settle()
-        assert [lan.received(each) for each in (owner, *listeners)] == [[frame]] * 4
+        assert [lan.received(port) for port in (owner, *listeners)] == [[frame]] * 4
         assert lan.received(sender) == []
 
 
@@ -388,7 +389,7 @@ def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -
     assert lguest.received(gap) == []
 
 
-# DLV-7: nobody's address
+# DLV-7: an address that no port publishes
 
 
 @rule("DLV-7")

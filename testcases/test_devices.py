@@ -21,7 +21,8 @@ from harness.lguest.guest import (
 from harness.lguest.launcher import GUEST_PAGES, RANDOMNESS
 from harness.lguest.memory import GuestMemory, LguestError
 from harness.plugin.marks import rule
-from testcases.kit.steps import lan_of_pages, paint, reaches, with_slot
+
+from .kit.steps import lan_of_pages, paint, reaches, with_slot
 
 PAGE = 4096
 LAST_SLOTS = [(1, 681), (2, 1364), (4, 2729)]
@@ -34,7 +35,7 @@ def descriptor(guest: Guest, index: int) -> tuple[int, ...]:
 
 
 def offer(lguest: LguestLan, guest: Guest, features: int, kind: int = TYPE_NET) -> NetDevice:
-    """Write a first descriptor by hand, and let the Guest probe it."""
+    """Write the first descriptor directly, and let the Guest probe it."""
     page = guest.memory.map(lguest.pages)
     written = DESCRIPTOR.pack(kind, features, 0, lguest.pages.pages, page // PAGE)
     guest.memory.write(guest.memory.normal, written)
@@ -54,7 +55,7 @@ class WatchedMemory(GuestMemory):
         super().write(address, data)
         if self.normal <= address < self.normal + MAX_DEVICES * DESCRIPTOR.size:
             table = self.read(self.normal, MAX_DEVICES * DESCRIPTOR.size)
-            self.statuses.append([each[2] for each in DESCRIPTOR.iter_unpack(table)])
+            self.statuses.append([fields[2] for fields in DESCRIPTOR.iter_unpack(table)])
 
 
 # DEV-1: the peer number

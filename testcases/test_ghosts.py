@@ -1,4 +1,4 @@
-"""PUB-6. Addresses whose Guests are gone (D:550), and who clears them away."""
+"""PUB-6. Addresses whose Guests are gone (D:550), and who clears them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, Counters
 from harness.plugin.marks import rule
-from testcases.kit.steps import NO_ADDRESS, broadcast, reaches, with_slot
+
+from .kit.steps import NO_ADDRESS, broadcast, reaches, with_slot
 
 GHOST = bytes.fromhex("0200a5a5a5a5")
 

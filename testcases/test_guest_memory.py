@@ -1,4 +1,4 @@
-"""D. The Host's copy (io.c): no Guest reaches another's memory."""
+"""D. The Host's copy (io.c): no Guest reaches the memory of another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Copied
 from harness.plugin.marks import rule
-from testcases.kit.dma import (
+
+from .kit.dma import (
     ARRAY,
     DATA,
     END,
@@ -22,12 +23,12 @@ from testcases.kit.dma import (
     buffer_list,
     changed,
     crosses,
+    fill_memory,
     gather,
     send,
     send_bytes,
     set_list,
     snapshot,
-    soil,
     used_lens,
 )
 
@@ -48,7 +49,7 @@ def test_a_frame_changes_one_buffer_and_its_used_len(
     lguest: LguestLan, size: int, rx_offset: int
 ) -> None:
     sender, owner, bystander = lguest.open_devices(3, rx_offset=rx_offset)
-    soil(sender, owner, bystander)
+    fill_memory(sender, owner, bystander)
     own, others = snapshot(owner.guest), snapshot(bystander.guest)
     page = lguest.pages.store[:]
     sender.transmit(owner.address + payload(size - 6))
@@ -84,16 +85,16 @@ def test_no_step_of_a_hostile_guest_touches_another_guests_memory(
     lguest: LguestLan, step: Callable[[NetDevice, NetDevice], object]
 ) -> None:
     hostile, owner, bystander = lguest.open_devices(3)
-    soil(hostile, owner, bystander)
-    before = [snapshot(each.guest) for each in (owner, bystander)]
+    fill_memory(hostile, owner, bystander)
+    before = [snapshot(device.guest) for device in (owner, bystander)]
     page = lguest.pages.store[:]
     step(hostile, owner)
     # Whatever it set up in its own memory, the Host now meets it.
     send_bytes(bystander.guest, bystander.peer_key(hostile.slot), payload(60))
-    now = [snapshot(each.guest) for each in (owner, bystander)]
+    now = [snapshot(device.guest) for device in (owner, bystander)]
     used = range(DATA, DATA + 60), range(60 * PAGE, 60 * PAGE + dma.SIZE)
     assert not changed(before[0], now[0])
-    assert changed(before[1], now[1]) <= {address for each in used for address in each}
+    assert changed(before[1], now[1]) <= {address for addresses in used for address in addresses}
     assert lguest.pages.store[:] == page
     assert owner.guest.dead is bystander.guest.dead is None
     assert bystander.guest.pending == 0
@@ -112,8 +113,8 @@ def test_a_sender_gives_away_the_bytes_it_listed_and_no_others(
     lguest: LguestLan, address: int, lengths: tuple[int, ...]
 ) -> None:
     sender, owner, bystander = lguest.open_devices(3)
-    for stamp, each in enumerate((sender, owner, bystander)):
-        each.guest.memory.write(address, payload(130, stamp))
+    for stamp, device in enumerate((sender, owner, bystander)):
+        device.guest.memory.write(address, payload(130, stamp))
     set_list(owner, 0, [(ROOM, 130)])
     owner.guest.memory.write(ROOM, b"\x55" * 130)
     sections = [(address + 40 * n, length) for n, length in enumerate(lengths)]
@@ -131,15 +132,15 @@ def test_a_receiver_gets_bytes_where_it_listed_and_nowhere_else(
     lguest: LguestLan, address: int, lengths: tuple[int, ...]
 ) -> None:
     sender, owner, bystander = lguest.open_devices(3)
-    for stamp, each in enumerate((sender, owner, bystander), start=1):
-        each.guest.memory.write(address, payload(130, stamp))
+    for stamp, device in enumerate((sender, owner, bystander), start=1):
+        device.guest.memory.write(address, payload(130, stamp))
     sections = [(address + 40 * n, length) for n, length in enumerate(lengths)]
     set_list(owner, 0, sections)
     sender.guest.memory.write(ROOM, payload(130, 9))
-    before = [snapshot(each.guest) for each in (owner, bystander)]
+    before = [snapshot(device.guest) for device in (owner, bystander)]
     source = [(ROOM + 30 * n, length) for n, length in enumerate(lengths)]
     assert send(sender.guest, sender.peer_key(owner.slot), source) == sum(lengths)
-    after = [snapshot(each.guest) for each in (owner, bystander)]
+    after = [snapshot(device.guest) for device in (owner, bystander)]
     listed = gather(sender.guest.memory, source)
     assert gather(owner.guest.memory, sections) == listed
     assert changed(before[0], after[0]) <= may_change(owner, 0, sum(lengths))
@@ -183,8 +184,8 @@ def test_a_send_changes_nothing_of_its_sender_but_used_len(lguest: LguestLan) ->
     before = snapshot(sender.guest)
     assert send(sender.guest, key, [(DATA, 60)]) == 60
     assert not changed(before, snapshot(sender.guest))
-    told = [event.moved for event in lguest.host.events if isinstance(event, Copied)]
-    assert told == [60, 60]
+    moved = [event.moved for event in lguest.host.events if isinstance(event, Copied)]
+    assert moved == [60, 60]
 
 
 @rule("DMA-10")

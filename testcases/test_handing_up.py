@@ -1,4 +1,4 @@
-"""E. Receiving (D:560): what a frame is handed up as."""
+"""E. Receiving (D:560): the protocol and type of a frame that is passed up."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Received
 from harness.plugin.marks import rule
-from testcases.kit.dma import buffer_list, handed_up, send_bytes
+
+from .kit.dma import buffer_list, passed_up, send_bytes
 
 # RCV-3: protocol and packet type
 
 
 def received_one(lguest: LguestLan, frame: bytes, *, nocsum: bool = True) -> Received:
-    """How a Guest in slot 1 hands up a frame."""
+    """The event of a Guest in slot 1 that passes a frame up."""
     sender, owner = lguest.device(slot=0), lguest.device(slot=1, nocsum=nocsum)
-    assert [each.open() for each in (sender, owner)] == [0, 0]
+    assert [device.open() for device in (sender, owner)] == [0, 0]
     assert send_bytes(sender.guest, sender.peer_key(owner.slot), frame) == len(frame)
     lguest.settle()
-    (got,) = handed_up(lguest, owner)
-    assert got.frame == frame
-    return got
+    (event,) = passed_up(lguest, owner)
+    assert event.frame == frame
+    return event
 
 
 def header(kind: int) -> bytes:
@@ -74,7 +75,7 @@ def test_what_an_earlier_frame_left_in_the_buffer_does_not_count(
     frame = (header(0x2E) + b"\xff")[:size]
     assert send_bytes(sender.guest, sender.peer_key(owner.slot), frame) == size
     lguest.settle()
-    assert [(each.frame, each.protocol) for each in handed_up(lguest, owner)] == [(frame, 4)]
+    assert [(event.frame, event.protocol) for event in passed_up(lguest, owner)] == [(frame, 4)]
 
 
 @rule("RCV-3")
@@ -110,11 +111,11 @@ def test_an_address_one_bit_off_is_another_hosts(lguest: LguestLan) -> None:
     for bit, destination in each_bit_flipped(owner.address):
         sender.transmit(ethernet(destination, sender.address, stamp=bit))
         lguest.settle()
-        assert handed_up(lguest, owner)[-1].packet_type == "otherhost", f"bit {bit}"
-    assert len(handed_up(lguest, owner)) == 47
+        assert passed_up(lguest, owner)[-1].packet_type == "otherhost", f"bit {bit}"
+    assert len(passed_up(lguest, owner)) == 47
     sender.transmit(ethernet(owner.address, sender.address))
     lguest.settle()
-    assert handed_up(lguest, owner)[-1].packet_type == "host"
+    assert passed_up(lguest, owner)[-1].packet_type == "host"
 
 
 @rule("RCV-3")
@@ -126,8 +127,8 @@ def test_a_promiscuous_peer_and_the_owner_see_one_frame_as_different_types(
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
     lguest.settle()
-    told = [handed_up(lguest, each) for each in (owner, curious)]
-    assert [[(each.frame, each.packet_type) for each in one] for one in told] == [
+    received = [passed_up(lguest, device) for device in (owner, curious)]
+    assert [[(event.frame, event.packet_type) for event in events] for events in received] == [
         [(frame, "host")],
         [(frame, "otherhost")],
     ]
@@ -153,12 +154,15 @@ def test_the_receivers_feature_decides_and_not_the_senders(
 ) -> None:
     sender = lguest.device(nocsum=sender_has_it)
     others = [lguest.device(nocsum=nocsum) for nocsum in (True, False)]
-    assert [each.open() for each in (sender, *others)] == [0, 0, 0]
+    assert [device.open() for device in (sender, *others)] == [0, 0, 0]
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
     lguest.settle()
-    told = [handed_up(lguest, other) for other in others]
-    assert [[each.checksum_unnecessary for each in one] for one in told] == [[True], [False]]
+    received = [passed_up(lguest, other) for other in others]
+    assert [[event.checksum_unnecessary for event in events] for events in received] == [
+        [True],
+        [False],
+    ]
     assert lguest.received(others[0]) == lguest.received(others[1]) == [frame]
 
 
@@ -190,5 +194,5 @@ def test_only_nocsum_decides_about_checksums(
     assert owner.scatter_gather == nocsum
     sender.transmit(ethernet(owner.address, sender.address))
     lguest.settle()
-    (event,) = [each for each in lguest.host.events if isinstance(each, Received)]
+    (event,) = [event for event in lguest.host.events if isinstance(event, Received)]
     assert event.checksum_unnecessary == nocsum

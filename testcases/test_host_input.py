@@ -12,9 +12,10 @@ from harness.lguest.events import Received
 from harness.lguest.launcher import HostNetwork
 from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
-from testcases.kit.host_network import (
+
+from .kit.host_network import (
     HOST,
-    NOBODY,
+    UNKNOWN,
     feed,
     frames_for,
     open_network,
@@ -34,7 +35,7 @@ def test_a_frame_reaches_the_guest_whatever_its_destination(
     lguest: LguestLan, size: int, destination: str
 ) -> None:
     network, tap = open_network(lguest)
-    to = {"own": network.device.address, "nobody": NOBODY, **GROUPS}[destination]
+    to = {"own": network.device.address, "nobody": UNKNOWN, **GROUPS}[destination]
     frame = ethernet(to, HOST, size=size)
     tap.feed(frame)
     assert network.input()
@@ -79,8 +80,8 @@ def test_the_first_free_buffer_from_slot_0_is_used_and_there_is_no_cursor(
         for _ in range(turn + 1):
             assert network.input()
         lguest.settle()
-    got = [event.buffer for event in lguest.host.events if isinstance(event, Received)]
-    assert got == [buffer for turn in range(5) for buffer in range(turn + 1)]
+    buffers = [event.buffer for event in lguest.host.events if isinstance(event, Received)]
+    assert buffers == [buffer for turn in range(5) for buffer in range(turn + 1)]
 
 
 @rule("HST-3")
@@ -99,7 +100,7 @@ def test_a_hole_in_the_ring_is_found_wherever_it_is(lguest: LguestLan, free: int
     assert used_lens(network) == [60] * free + [64] + [60] * (7 - free)
     lguest.settle()
     assert sorted(lguest.received(device)) == sorted(
-        [*(each for n, each in enumerate(frames_for(network, 8)) if n != free), late + b"late"]
+        [*(frame for n, frame in enumerate(frames_for(network, 8)) if n != free), late + b"late"]
     )
 
 

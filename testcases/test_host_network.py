@@ -13,8 +13,9 @@ from harness.lguest.events import Message
 from harness.lguest.launcher import GUEST_PAGES
 from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
-from testcases.kit.host_network import HOST, NOBODY, open_network, send, warnings, works
-from testcases.kit.steps import paint, reaches, send_list, with_slot
+
+from .kit.host_network import HOST, UNKNOWN, open_network, send, warnings, works
+from .kit.steps import paint, reaches, send_list, with_slot
 
 PAGE = dma.PAGE_SIZE
 SCRATCH = 100 * PAGE
@@ -54,7 +55,7 @@ def test_the_launcher_sees_every_frame_of_the_guest_once(
 ) -> None:
     network, tap = open_network(lguest)
     own = network.device.address
-    named = {"host": HOST, "nobody": NOBODY, "own": own, "zero": bytes(6), **GROUPS}
+    named = {"host": HOST, "nobody": UNKNOWN, "own": own, "zero": bytes(6), **GROUPS}
     frame = send(network, named[destination])
     assert tap.written == [frame]
     assert network.device.counters == Counters(tx_packets=1, tx_bytes=60)
@@ -65,7 +66,9 @@ def test_the_launcher_sees_every_frame_of_the_guest_once(
 @rule("HST-1")
 def test_the_launcher_sees_frames_in_sending_order(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
-    frames = [send(network, (HOST, NOBODY, GROUPS["broadcast"])[n % 3], stamp=n) for n in range(30)]
+    frames = [
+        send(network, (HOST, UNKNOWN, GROUPS["broadcast"])[n % 3], stamp=n) for n in range(30)
+    ]
     assert tap.written == frames
     assert network.device.counters == Counters(tx_packets=30, tx_bytes=30 * 60)
 
@@ -201,9 +204,9 @@ def test_page_boundaries_do_not_matter_to_the_launcher(
     network, tap = open_network(lguest)
     memory = network.device.guest.memory
     memory.write(SCRATCH, payload(17 * PAGE))
-    told = b"".join(memory.read(*section) for section in sections)
-    assert send_list(network.device, network.device.peer_key(0), sections) == len(told)
-    assert tap.written == [told]
+    listed = b"".join(memory.read(*section) for section in sections)
+    assert send_list(network.device, network.device.peer_key(0), sections) == len(listed)
+    assert tap.written == [listed]
     assert network.device.guest.dead is None
 
 
@@ -299,8 +302,8 @@ def test_a_key_in_normal_memory_goes_to_the_launcher_too(lguest: LguestLan) -> N
 @rule("HST-2", "CNT-3")
 def test_a_third_address_on_the_page_is_tried_and_fails(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
-    network.device.pages.publish(2, NOBODY)
-    frame = send(network, NOBODY)
+    network.device.pages.publish(2, UNKNOWN)
+    frame = send(network, UNKNOWN)
     assert tap.written == [frame]
     assert len(warnings(lguest)) == 1
     assert network.device.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=1)

@@ -36,7 +36,7 @@ class KernelNetwork:
     host: socket.socket
 
     def heard(self) -> bytes:
-        """The next frame that the Host's side hears."""
+        """The next frame that arrives on the Host's side."""
         ready, _, _ = select.select([self.host], [], [], PATIENCE_S)
         assert ready, "the kernel heard nothing"
         return self.host.recv(1 << 17)
@@ -49,11 +49,11 @@ class KernelNetwork:
         return self.network.input()
 
     def received(self) -> list[bytes]:
-        """What the Guest handed up, but for what the kernel says of its own accord."""
+        """The frames that the Guest passed up, without those that the kernel sends unasked."""
         self.lan.settle()
         kind = EXPERIMENTAL.to_bytes(2, "big")
-        got = self.lan.received(self.network.device)
-        return [frame for frame in got if frame[12:14] == kind]
+        frames = self.lan.received(self.network.device)
+        return [frame for frame in frames if frame[12:14] == kind]
 
     def for_guest(self, size: int = 60, stamp: int = 0) -> bytes:
         """A frame from the Host to the Guest."""

@@ -1,4 +1,4 @@
-"""G. Opening and closing (D:550), and what an interrupt finds after closing."""
+"""G. Opening and closing (D:550), and interrupts after closing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from harness.lguest.guest import Guest
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.memory import LguestError, Owner
 from harness.plugin.marks import rule
-from testcases.kit.steps import (
+
+from .kit.steps import (
     NO_ADDRESS,
     acting_at,
     broadcast,
     faults,
-    raw_send,
     reaches,
+    send_bytes_to_slot,
     with_slot,
 )
 
@@ -90,7 +91,7 @@ def test_opening_without_memory_fails_with_enomem(lguest: LguestLan, left: int) 
     assert not device.is_open
     assert lguest.host.bound_by(device.guest) == []
     assert messages(lguest) == [(device.guest.id, f"eth0: could not fill slot {left}")]
-    assert raw_send(sender, device.slot, bytes(60)) == 0
+    assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
     assert not device.guest.pending
     device.guest.memory_left = None
     assert device.open() == 0
@@ -138,7 +139,7 @@ def test_opening_fails_when_no_binding_is_to_be_had(
     assert messages(lguest) == []
     assert device.guest.dead is None
     if result:
-        assert raw_send(sender, device.slot, bytes(60)) == 0
+        assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
         assert device.guest.bind_dma(SCRATCH, SCRATCH, 1, 0)
         assert device.open() == 0
     assert reaches(sender, device)
@@ -371,7 +372,7 @@ def test_a_buffer_filled_while_closing_counts_as_filled(lguest: LguestLan) -> No
     moved: list[int] = []
 
     def send() -> None:
-        moved.append(raw_send(sender, device.slot, bytes(60)))
+        moved.append(send_bytes_to_slot(sender, device.slot, bytes(60)))
 
     with acting_at(lguest.host, Point.UNPUBLISHED, send):
         device.close()
@@ -388,7 +389,7 @@ def test_a_buffer_filled_while_closing_counts_as_filled(lguest: LguestLan) -> No
 @rule("PUB-5", "RCV-1")
 def test_an_interrupt_after_closing_without_filled_buffers_is_not_ours(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
-    assert raw_send(sender, device.slot, b"") == 0
+    assert send_bytes_to_slot(sender, device.slot, b"") == 0
     assert device.guest.pending == 1 << device.interrupt
     device.close()
     assert device.guest.pending == 1 << device.interrupt

@@ -12,14 +12,15 @@ from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.events import Point
 from harness.lguest.memory import LguestError
 from harness.plugin.marks import rule
-from testcases.kit.steps import (
+
+from .kit.steps import (
     NO_ADDRESS,
     acting_at,
     broadcast,
     lan_of_pages,
     paint,
-    raw_send,
     reaches,
+    send_bytes_to_slot,
     with_slot,
 )
 
@@ -433,10 +434,10 @@ def test_a_receiver_that_closes_in_the_midst_of_a_broadcast_is_not_looked_for(
 @rule("PUB-5")
 def test_closing_unbinds_and_leaves_no_binding_behind(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
-    assert raw_send(sender, device.slot, bytes(60)) == 60
+    assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 60
     for _ in range(40):
         device.close()
-        assert raw_send(sender, device.slot, bytes(60)) == 0
+        assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
         assert lguest.host.bound_by(device.guest) == []
         assert device.open() == 0
     assert reaches(sender, device)

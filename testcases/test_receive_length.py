@@ -1,4 +1,4 @@
-"""LEN. Which lengths a receiver believes (D:560)."""
+"""LEN. Which lengths a receiver accepts (D:560)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,10 @@ from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, pages_of, payload
 from harness.lan import Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
-from harness.lguest.driver import NetDevice
 from harness.lguest.events import Dropped, Fault, Killed, Message
 from harness.plugin.marks import rule
 
-
-def send_raw(sender: NetDevice, to: NetDevice, data: bytes) -> int:
-    """One SEND_DMA of these bytes past the driver: what ``used_len`` became."""
-    memory = sender.guest.memory
-    at = 100 * dma.PAGE_SIZE
-    memory.write(at, data)
-    structure = 99 * dma.PAGE_SIZE
-    memory.write(structure + 4, dma.pack(dma.linear_sections(at, len(data))))
-    return sender.guest.send_dma(sender.peer_key(to.slot), structure)
+from .kit.steps import send_bytes_to_slot
 
 
 @rule("LEN-1")
@@ -58,10 +49,10 @@ def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, si
     sender, owner = lguest.open_devices(2)
     for turn in range(20):
         data = payload(size, turn)
-        assert send_raw(sender, owner, data) == size
+        assert send_bytes_to_slot(sender, owner.slot, data) == size
         assert owner.guest.interrupt()
         dropped = [event for event in lguest.host.events if isinstance(event, Dropped)]
-        assert [each.frame for each in dropped][turn:] == [data]
+        assert [event.frame for event in dropped][turn:] == [data]
     assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
     assert sender.counters.tx_packets == 0
     assert lguest.received(owner) == []
@@ -77,7 +68,7 @@ def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, si
 @pytest.mark.parametrize("size", [1, 6, 13])
 def test_a_runt_is_dropped_in_silence(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
-    send_raw(sender, owner, payload(size))
+    send_bytes_to_slot(sender, owner.slot, payload(size))
     lguest.settle()
     assert not any(isinstance(event, Message | Fault | Killed) for event in lguest.host.events)
     control = ethernet(owner.address, sender.address)
@@ -92,7 +83,7 @@ def test_runts_among_whole_frames_take_none_of_them_along(lguest: LguestLan) -> 
     frames = []
     for n, size in enumerate((60, 13, 14, 1, 1514, 6, 60, 12)):
         data = ethernet(owner.address, sender.address, size=size, stamp=n)
-        assert send_raw(sender, owner, data) == size
+        assert send_bytes_to_slot(sender, owner.slot, data) == size
         frames.append(data)
     lguest.settle()
     assert lguest.received(owner) == [frame for frame in frames if len(frame) >= 14]
@@ -102,7 +93,7 @@ def test_runts_among_whole_frames_take_none_of_them_along(lguest: LguestLan) -> 
 @rule("LEN-1")
 @pytest.mark.parametrize("size", [1515, 1516, 3000, 4096])
 def test_more_than_the_buffer_said_it_holds_is_dropped(lguest: LguestLan, size: int) -> None:
-    """The Host never does that to a driver's own buffer; a longer list in its ring does."""
+    """The driver's buffers are never that long; its list is overwritten with a longer one."""
     sender, owner = lguest.open_devices(2)
     memory = owner.guest.memory
     scratch = 100 * dma.PAGE_SIZE

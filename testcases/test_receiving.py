@@ -1,4 +1,4 @@
-"""E. Receiving (D:560): the interrupt, and a fresh buffer for each one taken."""
+"""E. Receiving (D:560): the interrupt, and a fresh buffer for each buffer taken."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Dropped, Fault, Message, Point, Received
 from harness.plugin.marks import rule
-from testcases.kit.dma import (
+
+from .kit.dma import (
     ROOM,
     buffer_list,
     changed,
     crosses,
     fill_up,
-    handed_up,
+    passed_up,
     send,
     send_bytes,
     set_list,
@@ -27,7 +28,7 @@ from testcases.kit.dma import (
 
 
 def judged(lguest: LguestLan, device: NetDevice) -> int:
-    """How many frames the device handed up or dropped."""
+    """How many frames the device passed up or dropped."""
     return len(
         [
             event
@@ -52,14 +53,14 @@ def test_one_interrupt_hands_up_all_that_is_there_in_slot_order(
     sender, owner, bystander = lguest.open_devices(3)
     frames = fill_up(sender, owner, count)
     assert owner.guest.interrupt()
-    got = handed_up(lguest, owner)
-    assert [(each.buffer, each.frame) for each in got] == list(enumerate(frames))
+    received = passed_up(lguest, owner)
+    assert [(event.buffer, event.frame) for event in received] == list(enumerate(frames))
     assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
     assert owner.guest.pending == 0
     assert not owner.guest.interrupt()
     assert not bystander.guest.interrupt()
-    assert len(handed_up(lguest, owner)) == count
-    assert handed_up(lguest, bystander) == []
+    assert len(passed_up(lguest, owner)) == count
+    assert passed_up(lguest, bystander) == []
 
 
 @rule("RCV-1")
@@ -80,7 +81,7 @@ def test_empty_slots_between_filled_ones_are_passed_over(
         else:
             assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
     assert owner.guest.interrupt()
-    assert [(each.buffer, each.frame) for each in handed_up(lguest, owner)] == expected
+    assert [(event.buffer, event.frame) for event in passed_up(lguest, owner)] == expected
     assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
 
 
@@ -95,7 +96,7 @@ def test_an_interrupt_with_nothing_filled_is_not_ours(lguest: LguestLan) -> None
     assert not owner.guest.interrupt()
     assert owner.guest.pending == 0
     assert not changed(before, snapshot(owner.guest))
-    assert handed_up(lguest, owner) == []
+    assert passed_up(lguest, owner) == []
     assert crosses(lguest, sender, owner)
 
 
@@ -105,7 +106,7 @@ def test_filled_buffers_wait_until_the_interrupt_is_taken(lguest: LguestLan) -> 
     frames = fill_up(sender, owner, 3)
     owner.guest.pending = 0
     assert not owner.guest.interrupt()
-    assert handed_up(lguest, owner) == []
+    assert passed_up(lguest, owner) == []
     assert used_lens(owner.guest, owner.ring) == [60, 60, 60, 0, 0, 0, 0, 0]
     frames += fill_up(sender, owner, 1)
     assert owner.guest.interrupt()
@@ -144,7 +145,7 @@ def test_a_taken_buffer_is_replaced_before_its_length_is_judged(
     assert lguest.received(owner) == (frames if size >= 14 else [])
     fresh = [buffer_list(owner, n) for n in range(3)]
     assert fresh[0] != old[0]
-    assert [sum(length for _, length in each) for each in fresh] == [1514] * 3
+    assert [sum(length for _, length in sections) for sections in fresh] == [1514] * 3
 
 
 @rule("RCV-1")
@@ -157,8 +158,8 @@ def test_the_eight_buffers_are_never_one_and_the_same(lguest: LguestLan, rx_offs
             assert send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)) == size
         assert owner.guest.interrupt()
         lists = [buffer_list(owner, n) for n in range(NUM_SKBS)]
-        assert len({each[0].address for each in lists}) == NUM_SKBS
-        assert [sum(length for _, length in each) for each in lists] == [1514] * NUM_SKBS
+        assert len({sections[0].address for sections in lists}) == NUM_SKBS
+        assert [sum(length for _, length in sections) for sections in lists] == [1514] * NUM_SKBS
 
 
 @rule("RCV-1")
@@ -192,7 +193,7 @@ def test_a_pending_interrupt_survives_close_and_the_next_open(lguest: LguestLan)
     assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
     assert not owner.guest.interrupt()
     assert owner.guest.pending == 0
-    assert handed_up(lguest, owner) == []
+    assert passed_up(lguest, owner) == []
     assert crosses(lguest, sender, owner)
 
 
@@ -444,7 +445,7 @@ def test_memory_that_is_back_refills_the_next_slot(lguest: LguestLan) -> None:
     whenever(lguest, Point.TAKEN, next_slot)
     assert owner.guest.interrupt()
     assert messages(lguest) == [(owner.guest.id, "eth0: could not fill slot 1")]
-    got = lguest.received(owner)
-    assert (got[0], got[-1]) == (frames[0], frames[2])
+    received = lguest.received(owner)
+    assert (received[0], received[-1]) == (frames[0], frames[2])
     used = used_lens(owner.guest, owner.ring)
     assert (used[0], used[2]) == (0, 0)

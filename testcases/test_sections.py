@@ -20,21 +20,21 @@ def sent_list(
     lguest: LguestLan, sender: NetDevice, frame: bytes, layout: Layout
 ) -> list[tuple[int, int]]:
     """(offset in a page, length) of each section of the one list that the Host was given."""
-    found: list[list[tuple[int, int]]] = []
+    lists: list[list[tuple[int, int]]] = []
 
     def look(point: Point, guest: Owner) -> None:
         if point is Point.COPIED and guest is sender.guest:
             address = sender.sending
             listed = guest.memory.read(address + 4, dma.SIZE - 4)
-            found.append([(each.address % PAGE, each.length) for each in dma.unpack(listed)])
+            lists.append([(part.address % PAGE, part.length) for part in dma.unpack(listed)])
 
     lguest.host.interleave = look
     try:
         sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     finally:
         lguest.host.interleave = None
-    assert len(found) == 1
-    return found[0]
+    assert len(lists) == 1
+    return lists[0]
 
 
 def messages(lguest: LguestLan) -> list[tuple[int, str]]:
@@ -131,8 +131,8 @@ def test_a_fragment_must_lie_in_one_page(lguest: LguestLan, fragment: tuple[int,
 def sent_lengths(sender: NetDevice) -> list[int]:
     """The sixteen lengths of the list that was sent last, as they lie in memory."""
     memory = sender.guest.memory
-    raw = memory.read(sender.sending + 68, 32)
-    return [int.from_bytes(raw[at : at + 2], "little") for at in range(0, 32, 2)]
+    lengths = memory.read(sender.sending + 68, 32)
+    return [int.from_bytes(lengths[at : at + 2], "little") for at in range(0, 32, 2)]
 
 
 @rule("SEC-2")
@@ -236,8 +236,8 @@ def test_the_message_is_logged_once_for_each_receiver(lguest: LguestLan) -> None
 def test_a_megapacket_that_nobody_wants_is_not_worth_a_message(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     layout = fragmented(174, 14, 16)
-    nobody = bytes.fromhex("02001234abcd")
-    sender.transmit(ethernet(nobody, sender.address, size=174), 14, 0, layout.fragments)
+    unknown = bytes.fromhex("02001234abcd")
+    sender.transmit(ethernet(unknown, sender.address, size=174), 14, 0, layout.fragments)
     lguest.settle()
     assert messages(lguest) == []
     assert lguest.received(owner) == []
@@ -309,8 +309,8 @@ def test_the_refusal_speaks_of_the_defect_on_the_original_alone(lguest: LguestLa
 def buffer_lists(device: NetDevice) -> list[Sequence[dma.Section]]:
     memory = device.guest.memory
     ring = [memory.read(device.ring + n * dma.SIZE, dma.SIZE) for n in range(NUM_SKBS)]
-    assert all(each[:4] == bytes(4) for each in ring)
-    return [dma.unpack(each[4:]) for each in ring]
+    assert all(structure[:4] == bytes(4) for structure in ring)
+    return [dma.unpack(structure[4:]) for structure in ring]
 
 
 @rule("SEC-5")
@@ -318,7 +318,7 @@ def buffer_lists(device: NetDevice) -> list[Sequence[dma.Section]]:
 def test_a_receive_buffer_within_a_page_is_one_section(lguest: LguestLan, rx_offset: int) -> None:
     (device,) = lguest.open_devices(1, rx_offset=rx_offset)
     listed = buffer_lists(device)
-    assert [[(each.address % PAGE, each.length) for each in one] for one in listed] == [
+    assert [[(part.address % PAGE, part.length) for part in sections] for sections in listed] == [
         [(rx_offset, BUFFER_BYTES)]
     ] * NUM_SKBS
     assert len({one[0].address for one in listed}) == NUM_SKBS
@@ -330,7 +330,7 @@ def test_a_receive_buffer_across_a_page_is_two_sections(lguest: LguestLan, rx_of
     (device,) = lguest.open_devices(1, rx_offset=rx_offset)
     first = PAGE - rx_offset
     for one in buffer_lists(device):
-        assert [(each.address % PAGE, each.length) for each in one] == [
+        assert [(part.address % PAGE, part.length) for part in one] == [
             (rx_offset, first),
             (0, BUFFER_BYTES - first),
         ]

@@ -15,8 +15,9 @@ from harness.lguest.driver import Counters, NetDevice
 from harness.lguest.launcher import SharedFile
 from harness.lguest.memory import LguestError
 from harness.plugin.marks import rule
-from testcases.kit.launcher_process import LauncherProcess
-from testcases.kit.steps import NO_ADDRESS, broadcast
+
+from .kit.launcher_process import LauncherProcess
+from .kit.steps import NO_ADDRESS, broadcast
 
 PAGE = 4096
 SIZES = [(1, 682), (2, 1365), (4, 2730)]
@@ -46,7 +47,7 @@ def start(lguest: LguestLan, path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def opened(lguest: LguestLan, path: Path) -> Iterator[Open]:
-    """Opens the network's file once more in this process."""
+    """Opens the network's file again in this process."""
     with contextlib.ExitStack() as files:
 
         def one() -> SharedFile:
@@ -286,7 +287,7 @@ def test_a_launcher_process_that_ends_takes_its_address_along(start: Start, open
 def test_addresses_cross_from_process_to_process_at_once(
     lguest: LguestLan, start: Start, opened: Open
 ) -> None:
-    """The other process has a Host of its own, so frames to it fail; that they are tried tells."""
+    """The other process has its own Host, so transfers to it fail; an attempt shows its address."""
     peer = start(7)
     sender = join(lguest, opened(), 10)
     assert sender.open() == 0

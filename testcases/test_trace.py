@@ -1,4 +1,4 @@
-"""What a traced Host tells, word for word: captures and reports are made of it."""
+"""The events that a traced Host logs, field by field: captures and reports are made of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from harness.lguest.host import EPOCH_NS, STEP_NS
 from harness.lguest.launcher import HOST_SLOT
 from harness.lguest.memory import Owner
 from harness.lguest.tap import MemoryTap
-from testcases.kit.dma import ARRAY, END, ROOM, STRUCTURE
+
+from .kit.dma import ARRAY, END, ROOM, STRUCTURE
 
 SOME_TIME = EPOCH_NS + 2 * STEP_NS
 
@@ -63,8 +64,8 @@ def test_a_slot_without_buffers(lguest: LguestLan) -> None:
     frame = ethernet(bytes.fromhex("020099000000"), sender.address)
     sender.transmit(frame)
     now = EPOCH_NS + 2 * STEP_NS
-    nobody = Copied(now, 1, 20, None, None, 0, "nobody has bound buffers to this slot")
-    assert lguest.news() == [Transmitted(now, 1, 0, frame, 1, 1), nobody]
+    unbound = Copied(now, 1, 20, None, None, 0, "nobody has bound buffers to this slot")
+    assert lguest.news() == [Transmitted(now, 1, 0, frame, 1, 1), unbound]
 
 
 @pytest.mark.parametrize(
@@ -297,8 +298,8 @@ def test_a_megapacket_is_told_for_each_receiver_also_when_others_act(lguest: Lgu
     frame = ethernet(GROUPS["broadcast"], sender.address, size=14 + 16)
     sender.transmit(frame, 14, 0, [(1, 0)] * 16)
     sender.transmit(frame[:-1], 14, 0, [(1, 0)] * 15)
-    said = [each for each in lguest.news() if isinstance(each, Message)]
-    assert [each.text for each in said] == [MEGAPACKET] * 3
+    messages = [event for event in lguest.news() if isinstance(event, Message)]
+    assert [message.text for message in messages] == [MEGAPACKET] * 3
     assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (3, 3)
     assert sender.counters.tx_bytes == 3 * 29
     assert all(device.guest.pending for device in others)

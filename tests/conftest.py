@@ -16,6 +16,16 @@ from tests import small_run
 Tshark = Callable[..., list[dict[str, list[str]]]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exchanges",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="exchanges per LAN while every processor is busy (default: %(default)s)",
+    )
+
+
 @pytest.fixture
 def tshark() -> Tshark:
     """Reads a capture back: the named fields of each packet, each a list of values."""

@@ -1,4 +1,4 @@
-"""DMA structures made by hand, past any driver, as a hostile Guest makes them."""
+"""DMA structures written without the driver, as a hostile Guest may write them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ STRUCTURE = 60 * PAGE
 """Where a Guest keeps the structure that it sends."""
 
 ARRAY = 61 * PAGE
-"""Where it keeps arrays that it binds by hand."""
+"""Where it keeps arrays that it binds without the driver."""
 
 DATA = 64 * PAGE
-"""What it sends begins here."""
+"""The data that it sends starts here."""
 
 ROOM = 128 * PAGE
-"""Where it receives by hand; far from all that a driver uses."""
+"""Its receive buffers for those arrays; no driver uses these pages."""
 
 END = (GUEST_PAGES + 2) * PAGE
 """End of the memory of a Guest with one device page: below it are the descriptors."""
 
 SPARE_SLOT = 600
-"""A slot that no device has: its key, and those above, are free for arrays bound by hand."""
+"""An unused slot: its key, and those above, are free for arrays bound without the driver."""
 
 STALE = 0xDEADBEEF
 """A ``used_len`` that no copy leaves behind."""
@@ -42,26 +42,26 @@ def number(memory: GuestMemory, address: int) -> int:
 
 
 def send(sender: Guest, key: int, sections: Sections) -> int:
-    """One SEND_DMA of this list: what ``used_len`` became."""
+    """One SEND_DMA of this list; returns the ``used_len`` that it left."""
     sender.memory.write(STRUCTURE + 4, dma.pack(sections))
     return sender.send_dma(key, STRUCTURE)
 
 
 def send_over_stale(sender: Guest, key: int, sections: Sections) -> int:
-    """The same, by a Guest that left ``STALE`` in ``used_len``."""
+    """The same, with ``STALE`` in ``used_len`` beforehand."""
     sender.memory.write(STRUCTURE, STALE.to_bytes(4, "little") + dma.pack(sections))
     sender.host.send_dma(sender, key, STRUCTURE)
     return number(sender.memory, STRUCTURE)
 
 
 def send_bytes(sender: Guest, key: int, data: bytes) -> int:
-    """One SEND_DMA of these bytes, in as few sections as will do."""
+    """One SEND_DMA of these bytes, in as few sections as possible."""
     sender.memory.write(DATA, data)
     return send(sender, key, dma.linear_sections(DATA, len(data)))
 
 
 def crosses(lguest: LguestLan, sender: NetDevice, to: NetDevice, stamp: int = 77) -> bool:
-    """Whether a good frame gets from one device to the other: the control of a negative."""
+    """Whether a frame crosses from one device to the other: the control for a negative test."""
     before = len(lguest.received(to))
     frame = ethernet(to.address, sender.address, stamp=stamp)
     moved = send_bytes(sender.guest, sender.peer_key(to.slot), frame)
@@ -70,7 +70,7 @@ def crosses(lguest: LguestLan, sender: NetDevice, to: NetDevice, stamp: int = 77
 
 
 def fill_up(sender: NetDevice, owner: NetDevice, count: int = NUM_SKBS) -> list[bytes]:
-    """Frames for so many of the owner's buffers; it has not yet looked at them."""
+    """Send frames that fill so many of the owner's buffers, without running its interrupt."""
     frames = [ethernet(owner.address, sender.address, stamp=100 + n) for n in range(count)]
     for frame in frames:
         sender.transmit(frame)
@@ -78,7 +78,7 @@ def fill_up(sender: NetDevice, owner: NetDevice, count: int = NUM_SKBS) -> list[
 
 
 def bind(guest: Guest, key: int, count: int, interrupt: int = 9, size: int = 1514) -> bool:
-    """Bind an array of so many free buffers, each at the start of a page from ROOM on."""
+    """Bind an array of so many free buffers, one at the start of each page from ROOM on."""
     for index in range(count):
         room = dma.pack([(ROOM + index * PAGE, size)])
         guest.memory.write(ARRAY + index * dma.SIZE, bytes(4) + room)
@@ -117,7 +117,7 @@ def scatter(memory: GuestMemory, sections: Sections, data: bytes) -> None:
 
 
 def cursor(device: NetDevice) -> int:
-    """Where the Host looks for the device's next free buffer first."""
+    """Where the Host starts its search for the device's next free buffer."""
     binding = device.guest.host.binding(device.guest, device.key)
     assert binding is not None
     return binding.cursor
@@ -133,8 +133,8 @@ def filled(lguest: LguestLan) -> list[int | None]:
     return [event.buffer for event in lguest.host.events if isinstance(event, Copied)]
 
 
-def handed_up(lguest: LguestLan, device: NetDevice) -> list[Received]:
-    """What a device handed up so far, and as what."""
+def passed_up(lguest: LguestLan, device: NetDevice) -> list[Received]:
+    """The frames that a device passed up so far, with their type and protocol."""
     return [
         event
         for event in lguest.host.events
@@ -144,20 +144,20 @@ def handed_up(lguest: LguestLan, device: NetDevice) -> list[Received]:
 
 
 def whenever(lguest: LguestLan, point: Point, act: Callable[[], object]) -> list[int]:
-    """Another CPU acts at every such point; returns the Guests that get there, as they do."""
+    """Another CPU acts at every such point; the list returned names the Guest of each."""
     reached: list[int] = []
 
-    def look(where: Point, guest: Owner) -> None:
+    def act_there(where: Point, guest: Owner) -> None:
         if where is point:
             reached.append(guest.id)
             act()
 
-    lguest.host.interleave = look
+    lguest.host.interleave = act_there
     return reached
 
 
-def soil(*devices: NetDevice) -> None:
-    """Fill what Guests send from and receive into, so that a byte gone astray shows."""
+def fill_memory(*devices: NetDevice) -> None:
+    """Fill the memory that Guests send from and receive into, so that a misplaced byte shows."""
     for device in devices:
         memory = device.guest.memory
         filling = bytes((0x80 | device.guest.id,))
@@ -174,9 +174,9 @@ def snapshot(guest: Guest) -> bytes:
 
 def changed(before: bytes | bytearray, after: bytes) -> set[int]:
     """The addresses of the bytes that differ."""
-    found: set[int] = set()
+    addresses: set[int] = set()
     for page in range(0, len(before), PAGE):
         old, new = before[page : page + PAGE], after[page : page + PAGE]
         if old != new:
-            found.update(page + n for n in range(len(old)) if old[n] != new[n])
-    return found
+            addresses.update(page + n for n in range(len(old)) if old[n] != new[n])
+    return addresses

@@ -1,4 +1,4 @@
-"""A Host network under test: its Guest, its TAP, and frames each way."""
+"""A Host network under test: its Guest, its TAP, and frames in both directions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from harness.lguest.tap import MemoryTap
 HOST = bytes.fromhex("020000ff0001")
 """The Host's address on the network."""
 
-NOBODY = bytes.fromhex("02001234abcd")
-"""An address that nobody has."""
+UNKNOWN = bytes.fromhex("02001234abcd")
+"""An address that no peer publishes."""
 
 
 def open_network(lguest: LguestLan, guest_id: int = 50) -> tuple[HostNetwork, MemoryTap]:
@@ -59,7 +59,7 @@ def warnings(lguest: LguestLan) -> list[str]:
 
 
 def works(lguest: LguestLan, network: HostNetwork, tap: MemoryTap, stamp: int = 999) -> bool:
-    """Whether a frame crosses each way, alone."""
+    """Whether one frame crosses in each direction, and no other."""
     written, received = len(tap.written), len(lguest.received(network.device))
     out = send(network, stamp=stamp)
     (inward,) = frames_for(network, 1, stamp)

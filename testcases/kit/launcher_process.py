@@ -1,6 +1,6 @@
-"""A Launcher in a process of its own, that does as it is told over a pipe.
+"""A Launcher in its own process, which takes commands over a pipe.
 
-It is started afresh, not forked, so it shares no open file with whoever started it.
+The process is spawned, not forked, so it shares no open file with its parent.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class LauncherProcess:
         theirs.close()
 
     def ask(self, command: str, *arguments: object) -> None:
-        """Give a command, without waiting for what comes of it."""
+        """Send a command without waiting for its answer."""
         self._pipe.send((command, arguments))
 
     def answer(self) -> Any:
-        """What came of the oldest command not yet answered."""
+        """The answer to the oldest command that is still unanswered."""
         if not self._pipe.poll(PATIENCE_S):
             raise TimeoutError("the Launcher's process does not answer")
         return self._pipe.recv()
 
     def do(self, command: str, *arguments: object) -> Any:
-        """Give a command and wait for what comes of it."""
+        """Send a command and wait for its answer."""
         self.ask(command, *arguments)
         return self.answer()
 
@@ -51,7 +51,7 @@ class LauncherProcess:
 
 
 def _serve(pipe: Connection, parts: Parts, defects: Defects, path: Path, guest_id: int) -> None:
-    """The process: answers each command with what it gives."""
+    """The process: runs each command and sends back its result."""
     lan = LguestLan("another process", defects, parts=parts)
     launcher = lan.launch(guest_id)
     file = parts.file(path)

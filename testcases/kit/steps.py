@@ -20,19 +20,23 @@ _FRESH_STAMPS = 1_000_000
 
 
 def reaches(sender: NetDevice, owner: NetDevice) -> bool:
-    """Whether the owner hands up a fresh frame to its address, that frame alone and once."""
+    """Whether a fresh frame to the owner's address is passed up by it alone, and once."""
     host = sender.guest.host
     before = len(host.events)
     frame = ethernet(owner.address, sender.address, stamp=_FRESH_STAMPS + before)
     sender.transmit(frame)
     run_interrupts(host)
-    got = [event for event in host.events[before:] if isinstance(event, Received)]
-    mine = [each.frame for each in got if (each.guest, each.slot) == (owner.guest.id, owner.slot)]
+    received = [event for event in host.events[before:] if isinstance(event, Received)]
+    mine = [
+        event.frame
+        for event in received
+        if (event.guest, event.slot) == (owner.guest.id, owner.slot)
+    ]
     return mine == [frame]
 
 
 def run_interrupts(host: Host) -> None:
-    """Every Guest that lives takes what is pending."""
+    """Every living Guest takes its pending interrupts."""
     for guest in list(host.guests.values()):
         if guest.dead is None:
             guest.interrupt()
@@ -47,21 +51,21 @@ def broadcast(sender: NetDevice) -> tuple[int, int]:
 
 
 def send_list(sender: NetDevice, key: int, sections: Sequence[tuple[int, int]]) -> int:
-    """One SEND_DMA of these sections past the driver: what ``used_len`` became."""
+    """One SEND_DMA of these sections without the driver; returns the ``used_len`` that it left."""
     sender.guest.memory.write(sender.sending + 4, dma.pack(sections))
     return sender.guest.send_dma(key, sender.sending)
 
 
-def raw_send(sender: NetDevice, slot: int, data: bytes) -> int:
-    """One SEND_DMA of these bytes to a slot past the driver: what ``used_len`` became."""
+def send_bytes_to_slot(sender: NetDevice, slot: int, data: bytes) -> int:
+    """One SEND_DMA of these bytes to a slot without the driver; returns ``used_len``."""
     start = sender.guest.send_area
     sender.guest.memory.write(start, data)
-    sections = [(start, len(data))] if data else []
+    sections = dma.linear_sections(start, len(data))
     return send_list(sender, sender.peer_key(slot), sections)
 
 
 def faults(host: Host) -> list[tuple[int, str, str]]:
-    """(Guest, defect, text) of each touch of memory that was not the Guest's own."""
+    """(Guest, defect, text) of each Fault event."""
     return [
         (event.guest, event.defect, event.text) for event in host.events if isinstance(event, Fault)
     ]
@@ -69,16 +73,16 @@ def faults(host: Host) -> list[tuple[int, str, str]]:
 
 @contextlib.contextmanager
 def acting_at(host: Host, point: Point, action: Callable[[], None]) -> Iterator[None]:
-    """Another CPU acts once, the first time that the Host comes to this point."""
+    """Another CPU acts once, the first time that the Host reaches this point."""
     acted = False
 
-    def look(here: Point, _: Owner) -> None:
+    def act_here(here: Point, _: Owner) -> None:
         nonlocal acted
         if here is point and not acted:
             acted = True
             action()
 
-    host.interleave = look
+    host.interleave = act_here
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Exchanges on a bridge while every processor is busy: no verdict is lost or late.
 
-pytest testcases/lans/test_load.py --exchanges 10000
+pytest tests/lans/test_load.py --exchanges 10000
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def test_many(lan: Testbench, turn: int) -> None:
         to, hearers = to_whom[stamp % len(to_whom)]
         frame = ethernet(to, sender, stamp=stamp)
         assert lan.exchange(sender, frame) == {{port: [frame] for port in hearers}}
-    Path({told!r}, str(turn)).write_text(str(os.getpid()))
+    Path({records!r}, str(turn)).write_text(str(os.getpid()))
 """
 
 
@@ -61,11 +61,11 @@ def test_no_verdict_is_lost_or_late_while_all_cores_are_busy(
     if reason := REAL["bridge"].missing():
         pytest.skip(reason)
     exchanges = pytestconfig.getoption("exchanges")
-    told = pytester.mkdir("told")
-    suite = LOADED.format(lans=lans, exchanges=exchanges, told=str(told))
+    records = pytester.mkdir("records")
+    suite = LOADED.format(lans=lans, exchanges=exchanges, records=str(records))
     pytester.makepyfile(test_suite=suite)
     with busy():
         result = pytester.runpytest_subprocess("--lan", "bridge", "-n", str(lans), "-v")
     assert result.parseoutcomes() == {"passed": lans}
-    workers = {path.read_text() for path in told.iterdir()}
+    workers = {path.read_text() for path in records.iterdir()}
     assert len(workers) == lans, "each worker has a LAN of its own"
