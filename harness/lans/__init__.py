@@ -1,1 +1,1 @@
-"""LANs under test, one file each, and what each is known to do otherwise."""
+"""Adapters for LANs under test, and the deviations of the built-in ones."""

@@ -7,14 +7,12 @@ import os
 from dataclasses import replace
 from typing import Literal
 
-from harness.lan import Lan, LanError, Traits
+from harness.lan import Lan, Traits
 from harness.lans.wire.fence import FencedLan
 from harness.lans.wire.namespace import Namespace, why_not
-from harness.lans.wire.tap import TapPort
+from harness.lans.wire.tap import KernelTap, TapPort
 from harness.lans.wire.transport import Plant, Transport
 from harness.lans.wire.veth import FAR_MAC, carrier, far_end, packet_port, tried
-from harness.lguest.memory import LguestError
-from harness.lguest.tap import KernelTap
 
 BRIDGE = Traits(
     filters="receiver",
@@ -72,10 +70,7 @@ class BridgePlant:
         space = self._namespace
         if self._net_dev is None:
             self._net_dev = space.run(os.open, "/proc/thread-self/net/dev", os.O_RDONLY)
-        try:
-            tap = space.run(KernelTap, name)
-        except LguestError as error:
-            raise LanError(str(error)) from None
+        tap = space.run(KernelTap, name)
         try:
             index = space.index(name)
             space.link("set", index=index, address=FAR_MAC.format(1, number))
@@ -137,7 +132,7 @@ def bridge() -> Lan:
 
 
 def bridge_tap() -> Lan:
-    """A Linux bridge; ports are TAPs, as a machine monitor uses it."""
+    """A Linux bridge; ports are TAPs, as a virtual machine monitor uses them."""
     return _lan("bridge-tap", BRIDGE_TAP, BridgePlant("tap"))
 
 

@@ -1,10 +1,10 @@
 """``command:CMD``, a LAN that is a program of the user's.
 
-The harness starts it (its words are split as a shell would, and no shell is asked), makes
-it a private directory and talks to it in JSON lines on its standard input and output, as
-``harness.lans.contract`` says. Each port is a Unix stream socket that the program listens
-on in that directory; frames cross it in QEMU's stream framing. What the program cannot do
-follows from the features and limits that it declares, and from nothing else.
+The harness starts it (words are split as in a shell, without a shell), makes a private
+directory for it and exchanges JSON lines with it on its standard input and output, as
+``harness.lans.contract`` describes. Every port is a Unix stream socket that the program
+listens on in that directory; frames cross it in QEMU's stream framing. What the program
+cannot do follows from the features and limits that it declares, and from nothing else.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from harness.lans.wire.transport import Transport
 ANSWER_LIMIT_S = 5.0
 """How long an answer may take."""
 
-_TOLD = "command "
+_PREFIX = "command "
 
 
 class Dialogue:
-    """The conversation with the program."""
+    """The exchange of messages with the program."""
 
     def __init__(self, words: Sequence[str], limit_s: float) -> None:
         self.title = f"command {shlex.join(words)!r}"
-        self.in_trouble = False
+        self.failed = False
         self._limit_s = limit_s
         try:
             self._program = LineProcess(words)
@@ -48,18 +48,20 @@ class Dialogue:
             raise
 
     def _start(self) -> contract.Declared:
-        told = self.ask("start", contract=contract.VERSION, directory=str(self._program.directory))
+        answer = self.ask(
+            "start", contract=contract.VERSION, directory=str(self._program.directory)
+        )
         try:
-            declared = contract.declared(told)
+            declared = contract.declared(answer)
         except contract.BadAnswer as error:
             raise self._bad("start", str(error)) from None
         made_up = f"made-up-{secrets.token_hex(4)}"
         for word in (made_up, *sorted(declared.features)):
             claims = self.ask("feature", feature=word)["has"]
             if claims and word == made_up:
-                raise self._bad("feature", f"it claims {word!r}, which the harness made up")
+                raise self._bad("feature", f"it declares {word!r}, which the harness made up")
             if not claims and word != made_up:
-                raise self._bad("feature", f"it declares {word!r}, and asked for it says no")
+                raise self._bad("feature", f"it declares {word!r}, and denies it when asked")
         return declared
 
     def ask(self, message: str, **fields: object) -> dict[str, Any]:
@@ -77,29 +79,29 @@ class Dialogue:
             raise self._bad(message, f"{error}: {shown(line)}") from None
 
     def join(self, number: int, mac: bytes) -> Callable[[], socket.socket]:
-        """Have a port made: what connects to it."""
-        told = self.ask("port", port=number, mac=mac.hex(":"))["socket"]
-        if Path(told).parent != self._program.directory:
-            raise self._bad("port", f"socket {told!r} is not in {self._program.directory}")
+        """Have the program make a port; the result connects to it."""
+        path = self.ask("port", port=number, mac=mac.hex(":"))["socket"]
+        if Path(path).parent != self._program.directory:
+            raise self._bad("port", f"socket {path!r} is not in {self._program.directory}")
 
         def connected() -> socket.socket:
             try:
-                return connected_to(told)
+                return connected_to(path)
             except OSError as error:
                 reason = error.strerror or str(error)
-                raise self._bad(f"port {number}", f"socket {told!r}: {reason}") from None
+                raise self._bad(f"port {number}", f"socket {path!r}: {reason}") from None
 
         return connected
 
     def _bad(self, message: str, what: str, kind: type[LanError] = LanError) -> LanError:
-        return self.told(kind(f"{message}: {what}"))
+        return self.explained(kind(f"{message}: {what}"))
 
-    def told(self, error: LanError) -> LanError:
-        """The error with the command that is to blame, and the last that it said."""
+    def explained(self, error: LanError) -> LanError:
+        """The error with the command, how it ended, and the last lines of its standard error."""
         if isinstance(error, FrameRefused | Unsupported):
             return error
-        self.in_trouble = True
-        if str(error).startswith(_TOLD):
+        self.failed = True
+        if str(error).startswith(_PREFIX):
             return error
         # Its sockets are closed a moment before it has ended.
         end = self._program.exit_reason(GOING_S if isinstance(error, HungUp) else 0.0)
@@ -108,9 +110,9 @@ class Dialogue:
         return type(error)(f"{self.title}: {error}{ended}; stderr: {log}")
 
     def close(self) -> None:
-        """Stop the program; LanError if it does not end well, unless it was in trouble before."""
+        """Stop the program; LanError if it ends badly, unless it failed before."""
         try:
-            if not self.in_trouble:
+            if not self.failed:
                 self.ask("stop")
                 self._program.close_stdin()
                 end = self._program.exit_reason(self._limit_s)
@@ -119,7 +121,7 @@ class Dialogue:
                 if end not in ("it has ended with exit code 0", "it has ended"):
                     raise self._bad("stop", end)
         finally:
-            self.in_trouble = True
+            self.failed = True
             self._program.close()
 
 
@@ -145,7 +147,7 @@ class CommandPort(StreamSocket):
     def set_promiscuous(self, on: bool) -> None:
         features = self._dialogue.declared.features
         if "promiscuous" not in features:
-            # A hub's ports see all frames anyway; of what a switch keeps away it must be told.
+            # A hub's ports see all frames anyway; a switch must be asked not to filter.
             if on and features & {"filters-at-sender", "learns"}:
                 raise Unsupported(f"{self._title}: the LAN does not declare 'promiscuous'")
         elif on != self._promiscuous:
@@ -162,7 +164,7 @@ class CommandPort(StreamSocket):
 
 
 class CommandPlant:
-    """The program, as what makes ports."""
+    """The program, as a plant."""
 
     one_cpu = False
     fences = 1
@@ -178,7 +180,7 @@ class CommandPlant:
 
 
 class CommandLan(FencedLan):
-    """The program, as a LAN; what goes wrong on it is told with its last words."""
+    """The program, as a LAN; errors carry its exit code and its last lines."""
 
     def __init__(
         self,
@@ -203,29 +205,29 @@ class CommandLan(FencedLan):
         try:
             super().send(port, frame)
         except LanError as error:
-            raise self._dialogue.told(error) from None
+            raise self._dialogue.explained(error) from None
 
     def settle(self) -> None:
         try:
             super().settle()
         except LanError as error:
-            raise self._dialogue.told(error) from None
+            raise self._dialogue.explained(error) from None
 
     def welcome(self, newcomers: Sequence[FencedPort]) -> None:
         try:
             super().welcome(newcomers)
         except LanError as error:
-            raise self._dialogue.told(error) from None
+            raise self._dialogue.explained(error) from None
 
     def regroup(self) -> None:
         try:
             super().regroup()
         except LanError as error:
-            raise self._dialogue.told(error) from None
+            raise self._dialogue.explained(error) from None
 
 
 def maker(command: str) -> Callable[[], Lan]:
-    """What starts a command; LanError for one that cannot be."""
+    """Makes LANs that are a command; LanError for a command that cannot be started."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -236,7 +238,7 @@ def maker(command: str) -> Callable[[], Lan]:
         raise LanError(f"command {command!r}: no program {words[0]!r} that can be started")
 
     def make() -> Lan:
-        """A program of the user's, asked on its standard input and output."""
+        """A program of the user's, driven on its standard input and output."""
         return CommandLan(words)
 
     return make

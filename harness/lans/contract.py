@@ -1,10 +1,10 @@
 """The contract between the harness and a LAN that is a program: version 1.
 
 The harness writes a JSON object per line to the program's standard input, and the program
-answers each with one on its standard output: an object of the schema of that message, or
+answers every line with one on its standard output: an object with that message's schema, or
 ``{"error": "what is wrong"}``. The harness's lines are ASCII, without spaces outside of
-strings, their keys in the order of ``REQUESTS``. ``fixtures/lans/README.md`` tells it at
-length, with two programs as templates.
+strings, their keys in the order of ``REQUESTS``. ``fixtures/lans/README.md`` is the full
+description, with two programs as templates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.lan import Traits
 VERSION = 1
 
 Schema = Mapping[str, Any]
-"""Key to type; a list of one type, or a schema again, for what is inside."""
+"""Key to type; a list of one type for a list, a schema for an object."""
 
 REQUESTS: Mapping[str, Schema] = MappingProxyType(
     {
@@ -33,7 +33,7 @@ REQUESTS: Mapping[str, Schema] = MappingProxyType(
         "stop": {"message": str},
     }
 )
-"""What the harness says, by message."""
+"""What the harness sends, by message."""
 
 ANSWERS: Mapping[str, Schema] = MappingProxyType(
     {
@@ -60,16 +60,16 @@ OPTIONAL = frozenset({"wait_ms"})
 
 FEATURES: Mapping[str, str] = MappingProxyType(
     {
-        "filters-at-sender": "a port is sent only what is for it, by the address it was told",
-        "learns": "it learns from sources where an address is, and sends there alone",
-        "promiscuous": "it takes the message promiscuous, and then sends that port everything",
-        "unordered": "frames may overtake each other, and come within limits.wait_ms",
+        "filters-at-sender": "a port is sent only frames for its address, and group frames",
+        "learns": "it learns from source addresses, and sends a unicast to that port alone",
+        "promiscuous": "it takes the message promiscuous, and then sends that port every frame",
+        "unordered": "frames may overtake each other, and arrive within limits.wait_ms",
     }
 )
-"""The words that a LAN can claim."""
+"""The features that a LAN can declare."""
 
 MARKER = 60
-"""Bytes in the harness's own frames: the limits must let them through."""
+"""Bytes in the harness's own frames: the limits must include it."""
 
 LONGEST = 262_144
 LONGEST_WAIT_MS = 1000
@@ -79,7 +79,7 @@ _NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
 class BadAnswer(Exception):
-    """An answer that is not as the contract wants it, and why."""
+    """An answer that does not follow the contract, and why."""
 
 
 class Refusal(Exception):
@@ -88,7 +88,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a program says of itself."""
+    """What a program declares about itself."""
 
     name: str
     version: str
@@ -99,7 +99,7 @@ class Declared:
     wait_ms: int = 0
 
     def traits(self) -> Traits:
-        """The same as the harness says it; nothing else is known of the LAN."""
+        """The same, as traits; nothing else is known about the LAN."""
         learns, ordered = "learns" in self.features, "unordered" not in self.features
         at_sender = "filters-at-sender" in self.features
         return Traits(
@@ -121,41 +121,41 @@ class Declared:
 
 def request(message: str, **fields: object) -> bytes:
     """A message as a line, its keys in the order of its schema."""
-    told = {"message": message, **fields}
-    assert told.keys() == REQUESTS[message].keys(), message
-    ordered = {key: told[key] for key in REQUESTS[message]}
+    values = {"message": message, **fields}
+    assert values.keys() == REQUESTS[message].keys(), message
+    ordered = {key: values[key] for key in REQUESTS[message]}
     return json.dumps(ordered, separators=(",", ":")).encode("ascii")
 
 
 def answer(message: str, line: bytes) -> dict[str, Any]:
-    """What a line answers to a message; BadAnswer, or Refusal."""
+    """The answer in a line; BadAnswer for one against the contract, Refusal for an error."""
     try:
-        told = json.loads(line.decode())
+        fields = json.loads(line.decode())
     except (ValueError, RecursionError):
         raise BadAnswer("not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(fields, dict):
         raise BadAnswer("not a JSON object")
-    if told.keys() == {"error"} and isinstance(told["error"], str):
-        raise Refusal(told["error"])
-    if message == "start" and told.get("contract", VERSION) != VERSION:
+    if fields.keys() == {"error"} and isinstance(fields["error"], str):
+        raise Refusal(fields["error"])
+    if message == "start" and fields.get("contract", VERSION) != VERSION:
         raise BadAnswer(
-            f"it speaks contract {told['contract']!r}, and the harness contract {VERSION}"
+            f"it uses contract {fields['contract']!r}; the harness uses contract {VERSION}"
         )
-    _check(told, ANSWERS[message], "")
-    if told["answer"] != message:
-        raise BadAnswer(f"it answers {told['answer']!r}")
-    return told
+    _check(fields, ANSWERS[message], "")
+    if fields["answer"] != message:
+        raise BadAnswer(f"it answers {fields['answer']!r}")
+    return fields
 
 
-def declared(told: Mapping[str, Any]) -> Declared:
-    """What an answer to ``start`` declares; BadAnswer for what cannot be."""
+def declared(answer: Mapping[str, Any]) -> Declared:
+    """What an answer to ``start`` declares; BadAnswer for values out of range."""
     for key in ("name", "version"):
-        if not told[key] or not told[key].isprintable():
-            raise BadAnswer(f"{key} is {told[key]!r}, and should be a few printable characters")
-    for word in told["features"]:
+        if not answer[key] or not answer[key].isprintable():
+            raise BadAnswer(f"{key} is {answer[key]!r}, and should be a few printable characters")
+    for word in answer["features"]:
         if word not in FEATURES:
             raise BadAnswer(f"unknown feature {word!r}: contract {VERSION} has {_list(FEATURES)}")
-    limits = told["limits"]
+    limits = answer["limits"]
     for key, least, most in (
         ("shortest", 1, MARKER),
         ("longest", MARKER, LONGEST),
@@ -166,30 +166,30 @@ def declared(told: Mapping[str, Any]) -> Declared:
             continue
         if not least <= limits[key] <= most:
             raise BadAnswer(f"limits.{key} is {limits[key]}, and should be {least} to {most}")
-    if ("unordered" in told["features"]) != ("wait_ms" in limits):
+    if ("unordered" in answer["features"]) != ("wait_ms" in limits):
         raise BadAnswer("feature 'unordered' and limits.wait_ms go together: one is missing")
-    return Declared(told["name"], told["version"], frozenset(told["features"]), **limits)
+    return Declared(answer["name"], answer["version"], frozenset(answer["features"]), **limits)
 
 
-def _check(told: object, schema: Any, where: str) -> None:
+def _check(value: object, schema: Any, where: str) -> None:
     if isinstance(schema, Mapping):
-        if not isinstance(told, dict):
+        if not isinstance(value, dict):
             raise BadAnswer(f"{where} should be an object")
         within = f"{where}." if where else ""
         for key in schema:
-            if key not in told and key not in OPTIONAL:
+            if key not in value and key not in OPTIONAL:
                 raise BadAnswer(f"{within}{key} is missing")
-        for key in told:
+        for key in value:
             if key not in schema:
                 raise BadAnswer(f"{within}{key} is not in the contract")
-            _check(told[key], schema[key], within + key)
+            _check(value[key], schema[key], within + key)
     elif isinstance(schema, list):
-        if not isinstance(told, list):
+        if not isinstance(value, list):
             raise BadAnswer(f"{where} should be a list")
-        for number, each in enumerate(told):
-            _check(each, schema[0], f"{where}[{number}]")
-    elif type(told) is not schema:
-        raise BadAnswer(f"{where} is {told!r}, and should be {_NAMES[schema]}")
+        for number, item in enumerate(value):
+            _check(item, schema[0], f"{where}[{number}]")
+    elif type(value) is not schema:
+        raise BadAnswer(f"{where} is {value!r}, and should be {_NAMES[schema]}")
 
 
 def _list(words: Mapping[str, str]) -> str:

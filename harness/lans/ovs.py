@@ -1,10 +1,10 @@
 """Open vSwitch's user-space datapath, with veth ends as its ports.
 
 Its database and its switch are started by hand, each in a private directory and in a
-network namespace of their own; no service of the system is asked, started or changed.
+network namespace of their own; no system service is used, started or changed.
 
-The datapath reads frames in batches and hands each on by flow, so frames to different
-addresses overtake each other within a batch, a fence too (lib/dpif-netdev.c
+The datapath reads frames in batches and forwards them flow by flow, so frames to different
+addresses overtake each other within a batch, fences included (lib/dpif-netdev.c
 dp_netdev_input__: what needs an upcall goes first, then flow by flow). A batch is sent
 before the next is read, and a second fence, sent when the first is back, is in a later one.
 """
@@ -42,7 +42,7 @@ ovsdb-tool create conf.db "$1" && exec ovsdb-server --unixctl=none --remote=puni
 
 
 def unpacked() -> Path:
-    """Where Debian's package may lie without being installed, which would start services."""
+    """Where Debian's package may be unpacked; installing it would start services."""
     return Path(sys.prefix) / "ovs"
 
 
@@ -52,13 +52,13 @@ def _path() -> str:
 
 
 def program(name: str) -> str | None:
-    """Where one of Open vSwitch's programs is; None if it is not here."""
+    """The path of one of Open vSwitch's programs; None if it is not here."""
     return shutil.which(name, path=_path())
 
 
 def _schema() -> Path | None:
-    found = (root / _SCHEMA for root in (unpacked(), Path("/")))
-    return next(filter(Path.exists, found), None)
+    places = (root / _SCHEMA for root in (unpacked(), Path("/")))
+    return next(filter(Path.exists, places), None)
 
 
 class OvsPlant:
@@ -90,22 +90,22 @@ class OvsPlant:
         self._process = self._namespace.run(Process, switch, private)
         bridge = ["datapath_type=netdev", "fail_mode=standalone", "mcast_snooping_enable=false"]
         address = f'other_config:hwaddr="{FAR_MAC.format(0, 0)}"'
-        self._ask("add-br", "lan", "--", "set", "bridge", "lan", *bridge, address)
+        self._configure("add-br", "lan", "--", "set", "bridge", "lan", *bridge, address)
 
-    def _ask(self, *words: str) -> None:
-        """Change the configuration, and wait until the switch has done it."""
-        ask = [program("ovs-vsctl") or "", f"--db={self._where}", f"--timeout={PATIENCE_S:.0f}"]
-        done = subprocess.run([*ask, *words], capture_output=True, text=True)
+    def _configure(self, *words: str) -> None:
+        """Change the configuration, and wait until the switch has applied it."""
+        command = [program("ovs-vsctl") or "", f"--db={self._where}", f"--timeout={PATIENCE_S:.0f}"]
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
         if done.returncode or done.stderr:
-            said = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise LanError(f"ovs-vsctl {words[0]}: {said[-1]}")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            raise LanError(f"ovs-vsctl {words[0]}: {lines[-1]}")
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:
         space = self._namespace
         far, index = far_end(space, number, name, mac)
         port = packet_port(space, name, index)
         try:
-            self._ask("add-port", "lan", far)
+            self._configure("add-port", "lan", far)
         except BaseException:
             port.close()
             raise
@@ -134,5 +134,5 @@ def missing() -> str | None:
 
 
 def version() -> str:
-    """What the program says of its version; empty if it is not here."""
+    """The program's version line; empty if it is not here."""
     return version_line(program(SWITCH))

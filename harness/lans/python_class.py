@@ -1,7 +1,7 @@
 """``python:module:Class``: a Python class of the user's that is a ``harness.lan.Lan``.
 
-It is made without arguments. That it has all that ``Lan`` asks for, and its ports all that
-``Port`` does, is looked at before either is used.
+It is made without arguments. The LAN is checked for everything in ``Lan``, and every port for
+everything in ``Port``, before either is used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMES_0_1 = {"set_promiscuous": "listen_to_all"}
 
 
 class UsersPort:
-    """A port of the user's, whose errors are told as what they are: the LAN's."""
+    """A port of the user's; its errors are reported as errors of the LAN."""
 
     def __init__(self, title: str, port: Port) -> None:
         self._title = title
@@ -52,28 +52,28 @@ class UsersPort:
         return self._port.mac
 
     def send(self, frame: bytes, layout: Layout | None = None) -> None:
-        _asked(self._title, self._port.send, frame, layout)
+        _call(self._title, self._port.send, frame, layout)
 
     def arrivals(self) -> Sequence[Arrival]:
-        return _asked(self._title, self._port.arrivals)
+        return _call(self._title, self._port.arrivals)
 
     def set_promiscuous(self, on: bool) -> None:
         port: Any = self._port
         current = getattr(port, "set_promiscuous", None)
-        _asked(self._title, current or port.listen_to_all, on)
+        _call(self._title, current or port.listen_to_all, on)
 
     def join_groups(self, count: int) -> None:
-        _asked(self._title, self._port.join_groups, count)
+        _call(self._title, self._port.join_groups, count)
 
     def close(self) -> None:
-        _asked(self._title, self._port.close)
+        _call(self._title, self._port.close)
 
     def open(self) -> None:
-        _asked(self._title, self._port.open)
+        _call(self._title, self._port.open)
 
 
 class UsersLan:
-    """A LAN of the user's class, whose ports are looked at when they are first asked for."""
+    """A LAN of the user's class; its ports are checked when they are first used."""
 
     def __init__(self, title: str, lan: Lan) -> None:
         self._title = title
@@ -97,7 +97,7 @@ class UsersLan:
         return waited_s(self._lan)
 
     def ports(self, count: int) -> Sequence[UsersPort]:
-        ports = _asked(self._title, self._lan.ports, count)
+        ports = _call(self._title, self._lan.ports, count)
         if len(ports) != count:
             raise LanError(f"{self._title}: ports({count}) gave {len(ports)}")
         for port in ports[len(self._ports) :]:
@@ -107,20 +107,20 @@ class UsersLan:
         return self._ports[:count]
 
     def settle(self) -> None:
-        _asked(self._title, self._lan.settle)
+        _call(self._title, self._lan.settle)
 
     def interfaces(self) -> Sequence[tuple[str, bytes]]:
-        return _asked(self._title, self._lan.interfaces)
+        return _call(self._title, self._lan.interfaces)
 
     def records(self) -> Sequence[Record]:
-        return _asked(self._title, self._lan.records)
+        return _call(self._title, self._lan.records)
 
     def close(self) -> None:
-        _asked(self._title, self._lan.close)
+        _call(self._title, self._lan.close)
 
 
-def _asked(title: str, method: Callable[..., Answer], *given: object) -> Answer:
-    """What a method of the user's answers; Inconclusive, with the line, for its own errors."""
+def _call(title: str, method: Callable[..., Answer], *given: object) -> Answer:
+    """The result of a user's method; Inconclusive, with the line of code, for its own errors."""
     try:
         return method(*given)
     except LanError:
@@ -128,23 +128,25 @@ def _asked(title: str, method: Callable[..., Answer], *given: object) -> Answer:
     except Exception as error:
         *_, (frame, line) = traceback.walk_tb(error.__traceback__)
         where = f"{Path(frame.f_code.co_filename).name}:{line}"
-        raise Inconclusive(f"{title}: {method.__name__} raised {_said(error)}, {where}") from error
+        raise Inconclusive(
+            f"{title}: {method.__name__} raised {_summary(error)}, {where}"
+        ) from error
 
 
 def maker(where: str) -> Callable[[], Lan]:
-    """What makes a LAN of a class; LanError for a class that cannot be had."""
+    """Makes LANs of a class; LanError for a class that cannot be imported."""
     module, colon, name = where.partition(":")
     if not (module and colon and name):
         raise LanError(f"python:{where}: should be python:MODULE:CLASS")
     title = f"python:{where}"
-    found = _class(title, module, name)
+    made_by = _class(title, module, name)
 
     def make() -> Lan:
         """A Python class of the user's."""
         try:
-            lan = found()
+            lan = made_by()
         except Exception as error:
-            raise LanError(f"{title} cannot be made: {_said(error)}") from error
+            raise LanError(f"{title} cannot be made: {_summary(error)}") from error
         if lacks := _lacking(lan, Lan):
             raise LanError(f"{title} lacks {lacks}")
         if not isinstance(lan.traits, Traits):
@@ -159,30 +161,30 @@ def _class(title: str, module: str, name: str) -> Callable[[], Any]:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        value = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
         raise LanError(f"{title}: there is no module {error.name!r}") from None
     except Exception as error:
-        raise LanError(f"{title}: {module} cannot be imported: {_said(error)}") from error
-    if found is None:
+        raise LanError(f"{title}: {module} cannot be imported: {_summary(error)}") from error
+    if value is None:
         raise LanError(f"{title}: {module} has no {name!r}")
-    if not isinstance(found, type):
-        raise LanError(f"{title}: {name} is no class, but {found!r}")
-    return found
+    if not isinstance(value, type):
+        raise LanError(f"{title}: {name} is not a class, but {value!r}")
+    return value
 
 
 def _lacking(made: object, protocol: type) -> str:
-    """Names of a protocol that an object does not have, or cannot call as it should."""
+    """Names of a protocol that an object lacks, or that should be methods and are not."""
     names = [name for name in vars(protocol) if not name.startswith("_")]
     return ", ".join(name for name in names if not _has(made, name, vars(protocol)[name]))
 
 
-def _has(made: object, name: str, asked: object) -> bool:
+def _has(made: object, name: str, wanted: object) -> bool:
     names = (name, _NAMES_0_1.get(name, name))
     there = [getattr(made, known) for known in names if hasattr(made, known)]
-    return bool(there) and (callable(there[0]) or not callable(asked))
+    return bool(there) and (callable(there[0]) or not callable(wanted))
 
 
-def _said(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

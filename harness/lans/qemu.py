@@ -1,7 +1,7 @@
-"""QEMU's hub, with a stream netdev per port and no machine at all.
+"""QEMU's hub, with a stream netdev per port and no virtual machine.
 
 Ports are added and deleted over QMP, QEMU's control socket. A stream joins the hub only
-when QEMU has told that it is connected: a hub that sends to one that is not may crash.
+when QEMU reports that it is connected: a hub that sends to an unconnected one may crash.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ TRAITS = Traits(
 
 
 class Qmp:
-    """A conversation with QEMU: a JSON object per line."""
+    """A QMP connection to QEMU: a JSON object per line."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         connection.settimeout(PATIENCE_S)
         self._lines = connection.makefile("rb")
-        self._told: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._next()
         self.ask("qmp_capabilities")
 
     def ask(self, command: str, **arguments: object) -> None:
-        """Do it, and wait until it is done; LanError when QEMU will not."""
+        """Run a command, and wait for its result; LanError when QEMU refuses."""
         request = {"execute": command, "arguments": arguments}
         try:
             self._connection.sendall(json.dumps(request).encode() + b"\n")
         except OSError as error:
-            raise LanError(f"QEMU does not listen: {error.strerror or error}") from None
+            raise LanError(f"QEMU does not take commands: {error.strerror or error}") from None
         while "return" not in (answer := self._next()):
             if "error" in answer:
                 raise LanError(f"QEMU: {command}: {answer['error']['desc']}")
-            self._told.append(answer)
+            self._events.append(answer)
 
     def wait_for(self, event: str, netdev: str) -> None:
-        """Wait until QEMU has told of an event of a netdev."""
+        """Wait for an event of a netdev."""
 
-        def is_it(told: dict[str, Any]) -> bool:
-            return told.get("event") == event and told["data"]["netdev-id"] == netdev
+        def matches(line: dict[str, Any]) -> bool:
+            return line.get("event") == event and line["data"]["netdev-id"] == netdev
 
-        while not any(map(is_it, self._told)):
-            self._told.append(self._next())
-        self._told = [told for told in self._told if not is_it(told)]
+        while not any(map(matches, self._events)):
+            self._events.append(self._next())
+        self._events = [line for line in self._events if not matches(line)]
 
     def _next(self) -> dict[str, Any]:
         try:
@@ -76,8 +76,8 @@ class Qmp:
             raise LanError(f"QEMU does not answer: {error.strerror or error}") from None
         if not line:
             raise LanError("QEMU has ended")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def close(self) -> None:
         """Hang up."""
@@ -98,14 +98,14 @@ class HubPort(StreamSocket):
     def _join(self, name: str) -> socket.socket:
         self._netdev = netdev = f"{name}.{next(self._turns)}"
         path = self._process.directory / netdev
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
-            waiting.settimeout(PATIENCE_S)
-            waiting.bind(str(path))
-            waiting.listen(1)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.settimeout(PATIENCE_S)
+            listener.bind(str(path))
+            listener.listen(1)
             where = {"type": "unix", "path": netdev}
             self._qmp.ask("netdev_add", type="stream", id=netdev, server=False, addr=where)
             try:
-                made, _ = waiting.accept()
+                connection, _ = listener.accept()
             except TimeoutError:
                 raise LanError(f"{name}: QEMU does not connect") from None
             finally:
@@ -114,9 +114,9 @@ class HubPort(StreamSocket):
             self._qmp.wait_for("NETDEV_STREAM_CONNECTED", netdev)
             self._qmp.ask("netdev_add", type="hubport", id=f"hub.{netdev}", hubid=0, netdev=netdev)
         except BaseException:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
 
     def unplug(self) -> None:
         self._qmp.ask("netdev_del", id=f"hub.{self._netdev}")
@@ -154,7 +154,7 @@ class QemuPlant:
 
 
 def qemu_hub() -> Lan:
-    """QEMU's hub with stream netdevs on private Unix sockets, without a machine."""
+    """QEMU's hub with stream netdevs on private Unix sockets, without a virtual machine."""
     return FencedLan("qemu-hub", TRAITS, QemuPlant())
 
 
@@ -166,5 +166,5 @@ def missing() -> str | None:
 
 
 def version() -> str:
-    """What the program says of its version; empty if it is not here."""
+    """The program's version line; empty if it is not here."""
     return version_line(shutil.which(PROGRAM))

@@ -1,7 +1,7 @@
-"""``stream:PATH``: whatever accepts QEMU's stream framing on a Unix socket.
+"""``stream:PATH``: any LAN that accepts QEMU's stream framing on a Unix socket.
 
-Each port is a connection: who connects is plugged in, who hangs up has left. Nothing is
-known of such a LAN but that, so nothing is claimed for it.
+Every port is a connection: connecting plugs it in, hanging up leaves the LAN. Nothing else
+is known about such a LAN, so nothing else is declared for it.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class StreamPlant:
 
 
 def maker(path: str) -> Callable[[], Lan]:
-    """What connects to a path, each time anew; LanError for none."""
+    """Makes LANs that connect to a path; LanError for an empty one."""
     if not path:
         raise LanError("stream:PATH needs the path of a Unix socket")
 
     def make() -> Lan:
-        """Whatever takes QEMU's stream framing on a Unix socket, a connection per port."""
+        """Any LAN that takes QEMU's stream framing on a Unix socket, a connection per port."""
         return FencedLan(f"stream:{path}", TRAITS, StreamPlant(path))
 
     return make

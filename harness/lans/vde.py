@@ -1,7 +1,7 @@
 """vde_switch, as a switch that learns and as a hub.
 
-A port is a pair of Unix sockets: a stream to the switch's ``ctl``, which asks for the
-port and holds it, and a datagram socket, a frame in each datagram.
+A port is a pair of Unix sockets: a stream to the switch's ``ctl``, which requests the
+port and holds it, and a datagram socket with one frame per datagram.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import errno
 import functools
 import itertools
+import os
 import select
 import shutil
 import socket
@@ -62,7 +63,7 @@ class VdePort:
         self.plug()
 
     def plug(self) -> None:
-        # A name for each turn: what was queued for the last cannot reach this one.
+        # A new name every time: frames queued for the previous socket cannot reach this one.
         self._own = self._folder / f"{self._name}.{next(self._turns)}"
         ask = functools.partial(connected_to, str(self._folder / "ctl" / "ctl"))
         self._control = self._process.wait_for(ask)
@@ -74,7 +75,7 @@ class VdePort:
             self._control.sendall(asked + self._name.encode() + b"\0")
             answer = self._control.recv(_ADDRESS.size, socket.MSG_WAITALL)
             if len(answer) < _ADDRESS.size:
-                raise LanError(f"{self._name}: vde_switch gave no port: {self._last_words()}")
+                raise LanError(f"{self._name}: vde_switch gave no port: {self._last_line()}")
             self._data.connect(_ADDRESS.unpack(answer)[1].rstrip(b"\0"))
             self._data.setblocking(False)
         except OSError as error:
@@ -84,7 +85,7 @@ class VdePort:
             self.unplug()
             raise
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         return self._process.last_line()
 
     def fileno(self) -> int:
@@ -144,13 +145,26 @@ class VdePlant:
     fences = 1
 
     def __init__(self, *options: str) -> None:
-        self._process = Process([PROGRAM, "-s", "ctl", "-n", str(PORTS), *options])
+        # Its console is standard input, and it ends at the end of that.
+        console, self._console = os.pipe()
+        try:
+            self._process = Process(
+                [PROGRAM, "-s", "ctl", "-n", str(PORTS), *options], stdin=console
+            )
+        except BaseException:
+            os.close(self._console)
+            raise
+        finally:
+            os.close(console)
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
         return VdePort(name, self._process)
 
     def close(self) -> None:
         self._process.close()
+        if self._console >= 0:
+            os.close(self._console)
+            self._console = -1
 
 
 def vde() -> Lan:
@@ -171,5 +185,5 @@ def missing() -> str | None:
 
 
 def version() -> str:
-    """What the program says of its version; empty if it is not here."""
+    """The program's version line; empty if it is not here."""
     return version_line(shutil.which(PROGRAM))

@@ -1,4 +1,4 @@
-"""Each LAN that can run here."""
+"""Fixtures: every LAN that can run here, and a private folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.lans.real import REAL
 
 @pytest.fixture(params=REAL)
 def real(request: pytest.FixtureRequest) -> str:
-    """The name of each LAN that can run here."""
+    """The name of every LAN that can run here."""
     name: str = request.param
     if reason := REAL[name].missing():
         pytest.skip(reason)

@@ -36,22 +36,22 @@ REAL = {
 
 def namespaces(process: str = "self") -> set[str]:
     """The network namespaces that a process and its threads live in; ``*`` for all of them."""
-    found = set()
+    seen = set()
     for link in Path("/proc").glob(f"{process}/task/[0-9]*/ns/net"):
         # A process may end while it is looked at.
         with contextlib.suppress(OSError):
-            found.add(str(link.readlink()))
-    return found
+            seen.add(str(link.readlink()))
+    return seen
 
 
 def processes(folder: Path) -> set[str]:
     """Every process that works in a folder."""
-    found = set()
+    seen = set()
     for link in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
             if link.readlink().is_relative_to(folder):
-                found.add(link.parent.name)
-    return found
+                seen.add(link.parent.name)
+    return seen
 
 
 def traces(folder: Path) -> dict[str, set[str]]:

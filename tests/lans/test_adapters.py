@@ -16,7 +16,7 @@ def frames_of(port: Port) -> list[bytes]:
     return [arrival.frame for arrival in port.arrivals() if arrival.passes_filter]
 
 
-def test_a_version_can_be_told(real: str) -> None:
+def test_a_version_is_reported(real: str) -> None:
     assert re.search(r"\d+\.\d+", registry.version(real))
 
 
@@ -66,8 +66,8 @@ def test_lengths_arrive_whole(network: Lan, size: int) -> None:
     assert frames_of(owner) == [frame]
 
 
-# vde_switch discards tags of VLANs that it was not told of.
-@pytest.mark.parametrize("real", [each for each in REAL if each != "vde"], indirect=True)
+# vde_switch discards tags of VLANs that it has no configuration for.
+@pytest.mark.parametrize("real", [name for name in REAL if name != "vde"], indirect=True)
 def test_vlan_tags_are_put_back(network: Lan) -> None:
     sender, owner = network.ports(2)
     for kind in ("vlan", "vlan-in-vlan"):
@@ -105,7 +105,7 @@ def test_a_closed_port_is_away_until_it_opens(network: Lan) -> None:
     assert frames_of(sender) == [answer]
 
 
-def test_a_port_that_listens_to_all_is_told_all_that_reaches_it(network: Lan) -> None:
+def test_a_port_that_listens_to_all_receives_all_that_reaches_it(network: Lan) -> None:
     sender, listener = network.ports(2)
     stray = ethernet(bytes.fromhex("02001234abcd"), sender)
     reaches = network.name != "macvlan"
@@ -116,14 +116,14 @@ def test_a_port_that_listens_to_all_is_told_all_that_reaches_it(network: Lan) ->
         assert frames_of(listener) == [stray] * (on and reaches)
 
 
-def test_records_tell_what_was_sent_and_received_and_no_fence(network: Lan) -> None:
+def test_records_hold_what_was_sent_and_received_and_no_fence(network: Lan) -> None:
     sender, owner = network.ports(2)
     frame = ethernet(owner, sender)
     sender.send(frame)
     network.settle()
     with pytest.raises(LanError, match="takes no layouts"):
         sender.send(frame, Layout(14))
-    told = [(record.port, record.direction, record.frame) for record in network.records()]
-    assert told == [("port1", "sent", frame), ("port2", "received", frame)]
+    records = [(record.port, record.direction, record.frame) for record in network.records()]
+    assert records == [("port1", "sent", frame), ("port2", "received", frame)]
     assert network.interfaces() == [("port1", sender.mac), ("port2", owner.mac)]
     assert network.records()[0].time <= network.records()[1].time

@@ -19,6 +19,7 @@ from harness.lan import FrameRefused, Unsupported, version_of
 from harness.lans.command import CommandLan
 from tests.lans.users import (
     EXAMPLES,
+    FOR_ANY_LAN,
     ROOT,
     SUITE,
     lan_name,
@@ -27,11 +28,6 @@ from tests.lans.users import (
     running,
     unicast,
 )
-
-FOR_ANY_LAN = [
-    str(ROOT / "testcases" / f"test_{name}.py")
-    for name in ("delivery", "bytes_and_order", "receive_length")
-]
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +104,11 @@ def test_the_hub_as_a_class_passes_the_suite(
     outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed", "deselected", "unsupported"}
     assert outcomes["unsupported"] == 16, "runts, which it does not take"
-    found = results.read(pytester.path)
-    assert {test.version for test in found.tests if test.capture} == {"1.0"}
-    told = judge.answer([pytester.path])
-    assert told.code == 0
-    assert told.lines[-1].startswith("99 verdicts judged again from captures, ")
+    run = results.read(pytester.path)
+    assert {test.version for test in run.tests if test.capture} == {"1.0"}
+    answer = judge.answer([pytester.path])
+    assert answer.code == 0
+    assert answer.lines[-1].startswith("99 verdicts judged again from captures, ")
 
 
 def test_traits_follow_from_what_is_declared(switch: str) -> None:
@@ -134,18 +130,18 @@ def test_traits_follow_from_what_is_declared(switch: str) -> None:
 
 @pytest.mark.parametrize("filters", ["filters-at-sender", "learns"])
 @pytest.mark.parametrize("listens", [False, True])
-def test_only_a_lan_that_declares_it_is_told_of_promiscuous_ports(
+def test_only_a_lan_that_declares_it_is_asked_for_promiscuous_ports(
     tmp_path: Path, listens: bool, filters: str
 ) -> None:
     words = program(
         tmp_path,
         f"""
         FEATURES.extend([{filters!r}] + ["promiscuous"] * {listens})
-        def answer(self, asked):
-            if asked["message"] == "promiscuous":
+        def answer(self, request):
+            if request["message"] == "promiscuous":
                 print('{{"answer":"promiscuous"}}', flush=True)
                 return True
-            return super().answer(asked)
+            return super().answer(request)
         """,
     )
     lan = CommandLan(words)
@@ -161,26 +157,26 @@ def test_only_a_lan_that_declares_it_is_told_of_promiscuous_ports(
         lan.close()
 
 
-def test_the_directory_is_private_and_the_test_is_not_told(
+def test_the_directory_is_private_and_the_test_is_not_revealed(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_CURRENT_TEST", "the answer")
-    told = tmp_path / "told"
+    environment = tmp_path / "environment"
     words = program(
         tmp_path,
         f"""
-        def answer(self, asked):
-            if asked["message"] == "start":
-                open({str(told)!r}, "w").write(repr(dict(os.environ)))
-            return super().answer(asked)
+        def answer(self, request):
+            if request["message"] == "start":
+                open({str(environment)!r}, "w").write(repr(dict(os.environ)))
+            return super().answer(request)
         """,
     )
     lan = CommandLan(words)
     try:
         (made,) = folder.iterdir()
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
-        assert "HOME" in told.read_text()
-        assert "PYTEST" not in told.read_text()
+        assert "HOME" in environment.read_text()
+        assert "PYTEST" not in environment.read_text()
     finally:
         lan.close()
 
@@ -229,7 +225,7 @@ def pytest_runtest_logreport(report):
 """
 
 
-def test_a_result_tells_how_long_was_waited(tmp_path: Path, pytester: Pytester) -> None:
+def test_a_result_states_how_long_the_wait_was(tmp_path: Path, pytester: Pytester) -> None:
     name = lan_name(program(tmp_path, UNORDERED.format(wait_ms=100)))
     pytester.makeconftest(RESULTS)
     pytester.makepyfile(
@@ -245,9 +241,9 @@ def test_two(lan: Testbench) -> None:
     lans = ["--lan", name, "--lan", "lguest"]
     result = pytester.runpytest_subprocess("-s", "-p", "no:randomly", *lans)
     assert result.parseoutcomes() == {"passed": 4}
-    told = [line for line in result.outlines if line.startswith("settled:")]
-    waits = [float(line.split()[2]) for line in told if "waited" in line]
-    assert told.count("settled: barrier") == 2
+    settled = [line for line in result.outlines if line.startswith("settled:")]
+    waits = [float(line.split()[2]) for line in settled if "waited" in line]
+    assert settled.count("settled: barrier") == 2
     assert len(waits) == 2
     assert 0.1 <= min(waits) < 0.2 <= max(waits) < 0.3
 

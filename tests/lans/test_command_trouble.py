@@ -31,11 +31,11 @@ def _clean(folder: Path, tmp_path: Path) -> Iterator[None]:
 # Programs that misbehave before there is a LAN
 
 ANSWER = """
-def answer(self, asked):
-    if asked["message"] == {message!r}:
-        print({said!r}, flush=True)
+def answer(self, request):
+    if request["message"] == {message!r}:
+        print({line!r}, flush=True)
         return True
-    return super().answer(asked)
+    return super().answer(request)
 """
 START = (
     '{{"answer":"start","contract":{contract},"name":{name},"version":"1","features":{features},'
@@ -48,20 +48,24 @@ def start(contract: str = "1", name: str = '"x"', features: str = "[]", longest:
 
 
 @pytest.mark.parametrize(
-    ("message", "said", "told"),
+    ("message", "line", "expected"),
     [
         ("start", "Hello!", "start: not JSON: 'Hello!'"),
         ("start", "[" * 9999, "start: not JSON: '[[["),
         ("start", "[1]", "start: not a JSON object: '[1]'"),
         ("start", "{}", "start: answer is missing: '{}'"),
-        ("start", start(contract="2"), "start: it speaks contract 2, and the harness contract 1"),
+        ("start", start(contract="2"), "start: it uses contract 2; the harness uses contract 1"),
         ("start", start(longest="true"), "start: limits.longest is True, and should be a whole"),
         ("start", start(longest="59"), "start: limits.longest is 59, and should be 60 to 262144"),
         ("start", start(name='""'), "start: name is '', and should be a few printable"),
         ("start", start(features="[3]"), "start: features[0] is 3, and should be a string"),
         ("start", start(features='"learns"'), "start: features should be a list"),
         ("start", start(features='["flies"]'), "start: unknown feature 'flies': contract 1 has"),
-        ("start", start(features='["learns"]'), "feature: it declares 'learns', and asked for it"),
+        (
+            "start",
+            start(features='["learns"]'),
+            "feature: it declares 'learns', and denies it when asked",
+        ),
         ("start", start(features='["unordered"]'), "start: feature 'unordered' and limits.wait_ms"),
         ("start", start(longest='99,"wait_ms":9'), "start: feature 'unordered' and limits.wait_ms"),
         (
@@ -69,9 +73,9 @@ def start(contract: str = "1", name: str = '"x"', features: str = "[]", longest:
             start(longest='99,"wait_ms":0'),
             "start: limits.wait_ms is 0, and should be 1 to",
         ),
-        ("start", start() + "\n{}", "feature: it said what it was not asked: '{}"),
+        ("start", start() + "\n{}", "feature: unrequested output: '{}"),
         ("start", '{"error":"not today"}', "start: it refused: not today"),
-        ("feature", '{"answer":"feature","has":true}', "feature: it claims 'made-up-"),
+        ("feature", '{"answer":"feature","has":true}', "feature: it declares 'made-up-"),
         ("feature", '{"answer":"feature","has":1}', "feature: has is 1, and should be true or"),
         ("feature", '{"answer":"port","has":false}', "feature: it answers 'port'"),
         ("feature", '{"answer":"feature","has":false,"x":1}', "feature: x is not in the contract"),
@@ -79,20 +83,20 @@ def start(contract: str = "1", name: str = '"x"', features: str = "[]", longest:
     ],
 )
 def test_a_wrong_answer_is_one_clear_line(
-    tmp_path: Path, message: str, said: str, told: str
+    tmp_path: Path, message: str, line: str, expected: str
 ) -> None:
-    words = program(tmp_path, ANSWER.format(message=message, said=said))
+    words = program(tmp_path, ANSWER.format(message=message, line=line))
     with pytest.raises(LanError) as error:
         _make_and_use(words)
     line = str(error.value)
     assert line.startswith("command '")
     assert str(tmp_path / "mine.py") in line
-    assert told in line
+    assert expected in line
     assert "\n" not in line
 
 
 @pytest.mark.parametrize(
-    ("message", "does", "told"),
+    ("message", "does", "expected"),
     [
         (
             "start",
@@ -117,21 +121,21 @@ def test_a_wrong_answer_is_one_clear_line(
         ),
     ],
 )
-def test_a_program_that_dies_or_hangs_is_told_with_its_last_words(
-    tmp_path: Path, message: str, does: str, told: str
+def test_a_program_that_dies_or_hangs_is_reported_with_its_last_lines(
+    tmp_path: Path, message: str, does: str, expected: str
 ) -> None:
     body = f"""
-    def answer(self, asked):
-        if asked["message"] == {message!r}:
+    def answer(self, request):
+        if request["message"] == {message!r}:
             {does}
-        return super().answer(asked)
+        return super().answer(request)
     """
     with pytest.raises(LanError) as error:
         _make_and_use(program(tmp_path, body))
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
-def test_a_program_that_was_never_python_is_told(tmp_path: Path) -> None:
+def test_a_program_that_is_no_lan_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LanError, match=r"start: it has ended with exit code 0; stderr: nothing"):
         _make_and_use(["true"])
     unfit = tmp_path / "unfit"
@@ -141,7 +145,7 @@ def test_a_program_that_was_never_python_is_told(tmp_path: Path) -> None:
         _make_and_use([str(unfit)])
 
 
-def test_what_a_program_said_is_shown_as_it_is() -> None:
+def test_what_a_program_line_is_shown_as_it_is() -> None:
     assert shown(b'\xff{"a":\t1}') == r"""'\xff{"a":\t1}'"""
     assert shown("\u00e4".encode() * 70) == f"'{'ä' * 30}'..."
 
@@ -160,13 +164,13 @@ FRAMES = """
 def forward(self, sender, frame):
     if b"fence" in frame:
         return super().forward(sender, frame)
-    victim = self.ports[2].line
+    victim = self.ports[2].connection
     {does}
 """
 
 
 @pytest.mark.parametrize(
-    ("does", "told"),
+    ("does", "expected"),
     [
         (
             r"sys.stderr.write('oh no\n\nbad frame\n'); sys.stderr.flush(); os.abort()",
@@ -179,7 +183,7 @@ def forward(self, sender, frame):
         ),
         (
             r"victim.sendall(b'\0\0\0\x3cabc'); self.hang_up(self.ports[2])",
-            r"port2: .* in the middle of a frame: it begins at byte \d+, and 7 bytes of it came",
+            r"port2: .* in the middle of a frame: it begins at byte \d+, and 7 bytes of it arrived",
         ),
         (
             "self.hang_up(self.ports[2])",
@@ -187,20 +191,20 @@ def forward(self, sender, frame):
         ),
         (
             r"while True: victim.sendall(b'\0\0\0\x3c' + bytes(60))",
-            r"port\d of .*: the fence of port1 did not come back within 0.4 s; stderr: nothing",
+            r"port\d of .*: the fence of port1 did not arrive within 0.4 s; stderr: nothing",
         ),
         (
             "time.sleep(99)",
-            r"port\d of .*: the fence of port1 did not come back within 0.4 s; stderr: nothing",
+            r"port\d of .*: the fence of port1 did not arrive within 0.4 s; stderr: nothing",
         ),
     ],
     ids=["dies", "length 0", "4 GB", "half a frame", "hangs up", "floods", "hangs"],
 )
 def test_what_goes_wrong_with_frames_names_command_port_and_offset(
-    tmp_path: Path, does: str, told: str
+    tmp_path: Path, does: str, expected: str
 ) -> None:
     words = program(tmp_path, FRAMES.format(does=does))
-    with pytest.raises(LanError, match=told) as error:
+    with pytest.raises(LanError, match=expected) as error:
         _make_and_use(words)
     line = str(error.value)
     assert line.startswith(f"command '{' '.join(words)}': port")
@@ -226,29 +230,29 @@ def test_a_lan_that_cannot_be_made_is_tried_once(
     tmp_path: Path, pytester: Pytester, message: str
 ) -> None:
     body = f"""
-    def answer(self, asked):
-        if asked["message"] == {message!r}:
+    def answer(self, request):
+        if request["message"] == {message!r}:
             open({str(tmp_path / "tries")!r}, "a").write("x")
             sys.exit("no device")
-        return super().answer(asked)
+        return super().answer(request)
     """
     again = SUITE.replace("test_unicast", "test_again")
     pytester.makepyfile(test_one=SUITE + again, test_two=SUITE)
     result = pytester.runpytest_subprocess("--lan", lan_name(program(tmp_path, body)))
     assert result.parseoutcomes() == {"inconclusive": 3}
-    told = [line for line in result.outlines if "no device" in line]
-    assert len(told) == 1
-    assert f" and 2 more: command '{sys.executable}" in told[0]
-    assert told[0].endswith(f"{message}: it has ended with exit code 1; stderr: no device")
+    lines = [line for line in result.outlines if "no device" in line]
+    assert len(lines) == 1
+    assert f" and 2 more: command '{sys.executable}" in lines[0]
+    assert lines[0].endswith(f"{message}: it has ended with exit code 1; stderr: no device")
     assert (tmp_path / "tries").read_text() == "x"
 
 
 def test_a_right_delivery_and_an_unclean_end_show_both(tmp_path: Path, pytester: Pytester) -> None:
     body = """
-    def answer(self, asked):
-        if asked["message"] == "stop":
+    def answer(self, request):
+        if request["message"] == "stop":
             sys.exit("leaked 7 bytes")
-        return super().answer(asked)
+        return super().answer(request)
     """
     pytester.makepyfile(test_suite=SUITE)
     result = pytester.runpytest_subprocess("--lan", lan_name(program(tmp_path, body)))

@@ -50,7 +50,7 @@ def forward(self, sender, frame):
             wanted = port is not sender and number != 3
         if wanted:
             cut = frame[:1000]
-            port.line.sendall(len(cut).to_bytes(4, "big") + cut)
+            port.connection.sendall(len(cut).to_bytes(4, "big") + cut)
 """
 
 
@@ -66,7 +66,7 @@ def reports(tmp_path: Path, pytester: Pytester) -> Path:
 
 def looked_at(reports: Path, name: str) -> tuple[Detail, Path]:
     """A test as the report shows it, and its capture."""
-    (test,) = [each for each in results.read(reports).tests if f"::{name}" in each.id]
+    (test,) = [test for test in results.read(reports).tests if f"::{name}" in test.id]
     assert test.capture is not None
     return detail(test, reports, "", []), reports / test.capture.path
 
@@ -76,12 +76,12 @@ def shown(path: Path) -> str:
 
 
 def test_a_frame_that_was_cut_is_drawn_broken_off(reports: Path) -> None:
-    found, capture = looked_at(reports, "test_cut")
-    assert found.drawing is not None
-    assert [stroke.style for stroke in found.drawing.strokes] == ["cut wrong"]
-    labels = {label.text for label in found.drawing.labels}
+    drawn, capture = looked_at(reports, "test_cut")
+    assert drawn.drawing is not None
+    assert [stroke.style for stroke in drawn.drawing.strokes] == ["cut wrong"]
+    labels = {label.text for label in drawn.drawing.labels}
     assert {"cut: 1000 of 1514 bytes", "arrived"} <= labels
-    assert [name for _, name, _ in found.drawing.lifelines] == ["port1", "port2", "port3"]
+    assert [name for _, name, _ in drawn.drawing.lifelines] == ["port1", "port2", "port3"]
     text = shown(capture)
     assert "unicast, 1514 B" in text
     assert "cut: 1000 of 1514 bytes arrived" in text
@@ -92,24 +92,24 @@ def test_a_frame_that_was_cut_is_drawn_broken_off(reports: Path) -> None:
     )
 
 
-def test_a_frame_that_did_not_come_is_told(reports: Path) -> None:
-    found, capture = looked_at(reports, "test_lost")
-    told = "port3 expected 1 frame of 60 bytes, received nothing"
-    assert f"exchange 1: {told}" in shown(capture)
-    assert found.drawing is not None
-    assert told in {label.text for label in found.drawing.labels if label.style == "stray"}
-    # Five ports that the test did not ask for had the broadcast: they are told, not drawn.
-    assert [name for _, name, _ in found.drawing.lifelines] == ["port1", "port2", "port3"]
+def test_a_frame_that_did_not_come_is_reported(reports: Path) -> None:
+    drawn, capture = looked_at(reports, "test_lost")
+    expected = "port3 expected 1 frame of 60 bytes, received nothing"
+    assert f"exchange 1: {expected}" in shown(capture)
+    assert drawn.drawing is not None
+    assert expected in {label.text for label in drawn.drawing.labels if label.style == "stray"}
+    # Five ports that the test did not ask for received the broadcast: they are not drawn.
+    assert [name for _, name, _ in drawn.drawing.lifelines] == ["port1", "port2", "port3"]
     assert "port6" not in shown(capture)
     assert "reaches 5 ports more" in shown(capture)
 
 
 def test_a_port_that_was_not_asked_for_is_drawn_if_a_frame_strays_there(reports: Path) -> None:
-    found, capture = looked_at(reports, "test_astray")
-    assert found.drawing is not None
-    names = [name for _, name, _ in found.drawing.lifelines]
+    drawn, capture = looked_at(reports, "test_astray")
+    assert drawn.drawing is not None
+    names = [name for _, name, _ in drawn.drawing.lifelines]
     assert names == ["port1", "port2", "port3", "port6"]
-    assert [stroke.style for stroke in found.drawing.strokes] == ["unwanted wrong"] * 2
+    assert [stroke.style for stroke in drawn.drawing.strokes] == ["unwanted wrong"] * 2
     text = shown(capture)
     assert "exchange 1: port1 expected nothing, received 1 frame of 700 bytes" in text
     assert "exchange 1: port6 expected nothing, received 1 frame of 700 bytes" in text

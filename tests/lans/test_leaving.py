@@ -56,7 +56,7 @@ def test_a_lan_that_fails_half_way_leaves_nothing_behind(real: str, at: int, fol
     assert traces(folder) == before
 
 
-def test_a_program_that_ends_at_once_is_told_with_its_last_words(folder: Path) -> None:
+def test_a_program_that_ends_at_once_is_reported_with_its_last_lines(folder: Path) -> None:
     child = Process(["sh", "-c", "echo cannot do it; exit 3"])
     try:
         with pytest.raises(LanError, match="sh has ended: cannot do it"):
@@ -83,7 +83,7 @@ from harness.lans.wire.process import Process
 lan = registry.make(sys.argv[1])
 lan.ports(4)
 kept = vars(lan._plant).values()
-for child in [each for each in kept if isinstance(each, Process)]:
+for child in [value for value in kept if isinstance(value, Process)]:
     print(child._guard.pid, child.pid, child.directory, end=" ")
 print()
 sys.stdout.flush()
@@ -97,9 +97,9 @@ def test_a_killed_worker_leaves_nothing_behind(real: str, folder: Path) -> None:
     )
     assert worker.stdout is not None
     with worker, worker.stdout:
-        told = worker.stdout.readline().decode().split()
-        gone = [os.pidfd_open(int(pid)) for pid in told if pid.isdigit()]
-        for directory in told[2::3]:
+        line = worker.stdout.readline().decode().split()
+        gone = [os.pidfd_open(int(pid)) for pid in line if pid.isdigit()]
+        for directory in line[2::3]:
             assert Path(directory).is_relative_to(folder)
             assert Path(directory).is_dir()
         own = namespaces(str(worker.pid)) - namespaces()

@@ -34,16 +34,16 @@ def test_many(lan: Testbench, turn: int) -> None:
     sender, owner, other = lan.ports(3)
     to_whom = ((owner, [owner]), (other, [other]), (BROADCAST, [owner, other]), (sender, []))
     for stamp in range({exchanges}):
-        to, hearers = to_whom[stamp % len(to_whom)]
+        to, receivers = to_whom[stamp % len(to_whom)]
         frame = ethernet(to, sender, stamp=stamp)
-        assert lan.exchange(sender, frame) == {{port: [frame] for port in hearers}}
-    Path({records!r}, str(turn)).write_text(str(os.getpid()))
+        assert lan.exchange(sender, frame) == {{port: [frame] for port in receivers}}
+    Path({folder!r}, str(turn)).write_text(str(os.getpid()))
 """
 
 
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
-    """A process that never rests for each processor."""
+    """A busy process for every processor."""
     command = [sys.executable, "-c", HOG, str(os.getpid())]
     hogs = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
     try:
@@ -61,11 +61,11 @@ def test_no_verdict_is_lost_or_late_while_all_cores_are_busy(
     if reason := REAL["bridge"].missing():
         pytest.skip(reason)
     exchanges = pytestconfig.getoption("exchanges")
-    records = pytester.mkdir("records")
-    suite = LOADED.format(lans=lans, exchanges=exchanges, records=str(records))
+    folder = pytester.mkdir("workers")
+    suite = LOADED.format(lans=lans, exchanges=exchanges, folder=str(folder))
     pytester.makepyfile(test_suite=suite)
     with busy():
         result = pytester.runpytest_subprocess("--lan", "bridge", "-n", str(lans), "-v")
     assert result.parseoutcomes() == {"passed": lans}
-    workers = {path.read_text() for path in records.iterdir()}
-    assert len(workers) == lans, "each worker has a LAN of its own"
+    workers = {path.read_text() for path in folder.iterdir()}
+    assert len(workers) == lans, "every worker has a LAN of its own"

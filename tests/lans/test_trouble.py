@@ -1,4 +1,4 @@
-"""Fences that do not come back, floods, drops, garbage: told in one line with the port."""
+"""Lost fences, floods, drops, garbage: one line that names the port."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from harness.lans.wire.transport import Got, Transport
 
 
 class Wire:
-    """A transport in memory: what one port sends the others receive, if ``hears``."""
+    """A transport in memory: what one port sends the others receive, if ``receives``."""
 
     def __init__(self, plant: Wires) -> None:
         self.plant = plant
-        self.hears = True
+        self.receives = True
         self.floods = False
         self.dropped = 0
         self.here, self.there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -32,7 +32,7 @@ class Wire:
 
     def send(self, frame: bytes) -> None:
         for wire in self.plant.wires:
-            if wire is not self and wire.hears:
+            if wire is not self and wire.receives:
                 wire.there.send(frame)
 
     def receive(self) -> Got | None:
@@ -49,10 +49,10 @@ class Wire:
         pass
 
     def unplug(self) -> None:
-        self.hears = False
+        self.receives = False
 
     def plug(self) -> None:
-        self.hears = True
+        self.receives = True
 
     def close(self) -> None:
         self.here.close()
@@ -96,11 +96,11 @@ Wired = tuple[FencedLan, list[Wire]]
 def test_a_fence_that_does_not_come_back_names_the_port(wired: Wired) -> None:
     lan, wires = wired
     sender, owner, deaf = lan.ports(3)
-    wires[2].hears = False
+    wires[2].receives = False
     sender.send(ethernet(owner, sender))
-    with pytest.raises(Inconclusive, match="port3 of memory: the fence of port1 did not come"):
+    with pytest.raises(Inconclusive, match="port3 of memory: the fence of port1 did not arrive"):
         lan.settle()
-    wires[2].hears = True
+    wires[2].receives = True
     lan.settle()
     deaf.close()
 
@@ -108,9 +108,9 @@ def test_a_fence_that_does_not_come_back_names_the_port(wired: Wired) -> None:
 def test_a_fence_that_does_not_come_back_to_the_sender_names_it(wired: Wired) -> None:
     lan, wires = wired
     sender, owner, _ = lan.ports(3)
-    wires[0].hears = False
+    wires[0].receives = False
     sender.send(ethernet(owner, sender))
-    with pytest.raises(Inconclusive, match="port1 of memory: the fence of port2 did not come"):
+    with pytest.raises(Inconclusive, match="port1 of memory: the fence of port2 did not arrive"):
         lan.settle()
 
 
@@ -118,7 +118,7 @@ def test_a_port_that_does_not_come_up_is_named(wired: Wired) -> None:
     lan, wires = wired
     *_, away = lan.ports(3)
     away.close()
-    wires[1].hears = False
+    wires[1].receives = False
     with pytest.raises(Inconclusive, match=r"port3 of memory did not come up within 0\.2 s"):
         away.open()
 
@@ -128,7 +128,7 @@ def test_a_lan_that_floods_ends_within_the_limit(wired: Wired) -> None:
     sender, owner, _ = lan.ports(3)
     wires[2].floods = True
     sender.send(ethernet(owner, sender))
-    with pytest.raises(Inconclusive, match="port3 of memory: frames keep coming"):
+    with pytest.raises(Inconclusive, match="port3 of memory: frames keep arriving"):
         lan.settle()
 
 
@@ -146,8 +146,8 @@ def test_the_kernel_counts_what_it_drops() -> None:
     lan = FencedLan("bridge", bridge.BRIDGE, plant)
     try:
         sender, owner = lan.ports(2)
-        raw = owner.transport._socket  # type: ignore[attr-defined]
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        packets = owner.transport._socket  # type: ignore[attr-defined]
+        packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for stamp in range(100):
             sender.send(ethernet(owner, sender, stamp=stamp))
         with pytest.raises(Inconclusive, match=r"port2 of bridge: the (kernel dropped|fence of)"):
@@ -170,18 +170,18 @@ GOOD = (60).to_bytes(4, "big") + bytes(60)
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "expected"),
     [
         (bytes(4), "port1: garbage framing at byte 0: a length of 0,"),
         (GOOD + bytes(4), "port1: garbage framing at byte 64: a length of 0,"),
         (GOOD * 2 + b"\xff" * 4, "port1: garbage framing at byte 128: a length of 4294967295,"),
         (b"\0\4\0\1", "port1: garbage framing at byte 0: a length of 262145,"),
-        (GOOD + GOOD[:30], "middle of a frame: it begins at byte 64, and 30 bytes of it came"),
-        (GOOD + b"\0\0", "middle of a frame: it begins at byte 64, and 2 bytes of it came"),
+        (GOOD + GOOD[:30], "middle of a frame: it begins at byte 64, and 30 bytes of it arrived"),
+        (GOOD + b"\0\0", "middle of a frame: it begins at byte 64, and 2 bytes of it arrived"),
         (GOOD, "port1: the LAN closed the connection at byte 64"),
     ],
 )
-def test_garbage_framing_names_the_port_and_the_byte(sent: bytes, told: str) -> None:
+def test_garbage_framing_names_the_port_and_the_byte(sent: bytes, expected: str) -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         port = stream.StreamSocket("port1", lambda: ours)
@@ -189,7 +189,7 @@ def test_garbage_framing_names_the_port_and_the_byte(sent: bytes, told: str) -> 
         theirs.shutdown(socket.SHUT_WR)
         with pytest.raises(LanError) as error:
             _receive_all(port)
-        assert told in str(error.value)
+        assert expected in str(error.value)
         port.close()
 
 
@@ -202,8 +202,8 @@ def test_frames_cross_a_stream_whole_however_they_are_cut() -> None:
         got = []
         for start in range(0, len(whole), 1000):
             theirs.sendall(whole[start : start + 1000])
-            while (each := port.receive()) is not None:
-                got.append(each.frame)
+            while (arrived := port.receive()) is not None:
+                got.append(arrived.frame)
         assert got == [bytes(60), longest]
         for size in (0, len(longest) + 1):
             with pytest.raises(FrameRefused, match=f"port1: {size} bytes"):

@@ -21,7 +21,7 @@ from tests.lans.users import CLASS, SUITE, unicast
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("command:", "command:CMD needs a command"),
         ("command: ", "command:CMD needs a command"),
@@ -32,25 +32,25 @@ from tests.lans.users import CLASS, SUITE, unicast
         ("python:os", "python:os: should be python:MODULE:CLASS"),
         ("python:no_such:Lan", "python:no_such:Lan: there is no module 'no_such'"),
         ("python:os:Lan", "python:os:Lan: os has no 'Lan'"),
-        ("python:os:sep", "python:os:sep: sep is no class, but '/'"),
+        ("python:os:sep", "python:os:sep: sep is not a class, but '/'"),
         ("commando:x", "unknown LAN 'commando:x': did you mean command:? Else choose from lguest,"),
         ("moon", "unknown LAN 'moon': choose from lguest,"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused_in_one_line(
-    name: str, told: str, pytester: Pytester
+    name: str, expected: str, pytester: Pytester
 ) -> None:
     with pytest.raises(LanError) as error:
         registry.maker(name)
-    assert told in str(error.value)
+    assert expected in str(error.value)
     result = pytester.runpytest_subprocess("--lan", name)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.stderr.lines == [f"ERROR: --lan: {error.value}", ""]
 
 
-def test_what_a_users_lan_is_can_be_told(tmp_path: Path) -> None:
+def test_a_users_lan_is_described(tmp_path: Path) -> None:
     assert registry.describe("command:true").startswith("A program of the user's")
-    assert registry.describe(f"stream:{tmp_path}").startswith("Whatever takes QEMU's stream")
+    assert registry.describe(f"stream:{tmp_path}").startswith("Any LAN that takes QEMU's stream")
     assert registry.describe("python:builtins:object") == "A Python class of the user's."
 
 
@@ -134,7 +134,9 @@ def test_a_stream_as_a_user_runs_it(hub: Path, pytester: Pytester) -> None:
 
 
 @pytest.mark.parametrize("bound", [False, True])
-def test_a_stream_that_nobody_serves_is_told(folder: Path, pytester: Pytester, bound: bool) -> None:
+def test_a_stream_that_nobody_serves_is_reported(
+    folder: Path, pytester: Pytester, bound: bool
+) -> None:
     path = folder / "hub"
     if bound:
         with socket.socket(socket.AF_UNIX) as deaf:
@@ -147,19 +149,19 @@ def test_a_stream_that_nobody_serves_is_told(folder: Path, pytester: Pytester, b
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         (bytes(4), "port[123]: garbage framing at byte 0: a length of 0,"),
         (b"\xff" * 4, "port[123]: garbage framing at byte 0: a length of 4294967295,"),
     ],
 )
 def test_garbage_on_a_stream_names_the_port_and_the_byte(
-    folder: Path, answer: bytes, told: str
+    folder: Path, answer: bytes, expected: str
 ) -> None:
     made = Hub(folder / "hub", answer)
     lan = registry.make(f"stream:{folder / 'hub'}")
     try:
-        with pytest.raises(LanError, match=told):
+        with pytest.raises(LanError, match=expected):
             lan.ports(3)
     finally:
         lan.close()
@@ -176,49 +178,53 @@ def test_a_class_as_a_user_runs_it(pytester: Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "told"),
+    ("change", "to", "expected"),
     [
         ("def settle", "def settles", "python:mine:Lan lacks settle"),
-        ("def records(self): return self.said", "records = 3", "python:mine:Lan lacks records"),
+        ("def records(self): return self.log", "records = 3", "python:mine:Lan lacks records"),
         ("def join_groups", "def joins", "its port <mine.Port object at 0x*> lacks join_groups"),
         ("def __init__(self):", "def __init__(self, x):", "cannot be made: TypeError: *'x'"),
-        ("self.made, self.said =", "1 / 0; x =", "cannot be made: ZeroDivisionError: division by"),
+        ("self.made, self.log =", "1 / 0; x =", "cannot be made: ZeroDivisionError: division by"),
         ("Traits(", "(", "its traits are (*), not a harness.lan.Traits"),
         ("return self.made[:count]", "return self.made[:1]", "ports(8) gave 1"),
     ],
 )
-def test_a_class_that_is_not_a_lan_is_told(
-    pytester: Pytester, change: str, to: str, told: str
+def test_a_class_that_is_not_a_lan_is_reported(
+    pytester: Pytester, change: str, to: str, expected: str
 ) -> None:
     assert change in CLASS
     pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
-    result.stdout.fnmatch_lines([f"*python:mine:Lan*{told.removeprefix('python:mine:Lan')}*"])
+    result.stdout.fnmatch_lines([f"*python:mine:Lan*{expected.removeprefix('python:mine:Lan')}*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "told"),
+    ("change", "to", "expected"),
     [
         ("def settle(self): pass", "def settle(self): raise ValueError('no')", "settle raised"),
         ("def settle(self): pass", "def settle(self): assert None, 'no'", "settle raised"),
-        ("def records(self): return self.said", "def records(self): None()", "records raised"),
-        ("came, self.came = self.came, []", "came, x = self.came", "arrivals raised"),
+        ("def records(self): return self.log", "def records(self): None()", "records raised"),
+        (
+            "arrived, self.arrived = self.arrived, []",
+            "arrived, x = self.arrived",
+            "arrivals raised",
+        ),
     ],
 )
 def test_an_error_in_a_class_is_a_line_and_no_verdict(
-    pytester: Pytester, change: str, to: str, told: str
+    pytester: Pytester, change: str, to: str, expected: str
 ) -> None:
     assert change in CLASS
     pytester.makepyfile(test_suite=SUITE, mine=CLASS.replace(change, to))
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
     assert result.parseoutcomes() == {"inconclusive": 1}
-    result.stdout.fnmatch_lines([f"INCONCLUSIVE *: python:mine:Lan: {told}*.py:*"])
+    result.stdout.fnmatch_lines([f"INCONCLUSIVE *: python:mine:Lan: {expected}*.py:*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert "Error at" not in result.stdout.str()
 
 
-def test_a_module_that_does_not_import_is_told(pytester: Pytester) -> None:
+def test_a_module_that_does_not_import_is_reported(pytester: Pytester) -> None:
     pytester.makepyfile(mine="import no_such_thing")
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
     result.stderr.fnmatch_lines(["ERROR: *python:mine:Lan: there is no module 'no_such_thing'"])

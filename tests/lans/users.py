@@ -15,6 +15,11 @@ from tests.lans.real import traces
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "fixtures" / "lans"
+FOR_ANY_LAN = [
+    str(ROOT / "testcases" / f"test_{name}.py")
+    for name in ("delivery", "bytes_and_order", "receive_length")
+]
+"""The part of the suite that runs on any LAN."""
 
 _PROGRAM = """
 import os, signal, subprocess, sys, time
@@ -47,16 +52,16 @@ from harness.lan import Arrival, Record, Traits
 class Port:
     def __init__(self, lan, number):
         self.lan, self.name, self.mac = lan, f"mine{number}", bytes((2, 0, 0, 0, 0, number))
-        self.all, self.here, self.came = False, True, []
+        self.all, self.here, self.arrived = False, True, []
     def send(self, frame, layout=None):
-        self.lan.said.append(Record(time.time_ns(), self.name, "sent", frame, len(frame)))
+        self.lan.log.append(Record(time.time_ns(), self.name, "sent", frame, len(frame)))
         for port in self.lan.made:
             if port is not self and port.here and len(frame) >= 14:
                 mine = port.all or frame[:6] == port.mac or frame[0] & 1
-                port.came.append(Arrival(time.time_ns(), frame, bool(mine)))
+                port.arrived.append(Arrival(time.time_ns(), frame, bool(mine)))
     def arrivals(self):
-        came, self.came = self.came, []
-        return came
+        arrived, self.arrived = self.arrived, []
+        return arrived
     def set_promiscuous(self, on): self.all = on
     def join_groups(self, count): pass
     def close(self): self.here = False
@@ -65,14 +70,14 @@ class Port:
 class Lan:
     name = "mine"
     traits = Traits("nobody", False, True, 1, 65535, "delivered", 8, False, False, "barrier")
-    def __init__(self): self.made, self.said = [], []
+    def __init__(self): self.made, self.log = [], []
     def ports(self, count):
         while len(self.made) < count:
             self.made.append(Port(self, len(self.made) + 1))
         return self.made[:count]
     def settle(self): pass
     def interfaces(self): return [(port.name, port.mac) for port in self.made]
-    def records(self): return self.said
+    def records(self): return self.log
     def close(self): pass
 """
 """A LAN as a Python class, without a fault."""
@@ -81,8 +86,8 @@ class Lan:
 def program(folder: Path, body: str) -> list[str]:
     """The words of a command that runs the example hub, changed by the body of a class."""
     path = folder / "mine.py"
-    told = textwrap.indent(textwrap.dedent(body), "    ")
-    path.write_text(_PROGRAM.format(examples=str(EXAMPLES), body=told))
+    indented = textwrap.indent(textwrap.dedent(body), "    ")
+    path.write_text(_PROGRAM.format(examples=str(EXAMPLES), body=indented))
     return [sys.executable, str(path)]
 
 
@@ -93,13 +98,13 @@ def lan_name(words: list[str]) -> str:
 
 def running(words: list[str]) -> set[str]:
     """Processes whose command line ends in the last of these words."""
-    found = set()
-    for told in Path("/proc").glob("[0-9]*/cmdline"):
+    pids = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         # A process may end while it is looked at.
         with contextlib.suppress(OSError):
-            if told.read_bytes().rstrip(b"\0").endswith(words[-1].encode()):
-                found.add(told.parent.name)
-    return found
+            if path.read_bytes().rstrip(b"\0").endswith(words[-1].encode()):
+                pids.add(path.parent.name)
+    return pids
 
 
 @contextlib.contextmanager

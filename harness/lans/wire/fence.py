@@ -1,15 +1,15 @@
-"""A LAN that is known to be quiet by a fence.
+"""A LAN that settles by a fence.
 
 A fence is a marked broadcast that a port sends after its frames: once another port
-shows the marker, what it has not got from that sender it never will. Fences run both
-ways, from each port that sent to all others, then back to it, so that the sender's own
-silence is known too. Markers are told to nobody, and stand in no record. They carry the
-port's own address as their source, so a LAN that learns knows every open port.
+shows the marker, a frame of that sender that it has not received will never arrive. Fences
+run both ways, from every port that sent to all others, then back to it, so that nothing
+more can arrive at the sender either. Markers are neither arrivals nor records. Their source
+is the port's own address, so a learning LAN knows every open port.
 
-A LAN that settles by waiting (``Traits.settles``) is waited for after the fences as well,
-as long as it declares: what a fence overtook comes within that time.
+For a LAN that settles by waiting (``Traits.settles``), the time that it declares is waited
+after the fences as well: a frame that a fence overtook arrives within that time.
 
-What carries frames is a ``Transport``, one per port; what makes them is a ``Plant``.
+What carries frames is a ``Transport``, one per port; what makes transports is a ``Plant``.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from harness.lans.wire.one_cpu import OneCpu
 from harness.lans.wire.transport import Got, Plant, Transport
 
 FENCE_LIMIT_S = 2.0
-"""How long a fence may take to come back."""
+"""How long a fence may take to arrive."""
 
 RETRY_S = 0.005
-"""A port that comes up sends another marker when the last was not seen for so long."""
+"""A port that comes up repeats its marker at this interval until all others see it."""
 
 AT_ONCE = 1024
-"""Frames read from a port before the clock is looked at again."""
+"""Frames read from a port before the clock is checked again."""
 
 BROADCAST = b"\xff" * 6
 ETHERTYPE = b"\x88\xb5"
@@ -61,8 +61,8 @@ class FencedPort:
         self.transport = transport
         self.is_open = True
         self.promiscuous = False
-        self.heard = 0
-        """The number of the last marker that came."""
+        self.marker_seen = 0
+        """The number of the last marker that arrived."""
         self.arrived: list[Arrival] = []
         self._lan = lan
 
@@ -75,8 +75,8 @@ class FencedPort:
         self._lan.send(self, frame)
 
     def arrivals(self) -> list[Arrival]:
-        news, self.arrived = self.arrived, []
-        return news
+        arrived, self.arrived = self.arrived, []
+        return arrived
 
     def set_promiscuous(self, on: bool) -> None:
         self._lan.read(self)
@@ -84,7 +84,7 @@ class FencedPort:
         self.promiscuous = on
 
     def join_groups(self, count: int) -> None:
-        """Nothing to do: a port is told every group's frames."""
+        """Nothing to do: a port receives every group's frames."""
 
     def close(self) -> None:
         if self.is_open:
@@ -112,9 +112,9 @@ class FencedPort:
 class FencedLan:
     """A real LAN that settles by fences.
 
-    ``limit_s`` is how long a fence, and frames that keep coming, may take; ``waited_s`` how
-    long was waited for a LAN that settles by waiting, in all; ``version`` what it tells of
-    its version.
+    ``limit_s`` is the limit for a fence, and for frames that keep arriving; ``waited_s`` the
+    total time waited for a LAN that settles by waiting; ``version`` the LAN's version, if it
+    states one.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class FencedLan:
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
         self._records: list[Record] = []
-        self._kept = ETHERTYPE + b"fence" + os.urandom(8)
+        self._signature = ETHERTYPE + b"fence" + os.urandom(8)
         self._markers = 0
         self._cpu = OneCpu() if plant.one_cpu else None
 
@@ -145,23 +145,23 @@ class FencedLan:
         return self._ports[:count]
 
     def send(self, port: FencedPort, frame: bytes) -> None:
-        """Send one frame from a port, and write it down."""
+        """Send one frame from a port, and record it."""
         if not port.is_open:
             raise FrameRefused(f"{port.name} is closed")
         if self._cpu is not None:
             self._cpu.hold()
         now = time.time_ns()
-        told: tuple[str, ...] = ()
+        comments: tuple[str, ...] = ()
         try:
             port.transport.send(frame)
         except FrameRefused as error:
-            told = (f"refused: {error}",)
+            comments = (f"refused: {error}",)
             raise
         else:
             if port not in self._sent:
                 self._sent.append(port)
         finally:
-            self._records.append(Record(now, port.name, "sent", frame, len(frame), told))
+            self._records.append(Record(now, port.name, "sent", frame, len(frame), comments))
 
     def plugged(self) -> list[FencedPort]:
         """The ports that are open."""
@@ -174,7 +174,7 @@ class FencedLan:
             for sender in self._sent * self._plant.fences:
                 self._fence(sender, plugged, deadline)
             for sender in self._sent:
-                if sender.heard < self._markers:
+                if sender.marker_seen < self._markers:
                     answering = next(port for port in plugged if port is not sender)
                     for _ in range(self._plant.fences):
                         self._fence(answering, self._sent, deadline)
@@ -184,7 +184,7 @@ class FencedLan:
                 while self.read(port):
                     if time.monotonic() > deadline:
                         raise Inconclusive(
-                            f"{port.name} of {self.name}: frames keep coming,"
+                            f"{port.name} of {self.name}: frames keep arriving"
                             f" {self.limit_s:g} s after the fence"
                         )
             self._sent = []
@@ -198,7 +198,7 @@ class FencedLan:
                 self._cpu.let_go()
 
     def _wait(self, plugged: Sequence[FencedPort]) -> float:
-        """Read what comes as long as the LAN declares; how many seconds that took."""
+        """Read for the time that the LAN declares; how many seconds that took."""
         began = time.monotonic()
         waiting = select.poll()
         for port in plugged:
@@ -225,10 +225,10 @@ class FencedLan:
             self._fence(others[0], [port], deadline)
 
     def regroup(self) -> None:
-        """Return when the LAN has seen who left or came, and knows all who are there.
+        """Return when the LAN has noticed which ports left or joined, and has learned the rest.
 
-        It may see that only after the frame that it is at, and forget others with it: hence
-        two rounds in which each port speaks.
+        It may notice only after the frame in hand, and forget other addresses with it: hence
+        two rounds in which every port sends.
         """
         plugged = self.plugged()
         deadline = time.monotonic() + self.limit_s
@@ -236,21 +236,21 @@ class FencedLan:
             self._fence(port, plugged, deadline)
 
     def read(self, port: FencedPort) -> bool:
-        """Take what waits at a port; True if there may be more."""
+        """Read the queue of a port; True if there may be more."""
         receive = port.transport.receive
         for _ in range(AT_ONCE):
             got = receive()
             if got is None:
                 return False
             frame = got.frame
-            if frame.startswith(self._kept, 12):
-                port.heard = max(port.heard, int.from_bytes(frame[27:35], "big"))
+            if frame.startswith(self._signature, 12):
+                port.marker_seen = max(port.marker_seen, int.from_bytes(frame[27:35], "big"))
                 continue
             now = time.time_ns()
             wanted = port.wants(got)
-            told = () if wanted else (FILTERED,)
+            comments = () if wanted else (FILTERED,)
             port.arrived.append(Arrival(now, frame, wanted))
-            self._records.append(Record(now, port.name, "received", frame, got.length, told))
+            self._records.append(Record(now, port.name, "received", frame, got.length, comments))
         return True
 
     def interfaces(self) -> list[tuple[str, bytes]]:
@@ -263,7 +263,7 @@ class FencedLan:
         if self._cpu is not None:
             self._cpu.let_go()
         try:
-            # The kernel takes 10 ms to let go of a packet socket: of all at once no longer.
+            # The kernel takes 10 ms to release a packet socket, of one or of all at once.
             with ThreadPoolExecutor(max(1, len(self._ports))) as threads:
                 list(threads.map(lambda port: port.transport.close(), self._ports))
         finally:
@@ -271,26 +271,26 @@ class FencedLan:
 
     def _mark(self, sender: FencedPort) -> int:
         self._markers += 1
-        marker = BROADCAST + sender.mac + self._kept + self._markers.to_bytes(8, "big")
+        marker = BROADCAST + sender.mac + self._signature + self._markers.to_bytes(8, "big")
         sender.transport.send(marker.ljust(SHORTEST_WHOLE, b"\0"))
         return self._markers
 
-    def _fence(self, sender: FencedPort, hearers: Sequence[FencedPort], deadline: float) -> None:
-        deaf = [port for port in hearers if port is not sender]
+    def _fence(self, sender: FencedPort, receivers: Sequence[FencedPort], deadline: float) -> None:
+        deaf = [port for port in receivers if port is not sender]
         if not deaf:
-            raise Inconclusive(f"{sender.name} of {self.name}: no other port is open to be asked")
+            raise Inconclusive(f"{sender.name} of {self.name}: no other port is open for a fence")
         number = self._mark(sender)
-        deaf = self._deaf_to(number, deaf, deadline)
+        deaf = self._missing_marker(number, deaf, deadline)
         if deaf:
             raise Inconclusive(
-                f"{deaf[0].name} of {self.name}: the fence of {sender.name} did not come"
-                f" back within {self.limit_s:g} s"
+                f"{deaf[0].name} of {self.name}: the fence of {sender.name} did not arrive"
+                f" within {self.limit_s:g} s"
             )
 
     def _reaches(
         self, port: FencedPort, others: Sequence[FencedPort], first: int, deadline: float
     ) -> bool:
-        """Whether one more marker, or one since ``first``, is seen by all others soon."""
+        """Whether another marker, or one since ``first``, reaches all others soon."""
         try:
             self._mark(port)
         except FrameRefused as error:
@@ -298,24 +298,24 @@ class FencedLan:
         else:
             reason = "its frames do not cross"
         soon = min(deadline, time.monotonic() + RETRY_S)
-        deaf = self._deaf_to(first, others, soon)
+        deaf = self._missing_marker(first, others, soon)
         if deaf and time.monotonic() >= deadline:
             raise Inconclusive(
                 f"{port.name} of {self.name} did not come up within {self.limit_s:g} s:"
-                f" {deaf[0].name} does not hear it, {reason}"
+                f" {deaf[0].name} does not receive from it, {reason}"
             )
         return not deaf
 
-    def _deaf_to(
-        self, number: int, hearers: Sequence[FencedPort], deadline: float
+    def _missing_marker(
+        self, number: int, receivers: Sequence[FencedPort], deadline: float
     ) -> list[FencedPort]:
-        """Those who have not heard marker ``number`` when the deadline has come."""
-        deaf = list(hearers)
+        """The ports that marker ``number`` did not reach before the deadline."""
+        deaf = list(receivers)
         while True:
             more = False
             for port in deaf:
                 more |= self.read(port)
-            deaf = [port for port in deaf if port.heard < number]
+            deaf = [port for port in deaf if port.marker_seen < number]
             left = deadline - time.monotonic()
             if not deaf or left <= 0:
                 return deaf

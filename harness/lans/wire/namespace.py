@@ -1,8 +1,7 @@
 """A network namespace without a name.
 
-A thread lives in it; all that needs the namespace is done on that thread. It lasts as
-long as the thread and the sockets made there, so it goes with the process however that
-ends.
+A thread is in it, and all work inside runs on that thread. The namespace lasts as long as
+the thread and the sockets made there, so it ends with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _SETTINGS = (
     ("bridge/bridge-nf-call-ip6tables", "0"),
     ("bridge/bridge-nf-call-arptables", "0"),
 )
-"""The quiet recipe: the kernel itself sends nothing, and filters nothing on a bridge."""
+"""Settings with which the kernel sends nothing of its own, and filters nothing on a bridge."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +58,7 @@ class Namespace:
         self._links = IPRoute()
 
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something inside."""
+        """Run a function inside."""
         return self._thread.submit(work, *args, **kwargs).result()
 
     def link(self, what: str, **settings: object) -> None:
@@ -86,7 +85,7 @@ class Namespace:
             self._outside = None
 
     def close(self) -> None:
-        """Leave it, and with the last socket made there it is gone; may be called twice."""
+        """Leave it; it is gone with the last socket made there. May be called twice."""
         if self._outside is not None:
             self.run(self._leave)
         self._thread.shutdown()

@@ -11,7 +11,7 @@ import os
 
 
 class OneCpu:
-    """Holds the thread that calls ``hold`` where it is, until ``let_go``."""
+    """Keeps the thread that calls ``hold`` on its processor until ``let_go``."""
 
     def __init__(self) -> None:
         self._current = ctypes.CDLL(None).sched_getcpu
@@ -24,7 +24,7 @@ class OneCpu:
             os.sched_setaffinity(0, {self._current()})
 
     def let_go(self) -> None:
-        """Go where the thread could go before."""
+        """Allow the processors that were allowed before."""
         if self._free is not None:
             os.sched_setaffinity(0, self._free)
             self._free = None

@@ -11,10 +11,10 @@ from harness.lan import FrameRefused, Inconclusive
 from harness.lans.wire.transport import Got
 
 RECEIVE_BUFFER = 8 << 20
-"""Bytes of queued frames asked of the kernel, which counts some 800 for a small one."""
+"""Size of the receive queue in bytes; the kernel counts some 800 for a small frame."""
 
 LARGEST = 65_536 + 14
-"""Bytes kept of a frame."""
+"""Longest frame that is received whole."""
 
 _ALL_PROTOCOLS = 3
 _SO_RCVBUFFORCE = 33
@@ -32,8 +32,8 @@ _REFUSALS = (errno.EINVAL, errno.EMSGSIZE, errno.ENETDOWN, errno.ENXIO)
 class PacketSocket:
     """A raw socket at one interface, made in the interface's network namespace.
 
-    ``carrier`` takes the interface down or brings it up. Group frames are all let in:
-    the port is to see what reached it, not what its card's filter leaves.
+    ``carrier`` takes the interface down or brings it up. The socket receives all groups:
+    the port shows what reached it, not what its card's filter leaves.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class PacketSocket:
             raise
 
     def _set_up(self, interface: str) -> None:
-        raw = self._socket
+        packet = self._socket
         try:
-            raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+            packet.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        raw.setsockopt(_SOL_PACKET, _AUXDATA, 1)
+            packet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        packet.setsockopt(_SOL_PACKET, _AUXDATA, 1)
         try:
-            raw.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+            packet.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         except OSError as error:
             if error.errno != errno.ENOPROTOOPT:
                 raise
         self._membership(_ADD_MEMBERSHIP, _ALL_MULTICAST)
-        raw.bind((interface, _ALL_PROTOCOLS))
+        packet.bind((interface, _ALL_PROTOCOLS))
 
     def _membership(self, change: int, kind: int) -> None:
         self._socket.setsockopt(_SOL_PACKET, change, _MEMBERSHIP.pack(self._index, kind, 0))
@@ -84,7 +84,7 @@ class PacketSocket:
     def receive(self) -> Got | None:
         while True:
             try:
-                size, told, _, address = self._socket.recvmsg_into(
+                size, ancillary, _, address = self._socket.recvmsg_into(
                     [self._buffer], socket.CMSG_SPACE(_AUX.size), socket.MSG_TRUNC
                 )
             except BlockingIOError:
@@ -97,7 +97,7 @@ class PacketSocket:
             if kind != _OUTGOING:
                 break
         frame = bytes(memoryview(self._buffer)[:size])
-        tag = _vlan_tag(told)
+        tag = _vlan_tag(ancillary)
         return Got(frame[:12] + tag + frame[12:], size + len(tag), kind != _OTHERHOST)
 
     def lost(self) -> int:
@@ -119,9 +119,9 @@ class PacketSocket:
         self._socket.close()
 
 
-def _vlan_tag(told: list[tuple[int, int, bytes]]) -> bytes:
-    """The VLAN tag that the kernel took off a frame, as it was on the wire."""
-    for level, kind, data in told:
+def _vlan_tag(ancillary: list[tuple[int, int, bytes]]) -> bytes:
+    """The VLAN tag that the kernel removed from a frame, as it was on the wire."""
+    for level, kind, data in ancillary:
         if level == _SOL_PACKET and kind == _AUXDATA:
             status, _, _, _, _, tag, protocol = _AUX.unpack(data[: _AUX.size])
             if status & _VLAN_VALID:

@@ -3,7 +3,7 @@
 A shell, the guard, makes the directory (0700), starts the program in a process group of its
 own and waits for the end of a socket that only we hold: when we close it, or end in whatever
 way, the guard kills the group and removes the directory. Standard error of the program goes
-to a log in the directory, which is read when the program is in trouble.
+to a log in the directory, which is read when the program fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PREFIX = "lguest-harness-"
 """What names of private directories begin with."""
 
 PATIENCE_S = 5.0
-"""How long a program may take to start, and how long to go."""
+"""How long a program may take to start, and how long to end."""
 
 LONGEST_LINE = 65_536
 """Bytes in the longest line that is accepted from a program."""
@@ -70,7 +70,7 @@ class Process:
 
     It works in ``directory``, or, if ``here``, in our own working directory. What it writes
     to standard output goes to the log too, unless ``stdout`` says otherwise. ``environment``
-    is added to ours, which it gets without what pytest says of the running test.
+    is added to ours, without pytest's own variables.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Process:
 
 
 class LineProcess(Process):
-    """A program that is spoken to in lines, on its standard input and output."""
+    """A program that exchanges lines with us on its standard input and output."""
 
     def __init__(self, words: Sequence[str]) -> None:
         stdin, self._input = os.pipe()
@@ -187,9 +187,9 @@ class LineProcess(Process):
         os.set_blocking(self._output, False)
 
     def write_line(self, line: bytes) -> None:
-        """Write one line; NoAnswer when nobody reads it, or when it spoke unasked."""
+        """Write one line; NoAnswer when nobody reads it, or when unrequested output waits."""
         if self._read_more() or self._unread:
-            raise NoAnswer(f"it wrote what it was not asked for: {shown(self._unread)}")
+            raise NoAnswer(f"unrequested output: {shown(self._unread)}")
         rest = memoryview(line + b"\n")
         try:
             while rest:
@@ -247,7 +247,7 @@ def readable(descriptor: int, limit_s: float) -> bool:
 
 
 def shown(data: bytes, size: int = 60) -> str:
-    """What a program wrote, to be read in a line."""
+    """What a program wrote, printable and in one line."""
     more = "..." if len(data) > size else ""
     text = data[:size].decode(errors="backslashreplace")
     printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -255,7 +255,7 @@ def shown(data: bytes, size: int = 60) -> str:
 
 
 def version_line(program: str | None) -> str:
-    """The first line that a program answers to ``--version``; empty if it cannot be asked."""
+    """The first line that a program prints for ``--version``; empty if it cannot be run."""
     if program is None:
         return ""
     try:

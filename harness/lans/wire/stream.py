@@ -13,7 +13,7 @@ from harness.lans.wire.fence import FENCE_LIMIT_S
 from harness.lans.wire.transport import Got
 
 LONGEST = 262_144
-"""Bytes in the longest frame that is believed."""
+"""Bytes in the longest frame that is accepted."""
 
 _HEAD = 4
 _CHUNK = 65_536
@@ -101,7 +101,7 @@ class StreamSocket:
             return f"{self._name}: the LAN closed the connection at byte {self._offset}"
         return (
             f"{self._name}: the LAN closed the connection in the middle of a frame: it begins at"
-            f" byte {self._offset}, and {len(self._waiting)} bytes of it came"
+            f" byte {self._offset}, and {len(self._waiting)} bytes of it arrived"
         )
 
     def lost(self) -> int:

@@ -1,17 +1,45 @@
-"""A TAP as a port of a LAN, as a machine monitor uses it."""
+"""A TAP as a port of a LAN, as a virtual machine monitor uses it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 from collections.abc import Callable
 
-from harness.lan import FrameRefused
+from harness.lan import FrameRefused, LanError
 from harness.lans.wire.transport import Got
-from harness.lguest.tap import KernelTap
 
 _LARGEST = 65_536 + 18
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _DROPPED_ON_SENDING = 11
-"""Column of the kernel's ``net/dev`` table; it sends what we receive."""
+"""Column of the kernel's ``net/dev`` table; what we receive is what the interface sends."""
+
+
+class KernelTap:
+    """A TAP of ``/dev/net/tun``, in the network namespace of the calling thread."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise LanError(f"/dev/net/tun: {error.strerror}") from None
+        try:
+            fcntl.ioctl(
+                self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI)
+            )
+        except OSError as error:
+            os.close(self._fd)
+            raise LanError(f"TAP {name}: {error.strerror}") from None
+
+    def fileno(self) -> int:
+        """For reading and writing frames."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close, which removes the interface."""
+        os.close(self._fd)
 
 
 class TapPort:
@@ -47,14 +75,12 @@ class TapPort:
 
     def lost(self) -> int:
         table = os.pread(self._net_dev, 1 << 20, 0).decode()
-        line = next(
-            each for each in table.splitlines() if each.strip().startswith(self._name + ":")
-        )
-        before, self._dropped = self._dropped, int(line.split(":")[1].split()[_DROPPED_ON_SENDING])
+        row = next(line for line in table.splitlines() if line.strip().startswith(self._name + ":"))
+        before, self._dropped = self._dropped, int(row.split(":")[1].split()[_DROPPED_ON_SENDING])
         return self._dropped - before
 
     def set_promiscuous(self, on: bool) -> None:
-        """Nothing to do: the user's end is given every frame."""
+        """Nothing to do: the user's end receives every frame."""
 
     def unplug(self) -> None:
         self._carrier(False)

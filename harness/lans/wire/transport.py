@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 class Got(NamedTuple):
     """A frame off a transport.
 
-    ``length`` is what it had before it was cut to fit; ``passes_filter`` what the card made of
-    it, None where there is no card to ask.
+    ``length`` is its length before it was cut to fit; ``passes_filter`` is the card's decision,
+    None where there is no card.
     """
 
     frame: bytes
@@ -27,35 +27,35 @@ class Transport(Protocol):
         """FrameRefused if nothing of it can cross."""
 
     def receive(self) -> Got | None:
-        """The next frame that waits, None if none does."""
+        """The next frame in the queue; None if it is empty."""
 
     def lost(self) -> int:
-        """Frames that the kernel dropped on their way to us since last asked."""
+        """Frames that the kernel dropped on their way to us since the last call."""
 
     def set_promiscuous(self, on: bool) -> None:
-        """Promiscuous mode, where there is such a thing."""
+        """Turn promiscuous mode on or off, where the port has one."""
 
     def unplug(self) -> None:
         """Leave the LAN; ``plug`` comes back."""
 
     def plug(self) -> None:
-        """Be on the LAN again; frames may not cross at once."""
+        """Join the LAN again; frames may take a moment to cross."""
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Release everything; may be called twice."""
 
 
 class Plant(Protocol):
-    """The real thing: makes a transport per port."""
+    """What makes the ports of a real LAN: a transport per port."""
 
     one_cpu: bool
     """Whether frames keep their order only if all are sent from one processor."""
 
     fences: int
-    """Fences, one after another, that no frame before them can outlast."""
+    """How many fences, one after another, no earlier frame can outlast."""
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:
         """Plug in port ``number``, counted from 1."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
