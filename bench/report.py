@@ -7,7 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from harness.evidence import merge, pcapng, results
+from harness.evidence import comments, merge, pcapng, results
 from harness.frames import BROADCAST, ethernet
 from harness.lans import lguest
 from harness.plugin import writer
@@ -71,7 +71,7 @@ def _test(folder: Path, node_id: str) -> results.Result:
     sender.send(frame)
     lan.settle()
     records = [record._replace(comments=("DLV-3", "passed")) for record in lan.records()]
-    content = pcapng.encode(lan.interfaces(), records, [f"{pcapng.TEST}{node_id}"])
+    content = pcapng.encode(lan.interfaces(), records, [f"{comments.TEST}{node_id}"])
     lan.close()
     below = f"captures/{pcapng.path_of(node_id).as_posix()}"
     pcapng.write(folder / below, content)

@@ -13,7 +13,7 @@ from harness.cli.main import main
 from harness.evidence import results
 from harness.evidence.judge import judge, judge_all
 from harness.lan import Record
-from tests.small_run import FILE, OUTCOMES, Line, adopt, edit, lines, of, rewrite, write
+from tests.small_run import FILE, OUTCOMES, Line, adopt, edit, lines, of, rewrite, run, write
 
 PASSES, SILENT, FAILS = "test_passes[lguest-1]", "test_stays_silent[lguest]", "test_fails[lguest]"
 DEVIATES = "test_deviates[lguest]"
@@ -242,3 +242,27 @@ def test_what_has_no_evidence_is_not_counted_as_judged(reports: Path) -> None:
     assert code == 1
     counted = "0 verdicts judged again from captures, 0 rest on the inside of the LAN"
     assert said[-1] == f"{counted}, 9 not supported"
+
+
+NO_MEMORY = """
+from harness.exchange import Testbench
+from harness.frames import ethernet
+from harness.lans.lguest import LguestLan
+from harness.plugin.marks import rule
+
+@rule("RCV-5")
+def test_refill_fails(lan: Testbench, lan_under_test: LguestLan) -> None:
+    sender, owner, _ = lan.ports(3)
+    lan_under_test.devices[1].guest.memory_left = 0
+    assert lan.exchange(sender, ethernet(owner, sender)) == {}
+"""
+
+
+def test_a_frame_dropped_for_lack_of_memory_is_judged_as_it_was(tmp_path: Path) -> None:
+    run(tmp_path, "--lan", "lguest-repaired", suite=NO_MEMORY)
+    (test,) = results.read(tmp_path / "reports").tests
+    assert (test.outcome, test.exchanges[0].held) == ("passed", True)
+    assert doubts(tmp_path / "reports") == {}
+    assert test.capture is not None
+    shown = CliRunner().invoke(main, ["show", str(tmp_path / "reports" / test.capture.path)])
+    assert "no memory for a fresh buffer, dropped by the" in shown.output

@@ -70,7 +70,7 @@ def test_tests_stand_there_in_the_order_of_the_results(
             assert whole.comments[:2] == first.comments[:2]
             assert whole.comments[2] == f"test: {test.id}"
             assert whole.comments[3:] == first.comments[2:]
-            assert whole.told == first.told
+            assert (whole.fates, whole.notes) == (first.fates, first.notes)
             assert section.ports == tuple(sorted({each.port for each in alone}))
 
 
@@ -130,8 +130,8 @@ def test_a_capture_that_is_gone_or_damaged_is_named_and_the_others_are_kept(
     assert merged.tests == 2
     assert merged.problems[0] == f"{tmp_path}/1.pcapng: No such file or directory"
     assert merged.problems[1].startswith(f"{tmp_path}/2.pcapng: broken off or damaged at byte")
-    names = [each.comments[2] for each in read(tmp_path / "run.pcapng") if len(each.comments) > 2]
-    assert names == ["test: t0", "test: t3"]
+    names = [each.begins for each in read(tmp_path / "run.pcapng") if each.begins]
+    assert names == ["t0", "t3"]
 
 
 def two_lans(folder: Path) -> Path:

@@ -124,7 +124,7 @@ def test_a_frame_that_found_no_buffer_ends_in_a_cross(tmp_path: Path) -> None:
         sender.transmit(ethernet(owner.address, sender.address, stamp=stamp))
     lines = diagram(lan, tmp_path)
     assert lines[-2] == "9    ├─ unicast, 60 B ────────────✗│ no free buffer"
-    assert lines[-4] == "8    ├─ unicast, 60 B ─╌ reaches nobody"
+    assert lines[-4] == "8    ├─ unicast, 60 B ─╌ reaches no port"
 
 
 def test_a_real_lans_frames(tmp_path: Path) -> None:
@@ -146,7 +146,8 @@ def test_a_real_lans_frames(tmp_path: Path) -> None:
         " →3   ├──╮                          │",
         "      │◀─╯ cut: 1518 of 1600 bytes arrived",
         "      │                             │",
-        "  4   │ ─ nobody sent this, 60 B ──▶│",
+        "      │  no port sent this frame, 60 B",
+        "  4   │ ───────────────────────────▶│",
         "      │                             │",
     ]
 
@@ -163,7 +164,7 @@ def test_682_peers_fit_any_terminal(tmp_path: Path, columns: int) -> None:
     text = "\n".join(lines)
     for name in ("guest1", "guest8", "guest601"):  # the sender stands there, though far off
         assert name in text
-    assert "reaches 673 ports more" in text
+    assert "reaches 673 more ports" in text
     assert lines[-1] == "673 ports of the capture are not drawn"
     assert sum("◀" in line for line in lines) == 8
 
@@ -254,12 +255,12 @@ def test_tests_of_one_capture_are_chosen_by_name(tmp_path: Path) -> None:
     both = shown(path).output
     assert "test_one" in both
     assert "test_two" in both
-    assert "10 frames of the capture are not drawn" in both
+    assert "10 packets of the capture are not drawn" in both
     second = shown(path, "--test", "two").output
     assert "test_one" not in second
-    assert "51  │                             ├─ unicast, 60 B ─╌ reaches nobody" in second
+    assert "51  │                             ├─ unicast, 60 B ─╌ reaches no port" in second
     later = shown(path, "--from", "45").output.splitlines()
-    assert [line[:2] for line in later if "reaches nobody" in line] == [
+    assert [line[:2] for line in later if "reaches no port" in line] == [
         "45",
         "46",
         "47",

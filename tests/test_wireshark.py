@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli.main import main
 from harness.evidence import pcapng
-from harness.lan import DROPPED, FILTERED, Record
+from harness.lan import Fate, FateKind, Record
 from harness.report import wireshark
 
 Prints = Callable[..., str]
@@ -51,15 +51,16 @@ def tshark_prints(tmp_path: Path) -> Prints:
     return run
 
 
-def written(path: Path, records: list[tuple[int, str, tuple[str, ...]]]) -> Path:
-    """A capture of 60-byte frames at port p: original length, outcome, what happened."""
+def written(path: Path, records: list[tuple[int, str, Fate]]) -> Path:
+    """A capture of 60-byte frames received by port p: original length, outcome, fate."""
+    rules = "DLV-2, DLV-3"
     pcapng.write(
         path,
         pcapng.encode(
             [("p", bytes(6))],
             [
-                Record(n, "p", "received", bytes(60), length, ("DLV-2, DLV-3", outcome, *told))
-                for n, (length, outcome, told) in enumerate(records)
+                Record(n, "p", "received", bytes(60), length, (rules, outcome), (fate,))
+                for n, (length, outcome, fate) in enumerate(records)
             ],
         ),
     )
@@ -70,12 +71,13 @@ def test_the_columns(tshark_prints: Prints, tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.pcapng",
         [
-            (60, "passed", ()),
-            (99, "failed", ("cut: 60 of 99 bytes arrived", "more")),
+            (60, "passed", Fate(FateKind.DELIVERED)),
+            (99, "failed", Fate(FateKind.TRUNCATED, count=60, of=99)),
         ],
     )
     assert tshark_prints(path).splitlines() == [
-        "    1 0.000000000 p Inbound passed DLV-2, DLV-3 0x0000 60 60  Ethernet II",
+        "    1 0.000000000 p Inbound passed DLV-2, DLV-3 0x0000 60 60"
+        ' fate: {"kind":"delivered"} Ethernet II',
         "    2 0.000000001 p Inbound failed DLV-2, DLV-3 0x0000 60 99"
         " cut: 60 of 99 bytes arrived Ethernet II",
     ]
@@ -86,22 +88,25 @@ def test_the_columns(tshark_prints: Prints, tmp_path: Path) -> None:
     ]
 
 
+DELIVERED = Fate(FateKind.DELIVERED)
+REFUSED = Fate(FateKind.REFUSED, "the device is not open")
+RUNT = Fate(FateKind.DROPPED, "runt: 13 bytes")
 COLOURED = [
-    (60, "passed", (), ""),
-    (60, "deviation", (), "deviation"),
-    (60, "inconclusive", (), "failed"),
-    (60, "failed", (), "failed"),
-    (99, "passed", (), "cut"),
-    (60, "passed", ("Megapacket: 16 of 20 sections sent",), "cut"),
-    (60, "passed", ("to guest2: 1514 of 9014 bytes copied",), "cut"),
-    (60, "deviation", ("to guest2: no free buffer",), "dropped"),
-    (60, "passed", (f"runt: 13 bytes, {DROPPED}",), "dropped"),
-    (60, "passed", ("refused: the device is not open",), "refused"),
-    (60, "passed", (FILTERED,), "not for this host"),
-    (99, "failed", (), "cut, test failed"),
-    (60, "failed", (f"runt: 13 bytes, {DROPPED}",), "dropped, test failed"),
-    (60, "inconclusive", ("refused: the device is not open",), "refused, test failed"),
-    (60, "passed", ("test: test_refused[failed]",), ""),
+    (60, "passed", DELIVERED, ""),
+    (60, "deviation", DELIVERED, "deviation"),
+    (60, "inconclusive", DELIVERED, "failed"),
+    (60, "failed", DELIVERED, "failed"),
+    (99, "passed", DELIVERED, "cut"),
+    (60, "passed", Fate(FateKind.SENT_PARTLY, count=16, of=20), "cut"),
+    (60, "passed", Fate(FateKind.UNDELIVERED, "", "guest2", 1514, 9014), "cut"),
+    (60, "deviation", Fate(FateKind.UNDELIVERED, "no free buffer", "guest2", 0, 60), "dropped"),
+    (60, "passed", RUNT, "dropped"),
+    (60, "passed", REFUSED, "refused"),
+    (60, "passed", Fate(FateKind.FILTERED), "not for this host"),
+    (99, "failed", DELIVERED, "cut, test failed"),
+    (60, "failed", RUNT, "dropped, test failed"),
+    (60, "inconclusive", REFUSED, "refused, test failed"),
+    (60, "passed", Fate(FateKind.DELIVERED, 'x "kind":"dropped" failed'), ""),
 ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.evidence import results
 from harness.evidence.answer import Answer
-from harness.evidence.pcapng import RULES_AND_OUTCOME
+from harness.evidence.comments import RULES_AND_OUTCOME
 from harness.evidence.reader import BadCapture, Packet, read
 from harness.evidence.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
 from harness.exchange import is_unicast
@@ -79,8 +79,7 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
     return [
         each
         for each in inside
-        if each.direction == "received"
-        and not each.dropped
+        if each.arrived
         and (each.port in exchange.ports or is_unicast(each.frame))
         and (exchange.view == "wire" or each.passes_filter or (each.port, each.frame) in own)
     ]
@@ -112,10 +111,7 @@ def proved_alive(exchange: Exchange, packets: Sequence[Packet]) -> bool:
         each for each in control if each.direction == "sent" and each.frame.startswith(BROADCAST)
     ]
     return any(
-        each.direction == "received"
-        and not each.dropped
-        and each.frame == one.frame
-        and each.port != one.port
+        each.arrived and each.frame == one.frame and each.port != one.port
         for one in sent
         for each in control
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.evidence import results
-from harness.evidence.pcapng import INTERFACE, PACKET, RULES_AND_OUTCOME, TEST, annotated, encode
+from harness.evidence.comments import RULES_AND_OUTCOME, TEST
+from harness.evidence.pcapng import INTERFACE, PACKET, annotated, encode
 from harness.evidence.reader import BadCapture, blocks
 
 FILE_NAME = "run.pcapng"

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.evidence import comments
 from harness.lan import Record
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
@@ -23,15 +24,6 @@ IF_NAME, IF_DESCRIPTION, IF_MAC, IF_TSRESOL = 2, 3, 6, 9
 USER_APPLICATION = 4
 NANOSECONDS = b"\x09"
 DIRECTIONS = {"received": 1, "sent": 2}
-RULES_AND_OUTCOME = 2
-"""Comments that come first in every packet of a test: its rules, and its outcome."""
-
-TEST = "test: "
-"""How the comment begins that names a test."""
-
-PORTS = "ports: "
-"""How the comment begins that names the ports of a test, on a LAN that has more of them."""
-
 LONGEST_NAME = 150
 """Bytes in the longest file name; what is longer is cut and gets a hash."""
 
@@ -54,13 +46,13 @@ def _text(value: str) -> bytes:
 
 
 def encode(
-    interfaces: Sequence[tuple[str, bytes]], records: Iterable[Record], comments: Iterable[str] = ()
+    interfaces: Sequence[tuple[str, bytes]], records: Iterable[Record], about: Iterable[str] = ()
 ) -> bytes:
-    """A pcapng file: ``interfaces`` are (port name, address), ``comments`` the section's."""
-    about = [(COMMENT, _text(comment)) for comment in comments]
-    about.append((USER_APPLICATION, b"lguest-harness"))
+    """A pcapng file: ``interfaces`` are (port name, address), ``about`` the section's comments."""
+    options = [(COMMENT, _text(comment)) for comment in about]
+    options.append((USER_APPLICATION, b"lguest-harness"))
     header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-    blocks = [_block(SECTION, header + _options(about))]
+    blocks = [_block(SECTION, header + _options(options))]
     numbers = {}
     for number, (name, mac) in enumerate(interfaces):
         numbers[name] = number
@@ -73,8 +65,8 @@ def encode(
         body = struct.pack("<HHI", LINKTYPE_ETHERNET, 0, 0)
         blocks.append(_block(INTERFACE, body + _options(described)))
     for record in records:
-        told = [(COMMENT, _text(comment)) for comment in record.comments]
-        told.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
+        options = [(COMMENT, _text(comment)) for comment in comments.of_record(record)]
+        options.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
         body = struct.pack(
             "<IIIII",
             numbers[record.port],
@@ -84,7 +76,7 @@ def encode(
             record.original_length,
         )
         padding = bytes(-len(record.frame) % 4)
-        blocks.append(_block(PACKET, body + record.frame + padding + _options(told)))
+        blocks.append(_block(PACKET, body + record.frame + padding + _options(options)))
     return b"".join(blocks)
 
 

@@ -11,9 +11,11 @@ from typing import Any, Literal, NamedTuple, get_args
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from harness.evidence.pcapng import COMMENT, PACKET, PORTS, RULES_AND_OUTCOME, SECTION, TEST
+from harness.evidence import comments
+from harness.evidence.comments import PORTS, RULES_AND_OUTCOME, TEST
+from harness.evidence.pcapng import COMMENT, PACKET, SECTION
 from harness.evidence.results import Outcome
-from harness.lan import DROPPED, FILTERED
+from harness.lan import Fate, FateKind
 
 _LITTLE_ENDIAN = b"\x4d\x3c\x2b\x1a"
 _OUTCOMES = frozenset(get_args(Outcome))
@@ -31,7 +33,8 @@ class Packet(NamedTuple):
     """A packet of a capture; ``number`` counts from 1, ``time`` is nanoseconds since 1970.
 
     In the capture of a test its first two comments are the test's rules and its outcome;
-    in that of a run the third, of a test's first packet, is the test's name.
+    in that of a run the third, of a test's first packet, is the test's name. ``fates`` say
+    what became of the frame, ``notes`` what the LAN says besides.
     """
 
     number: int
@@ -41,29 +44,48 @@ class Packet(NamedTuple):
     frame: bytes
     original_length: int
     comments: tuple[str, ...]
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What became of it: its comments without the test's rules, outcome and name."""
-        if not _OUTCOMES.intersection(self.comments[1:2]):
-            return self.comments
-        return self.comments[RULES_AND_OUTCOME + bool(self.begins) :]
+    fates: tuple[Fate, ...]
+    notes: tuple[str, ...]
 
     @property
     def begins(self) -> str:
         """The name of the test whose first packet it is, in the capture of a run; else ""."""
-        third = "".join(self.comments[RULES_AND_OUTCOME : RULES_AND_OUTCOME + 1])
-        return third.removeprefix(TEST) if third.startswith(TEST) else ""
+        return _begins(self.comments)
 
     @property
-    def dropped(self) -> bool:
-        """Whether the receiver threw it away: it reached a buffer, and nobody."""
-        return any(comment.endswith(DROPPED) for comment in self.comments)
+    def arrived(self) -> bool:
+        """Whether it reached its port, and the receiver did not throw it away."""
+        return self.direction == "received" and self.fate(FateKind.DROPPED) is None
 
     @property
     def passes_filter(self) -> bool:
         """Whether a host's card would have passed it up."""
-        return FILTERED not in self.comments
+        return self.fate(FateKind.FILTERED) is None
+
+    def fate(self, kind: FateKind) -> Fate | None:
+        """Its first fate of this kind, if it has one."""
+        return next((fate for fate in self.fates if fate.kind is kind), None)
+
+
+def _begins(said: tuple[str, ...]) -> str:
+    third = "".join(said[RULES_AND_OUTCOME : RULES_AND_OUTCOME + 1])
+    return third.removeprefix(TEST) if third.startswith(TEST) else ""
+
+
+def _packet(
+    number: int,
+    time: int,
+    port: str,
+    direction: Literal["sent", "received"],
+    frame: bytes,
+    original_length: int,
+    said: tuple[str, ...],
+) -> Packet:
+    own = said
+    if _OUTCOMES.intersection(said[1:2]):
+        own = said[RULES_AND_OUTCOME + bool(_begins(said)) :]
+    fates, notes = comments.read_back(direction, own)
+    return Packet(number, time, port, direction, frame, original_length, said, fates, notes)
 
 
 class Section(NamedTuple):
@@ -143,7 +165,7 @@ def _section(content: bytes, numbered: int) -> Section:
     reader = RawPcapNgReader(io.BytesIO(content))  # type: ignore[arg-type]
     with reader:
         packets = tuple(
-            Packet(
+            _packet(
                 number,
                 ((about.tshigh or 0) << 32) + (about.tslow or 0),
                 _text(about.ifname or b""),

@@ -1,19 +1,25 @@
-"""A capture's lines from what happened on a simulated Host."""
+"""A capture's records from what happened on a simulated Host, each with its fates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import assert_never
 
-from harness.lan import Record
+from harness.lan import DROPPED, Fate, FateKind, Record
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import (
     Copied,
     Dropped,
     Event,
+    Fault,
+    Killed,
+    Message,
     RawSend,
     Received,
     Refused,
     Transmitted,
+    Warned,
 )
 
 LONGEST_CAPTURED = 262_144
@@ -39,7 +45,7 @@ class Recorder:
         self._firsts: dict[int, int] = {}
         self._at_slot: dict[int, str] = {}
         self._read = 0
-        self._found: list[Record] = []
+        self._records: list[Record] = []
         self._sending: dict[int, int] = {}
         """Guest id to the number of the record that it sent last."""
         self._whole: dict[tuple[int, int, int], int] = {}
@@ -51,22 +57,24 @@ class Recorder:
         for event in events[self._read :]:
             match event:
                 case Transmitted():
-                    told: tuple[str, ...] = ()
-                    if event.packed < event.sections:
-                        told = (f"Megapacket: {event.packed} of {event.sections} sections sent",)
-                    self._sent(event, event.slot, told)
+                    self._sent(event, event.slot, _transmitted(event))
                 case RawSend():
                     if event.guest in self._firsts:
-                        raw = f"raw SEND_DMA to key {event.key:#x}"
-                        self._sent(event, self._firsts[event.guest], (raw,))
+                        reason = f"SEND_DMA to key {event.key:#x}"
+                        fate = Fate(FateKind.SENT_RAW, reason)
+                        self._sent(event, self._firsts[event.guest], fate)
                 case Refused():
-                    self._sent(event, event.slot, (f"refused: {event.reason}",))
+                    self._sent(event, event.slot, Fate(FateKind.REFUSED, event.reason))
                 case Copied():
                     self._copied(event)
                 case Received() | Dropped():
                     self._received(event)
+                case Message() | Warned() | Killed() | Fault():
+                    pass  # of a Guest, or its Launcher, and of no frame
+                case _ as unknown:
+                    assert_never(unknown)
         self._read = len(events)
-        return self._found
+        return self._records
 
     def _meet(self) -> None:
         for device in self._devices[self._known :]:
@@ -75,31 +83,28 @@ class Recorder:
             self._firsts.setdefault(device.guest.id, device.slot)
         self._known = len(self._devices)
 
-    def _sent(
-        self, event: Transmitted | RawSend | Refused, slot: int, told: tuple[str, ...]
-    ) -> None:
+    def _sent(self, event: Transmitted | RawSend | Refused, slot: int, fate: Fate) -> None:
         port = self._names.get((event.guest, slot))
         if port is None:
             return  # a device that is not on this LAN
-        self._sending[event.guest] = len(self._found)
+        self._sending[event.guest] = len(self._records)
         frame = event.frame[:LONGEST_CAPTURED]
-        self._found.append(Record(event.time, port, "sent", frame, len(event.frame), told))
+        self._records.append(
+            Record(event.time, port, "sent", frame, len(event.frame), fates=(fate,))
+        )
 
     def _copied(self, event: Copied) -> None:
         slot = event.key // 4
         length = event.moved
         if event.sender is not None and event.sender in self._sending:
             index = self._sending[event.sender]
-            record = self._found[index]
+            record = self._records[index]
             length = len(record.frame)
-            to = self._at_slot.get(slot, f"slot {slot}")
-            told: tuple[str, ...] = ()
-            if event.reason:
-                told = (f"to {to}: {event.reason}",)
-            elif event.moved != length:
-                told = (f"to {to}: {event.moved} of {length} bytes copied",)
-            if told:
-                self._found[index] = record._replace(comments=record.comments + told)
+            if event.reason or event.moved != length:
+                to = self._at_slot.get(slot, f"slot {slot}")
+                fate = Fate(FateKind.UNDELIVERED, event.reason, to, event.moved, length)
+                if fate not in record.fates:
+                    self._records[index] = record._replace(fates=(*record.fates, fate))
         if event.receiver is not None and event.buffer is not None:
             self._whole[event.receiver, slot, event.buffer] = length
 
@@ -110,14 +115,25 @@ class Recorder:
         port = self._names.get(key)
         if port is None:
             return
-        told: tuple[str, ...] = (f"copied by the Host into buffer {event.buffer}, interrupt",)
+        reason, kind = "", FateKind.DELIVERED
         if isinstance(event, Dropped):
-            told = (event.reason, *told)
+            reason, kind = event.reason.removesuffix(f", {DROPPED}"), FateKind.DROPPED
         elif length > size:
-            told = (f"cut: {size} of {length} bytes arrived", *told)
-        self._found.append(Record(event.time, port, "received", event.frame, length, told))
+            kind = FateKind.TRUNCATED
+        fate = Fate(kind, reason, buffer=event.buffer)
+        if length > size:
+            fate = replace(fate, count=size, of=length)
+        self._records.append(
+            Record(event.time, port, "received", event.frame, length, fates=(fate,))
+        )
+
+
+def _transmitted(event: Transmitted) -> Fate:
+    if event.packed < event.sections:
+        return Fate(FateKind.SENT_PARTLY, count=event.packed, of=event.sections)
+    return Fate(FateKind.SENT)
 
 
 def records_of(events: Iterable[Event], devices: Sequence[NetDevice]) -> list[Record]:
-    """The records of events that are all there."""
+    """The records of a finished list of events."""
     return Recorder(devices).up_to(list(events))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.evidence import pcapng
+from harness.evidence import comments, pcapng
 from harness.evidence.results import Exchange
 from harness.lan import Lan, settled, version_of
 from harness.plugin import writer
@@ -29,8 +29,8 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
     known = writer.evidence(item)
     outcome = writer.word(writer.decisive(known.phases))
     ids = ", ".join(rule_ids(item)) or "no rule"
-    comments = [
-        f"{pcapng.TEST}{item.nodeid}",
+    about = [
+        f"{comments.TEST}{item.nodeid}",
         f"verdict: {outcome}",
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in rules_of(item)),
     ]
@@ -38,12 +38,12 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
     tester = getattr(item, "funcargs", {}).get("lan")
     if tester is not None:
         known.exchanges = writer.exchanges_of(tester.compared, all_records, start)
-        comments += _comments_on(tester, known.exchanges, len(interfaces))
+        about += _comments_on(tester, known.exchanges, len(interfaces))
     records = [
         record._replace(comments=(ids, outcome, *record.comments)) for record in all_records[start:]
     ]
     place = place_of(item)
-    content = pcapng.encode(interfaces, records, comments)
+    content = pcapng.encode(interfaces, records, about)
     if writer.is_far(item.config):
         known.content = content
     else:
@@ -60,7 +60,7 @@ def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -
 
     watched = tester.watched()
     if len(watched) < ports:
-        yield f"{pcapng.PORTS}{', '.join(watched)}"
+        yield f"{comments.PORTS}{', '.join(watched)}"
     for number, (delivery, exchange) in enumerate(
         zip(tester.compared, exchanges, strict=True), start=1
     ):

@@ -79,7 +79,7 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
     wrong = next((exchange for exchange in exchanges if not exchange.held), None)
     watched = {port for each in exchanges for port in each.ports}
     ports = [port for port in result.ports if port in watched or not watched]
-    told = sequence.diagram(ports, packets, wrong.first if wrong else 1)
+    drawn = sequence.diagram(ports, packets, len(packets), wrong.first if wrong else 1)
     strays = {
         packet.number
         for each in exchanges
@@ -99,7 +99,7 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
         command(result, repeat),
         capture,
         problem,
-        svg.draw(told, result.ports, exchanges, strays, differs) if told.steps else None,
+        svg.draw(drawn, result.ports, exchanges, strays, differs) if drawn.steps else None,
         tuple(compared),
         max(0, len(ordered) - MOST_EXCHANGES),
         _deciding(wrong, packets),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from harness.evidence.pcapng import TEST
+from harness.evidence.comments import TEST
 from harness.evidence.reader import BadCapture, Section, sections
 from harness.report.terminal import can_draw, for_encoding, lines
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from harness.evidence.results import Exchange
+from harness.lan import FateKind
 from harness.report.sequence import Arrow, Diagram, Step
 
 COLUMN = 158
@@ -24,7 +26,10 @@ LETTER = 6.3
 """How wide a letter of a heading is at most."""
 
 STUB = 46
-"""How far an arrow goes that reaches nobody."""
+"""How long the arrow is of a frame that reaches no port."""
+
+STYLES = MappingProxyType({FateKind.TRUNCATED: "cut", FateKind.FILTERED: "unwanted"})
+"""Classes of the style sheet that are not called as the fate is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,8 @@ def draw(
 ) -> Drawing:
     """Lay a diagram out: a lifeline per port, a row per frame, a heading per exchange.
 
-    ``strays`` are the packets that should not have come; ``differs`` says for an exchange,
-    by number from 1, in what it was not as expected.
+    ``strays`` are the packets that were not expected; ``differs`` says for an exchange, by
+    number from 1, how received and expected differ.
     """
     width = max(320, 2 * MARGIN + COLUMN * (len(drawn.ports) - 1))
     places = {name: MARGIN + COLUMN * n for n, name in enumerate(drawn.ports)}
@@ -108,7 +113,7 @@ def draw(
         y += LINE * below + 8
     hidden = [
         f"{count} more {what}: see the capture"
-        for count, what in ((drawn.hidden_steps, "frames"), (drawn.hidden_ports, "ports"))
+        for count, what in ((drawn.hidden_packets, "packets"), (drawn.hidden_ports, "ports"))
         if count
     ]
     for text in hidden:
@@ -151,7 +156,7 @@ def _strokes(
         yield Stroke(x, y, x + STUB, "nobody")
     for arrow in step.arrows:
         to = places[arrow.to]
-        style = {"not for this host": "unwanted"}.get(arrow.fate, arrow.fate)
+        style = STYLES.get(arrow.fate, arrow.fate.value)
         if arrow.packet in strays:
             style += " wrong"
         if to == x:
@@ -162,24 +167,21 @@ def _strokes(
 
 def _notes(step: Step, places: dict[str, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     if step.port in places:
-        told = [step.stopped] if step.stopped else []
+        notes = [step.stopped] if step.stopped else []
         if not step.stopped and not step.arrows:
-            told.append("reaches nobody")
-        told += step.notes
-        if told:
-            yield step.port, _wrapped(told, "fate")
+            notes.append("reaches no port")
+        notes += step.notes
+        if notes:
+            yield step.port, _wrapped(notes, "fate")
     for arrow in step.arrows:
-        yield arrow.to, _wrapped(_told(arrow), "fate" if arrow.fate != "arrived" else "copy")
+        yield arrow.to, _wrapped(arrow.notes, "fate") + _copied(arrow)
 
 
-def _told(arrow: Arrow) -> list[str]:
-    return [note.replace("copied by the Host into", "Host →") for note in arrow.notes]
+def _copied(arrow: Arrow) -> list[tuple[str, str]]:
+    text = "" if arrow.buffer is None else f"Host → buffer {arrow.buffer}, interrupt"
+    return [(line, "copy") for line in textwrap.wrap(text, LETTERS)]
 
 
-def _wrapped(told: Sequence[str], style: str) -> list[tuple[str, str]]:
-    shown = [
-        (line, "copy" if each.startswith("Host") else style)
-        for each in told[:6]
-        for line in textwrap.wrap(each, LETTERS)
-    ]
-    return shown + ([(f"and {len(told) - 6} more", style)] if len(told) > 6 else [])
+def _wrapped(notes: Sequence[str], style: str) -> list[tuple[str, str]]:
+    lines = [(line, style) for note in notes[:6] for line in textwrap.wrap(note, LETTERS)]
+    return lines + ([(f"and {len(notes) - 6} more", style)] if len(notes) > 6 else [])

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from harness.evidence.reader import Section
+from harness.lan import FateKind
 from harness.report.sequence import Arrow, Diagram, Step, diagram
 
 Style = Mapping[str, Any]
@@ -25,11 +26,12 @@ DIM: Style = MappingProxyType({"dim": True})
 BOLD: Style = MappingProxyType({"bold": True})
 STYLES: Mapping[str, Style] = MappingProxyType(
     {
-        "arrived": MappingProxyType({"fg": "green"}),
-        "cut": MappingProxyType({"fg": "yellow"}),
-        "dropped": MappingProxyType({"fg": "red"}),
-        "refused": MappingProxyType({"fg": "magenta"}),
-        "not for this host": DIM,
+        FateKind.DELIVERED: MappingProxyType({"fg": "green"}),
+        FateKind.TRUNCATED: MappingProxyType({"fg": "yellow"}),
+        FateKind.DROPPED: MappingProxyType({"fg": "red"}),
+        FateKind.UNDELIVERED: MappingProxyType({"fg": "red"}),
+        FateKind.REFUSED: MappingProxyType({"fg": "magenta"}),
+        FateKind.FILTERED: DIM,
         "nobody": MappingProxyType({"fg": "cyan"}),
         "passed": MappingProxyType({"fg": "green", "bold": True}),
         "failed": MappingProxyType({"fg": "red", "bold": True}),
@@ -85,8 +87,9 @@ def lines(section: Section, width: int, first: int = 1) -> Iterator[str]:
     if not section.packets:
         yield "no frames"
         return
-    drawn = diagram(section.watched, section.packets, first)
-    yield from _Drawing(drawn, width).lines()
+    drawn = diagram(section.watched, section.packets, len(section.packets), first)
+    if drawn.ports:
+        yield from _Drawing(drawn, width).lines()
     yield from _hidden(drawn)
 
 
@@ -104,7 +107,7 @@ def _header(comment: str, width: int) -> Iterator[str]:
 
 
 def _hidden(drawn: Diagram) -> Iterator[str]:
-    for count, what in ((drawn.hidden_ports, "port"), (drawn.hidden_steps, "frame")):
+    for count, what in ((drawn.hidden_ports, "port"), (drawn.hidden_packets, "packet")):
         if count:
             some = f"{count} {what}s of the capture are" if count > 1 else f"1 {what} is"
             yield click.style(f"{some} not drawn", **DIM)
@@ -133,8 +136,8 @@ class _Row:
         while self._cells and self._cells[-1][0] == " ":
             self._cells.pop()
         runs = itertools.groupby(self._cells, key=lambda cell: cell[1])
-        told = ((style, "".join(letter for letter, _ in run)) for style, run in runs)
-        return "".join(click.style(run, **style) if style else run for style, run in told)
+        texts = ((style, "".join(letter for letter, _ in run)) for style, run in runs)
+        return "".join(click.style(text, **style) if style else text for style, text in texts)
 
 
 class _Drawing:
@@ -185,21 +188,19 @@ class _Drawing:
     def _step(self, step: Step) -> Iterator[_Row]:
         label = f"{step.what}, {step.length} B"
         if step.stopped:
-            yield from self._stub(step, label, "✗", step.stopped, STYLES["refused"])
+            yield from self._stub(step, label, "✗", step.stopped, STYLES[FateKind.REFUSED])
         elif not step.arrows:
-            told = f"reaches {step.elsewhere} others" if step.elsewhere else "reaches nobody"
-            yield from self._stub(step, label, "╌", told, STYLES["nobody"])
+            where = f"{step.elsewhere} other ports" if step.elsewhere else "no port"
+            yield from self._stub(step, label, "╌", f"reaches {where}", STYLES["nobody"])
         for number, arrow in enumerate(step.arrows):
             yield from self._arrow(step, arrow, "" if number else label)
-        # What a cut frame's arrow says is not said again.
-        said = {f"to {each.to}: {each.length} of {each.of} bytes copied" for each in step.arrows}
-        notes = [each for each in step.notes if each not in said]
+        notes = list(step.notes)
         if step.arrows and step.elsewhere:
-            notes.append(f"reaches {step.elsewhere} ports more")
+            notes.append(f"reaches {step.elsewhere} more ports")
         for note in notes:
             yield from self._beside(self._at[step.port], note, PLAIN)
 
-    def _stub(self, step: Step, label: str, tip: str, told: str, style: Style) -> Iterator[_Row]:
+    def _stub(self, step: Step, label: str, tip: str, fate: str, style: Style) -> Iterator[_Row]:
         """A frame that reaches no port that is drawn."""
         at = self._at[step.port]
         line = f"├─ {label} ─{tip}"
@@ -207,7 +208,7 @@ class _Drawing:
             yield from self._beside(at, label, style)
             line = f"├─{tip}"
         number = str(step.packet).rjust(self._margin - 1)
-        for row in self._beside(at, told, style, after=len(line) + 1):
+        for row in self._beside(at, fate, style, after=len(line) + 1):
             row.put(at, line, style)
             row.put(0, number, DIM)
             yield row
@@ -232,13 +233,16 @@ class _Drawing:
             yield row
             row = self._row()
             row.put(end + 1, "◀─╯", style)
-        told = _told(arrow)
-        if told and begin <= end and len(told[0]) < self._width - end - 2 - 2 * (begin == end):
-            first = told.pop(0)
-            row.put(end + 1 + 3 * (begin == end), f" {first} ", _style_of(first, style))
+        notes = [(note, style) for note in arrow.notes]
+        if arrow.buffer is not None:
+            notes.append((f"Host → buffer {arrow.buffer}, interrupt", DIM))
+        room = self._width - end - 2 - 2 * (begin == end)
+        if notes and begin <= end and len(_plain(notes[0][0])) < room:
+            note, colour = notes.pop(0)
+            row.put(end + 1 + 3 * (begin == end), f" {_plain(note)} ", colour)
         yield row
-        for note in told:
-            yield from self._beside(end, note, _style_of(note, style))
+        for note, colour in notes:
+            yield from self._beside(end, note, colour)
 
     def _beside(
         self, at: int, text: str, style: Style, *, before: bool = False, after: int = 2
@@ -265,22 +269,22 @@ def _number(step: Step, arrow: Arrow, *, short: bool = False) -> str:
     return f"→{arrow.packet}" if short else f"{step.packet}→{arrow.packet}"
 
 
-def _told(arrow: Arrow) -> list[str]:
-    """What became of a frame on its way, the Host's part last."""
-    return [note.replace("copied by the Host into", "Host →") for note in arrow.notes]
+_TIPS = MappingProxyType(
+    {
+        FateKind.TRUNCATED: "//╌▶",
+        FateKind.DROPPED: "✗",
+        FateKind.UNDELIVERED: "✗",
+        FateKind.FILTERED: "▷",
+    }
+)
 
 
-def _style_of(note: str, style: Style) -> Style:
-    return DIM if note.startswith("Host →") else style
-
-
-def _shaft(size: int, fate: str, label: str, *, to_the_left: bool) -> str:
+def _shaft(size: int, fate: FateKind, label: str, *, to_the_left: bool) -> str:
     """The line between two lifelines, ``size`` columns long, with the label if it fits."""
-    tips = {"cut": "//╌▶", "dropped": "✗", "not for this host": "▷"}
-    tip = tips.get(fate, "▶")[-size:]
+    tip = _TIPS.get(fate, "▶")[-size:]
     rest = size - len(tip)
     if to_the_left:
         tip = tip[::-1].translate(_LEFTWARDS)
-    told = f" {label} " if label and len(label) + 4 <= rest else ""
-    line = told.rjust(rest - 1, "─") + "─" if to_the_left else "─" + told.ljust(rest - 1, "─")
+    text = f" {label} " if label and len(label) + 4 <= rest else ""
+    line = text.rjust(rest - 1, "─") + "─" if to_the_left else "─" + text.ljust(rest - 1, "─")
     return tip + line if to_the_left else line + tip

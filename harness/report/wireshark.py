@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.evidence import comments
+from harness.lan import FateKind
+
 NAME = "lguest-harness"
 """What the profile is called, if it is not put elsewhere."""
 
@@ -26,13 +29,21 @@ COLUMNS = (
 """Titles and what stands there. A test's comments are its rules, its outcome, what happened."""
 
 _RED = 'frame.comment == "failed" || frame.comment == "inconclusive"'
+
+
+def _states(kind: FateKind, *, reason: bool | None = None) -> str:
+    """The filter for packets with such a fate."""
+    quoted = comments.pattern(kind, reason=reason).replace('"', '\\"')
+    return f'frame.comment matches "{quoted}"'
+
+
 _CUT = (
-    "frame.cap_len < frame.len"
-    ' || frame.comment matches "^(to [^:]*: [0-9]+ of [0-9]+ bytes copied|Megapacket: )"'
+    f"frame.cap_len < frame.len || {_states(FateKind.SENT_PARTLY)}"
+    f" || {_states(FateKind.UNDELIVERED, reason=False)}"
 )
-_DROPPED = 'frame.comment contains "dropped by the receiver" || frame.comment matches "^to [^:]*: "'
-_REFUSED = 'frame.comment matches "^refused: "'
-_UNWANTED = 'frame.comment == "not for this host"'
+_DROPPED = f"{_states(FateKind.DROPPED)} || {_states(FateKind.UNDELIVERED, reason=True)}"
+_REFUSED = _states(FateKind.REFUSED)
+_FILTERED = _states(FateKind.FILTERED)
 
 COLOURS = (
     # The first that fits colours a packet: on red, where its test failed, else on its own.
@@ -43,7 +54,7 @@ COLOURS = (
     ("refused", _REFUSED, "e8c6f0", "4a0d5c"),
     ("cut", _CUT, "ffe9a8", "5c4300"),
     ("dropped", _DROPPED, "ffc9bd", "6b1305"),
-    ("not for this host", _UNWANTED, "ececec", "6a6a6a"),
+    ("not for this host", _FILTERED, "ececec", "6a6a6a"),
     ("deviation", 'frame.comment == "deviation"', "d9e6fb", "16335e"),
 )
 """Name, filter, background and letters (RRGGBB), the first that fits first."""

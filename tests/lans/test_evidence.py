@@ -101,7 +101,7 @@ def test_a_frame_that_did_not_come_is_reported(reports: Path) -> None:
     # Five ports that the test did not ask for received the broadcast: they are not drawn.
     assert [name for _, name, _ in drawn.drawing.lifelines] == ["port1", "port2", "port3"]
     assert "port6" not in shown(capture)
-    assert "reaches 5 ports more" in shown(capture)
+    assert "reaches 5 more ports" in shown(capture)
 
 
 def test_a_port_that_was_not_asked_for_is_drawn_if_a_frame_strays_there(reports: Path) -> None:

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from harness.lan import (
-    FILTERED,
     Arrival,
+    Fate,
+    FateKind,
     FrameRefused,
     Inconclusive,
     LanError,
@@ -151,17 +152,17 @@ class FencedLan:
         if self._cpu is not None:
             self._cpu.hold()
         now = time.time_ns()
-        comments: tuple[str, ...] = ()
+        fates: tuple[Fate, ...] = ()
         try:
             port.transport.send(frame)
         except FrameRefused as error:
-            comments = (f"refused: {error}",)
+            fates = (Fate(FateKind.REFUSED, str(error)),)
             raise
         else:
             if port not in self._sent:
                 self._sent.append(port)
         finally:
-            self._records.append(Record(now, port.name, "sent", frame, len(frame), comments))
+            self._records.append(Record(now, port.name, "sent", frame, len(frame), (), fates))
 
     def plugged(self) -> list[FencedPort]:
         """The ports that are open."""
@@ -248,9 +249,9 @@ class FencedLan:
                 continue
             now = time.time_ns()
             wanted = port.wants(got)
-            comments = () if wanted else (FILTERED,)
+            fates = () if wanted else (Fate(FateKind.FILTERED),)
             port.arrived.append(Arrival(now, frame, wanted))
-            self._records.append(Record(now, port.name, "received", frame, got.length, comments))
+            self._records.append(Record(now, port.name, "received", frame, got.length, (), fates))
         return True
 
     def interfaces(self) -> list[tuple[str, bytes]]:
