@@ -211,21 +211,31 @@ def test_page_boundaries_do_not_matter_to_the_launcher(
 
 
 @rule("HST-2")
-@pytest.mark.parametrize("length", [14, 60, PAGE])
-def test_a_section_may_end_where_the_guests_memory_ends(lguest: LguestLan, length: int) -> None:
+@pytest.mark.parametrize("length", [14, 60, PAGE - 1])
+def test_a_section_may_end_one_byte_below_the_top_of_memory(lguest: LguestLan, length: int) -> None:
     network, tap = open_network(lguest)
     device = network.device
     painted = paint(device.pages)
     limit = device.guest.memory.limit
-    assert send_list(device, device.peer_key(0), [(limit - length, length)]) == length
-    assert tap.written == [painted[-length:]]
+    assert send_list(device, device.peer_key(0), [(limit - length - 1, length)]) == length
+    assert tap.written == [painted[-length - 1 : -1]]
     assert device.guest.dead is None
 
 
 @rule("HST-2")
 @pytest.mark.parametrize(
     "bad",
-    [(END - 14, 15), (END - 1, 2), (END, 1), (END, 14), (END + PAGE, 60), (LAST, 2), (LAST, 60)],
+    [
+        (END - 14, 14),
+        (END - 1, 1),
+        (END - 14, 15),
+        (END - 1, 2),
+        (END, 1),
+        (END, 14),
+        (END + PAGE, 60),
+        (LAST, 2),
+        (LAST, 60),
+    ],
 )
 @pytest.mark.parametrize("good", [0, 1])
 def test_a_bad_section_ends_the_launcher_and_the_guest_with_it(
@@ -266,7 +276,7 @@ def test_the_structure_itself_must_lie_in_the_guests_memory(
     network, tap = open_network(lguest)
     device = network.device
     memory = device.guest.memory
-    at = memory.limit - dma.SIZE
+    at = memory.limit - dma.SIZE - 1
     memory.write(at, bytes(4) + dma.pack([(SCRATCH, 60)]))
     used_len = device.guest.send_dma(device.peer_key(0), at if inside else at + 1)
     assert used_len == (60 if inside else 0)

@@ -57,7 +57,8 @@ class OtherMemory(Guest):
     def __init__(self, host: Host, guest_id: int, pages: int) -> None:
         super().__init__(host, guest_id, pages)
         self.memory.close()
-        self.memory = self.memory_class(pages)
+        refuses_end = host.defects.refuses_end_of_memory
+        self.memory = self.memory_class(pages, refuses_end=refuses_end)
 
 
 def list_at(guest: Owner, address: int) -> bytes:

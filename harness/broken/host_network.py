@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from harness.broken.base import Broken
 from harness.broken.hooks import list_at, listed_bytes, used_len
 from harness.lans.lguest import Parts
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE, Section
 from harness.lguest.events import ETH_ALEN, Warned
-from harness.lguest.launcher import HOST_SLOT, HostNetwork, Launcher
+from harness.lguest.launcher import HOST_SLOT, BadAddress, HostNetwork, Launcher
 from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, Owner
 from harness.lguest.tap import Tap
 
@@ -46,27 +49,24 @@ def _sections(network: HostNetwork, address: int) -> list[Section]:
 
 
 class _FirstSectionOnly(HostNetwork):
-    def gather(self, address: int) -> bytes | None:
-        data = super().gather(address)
-        return data[: _sections(self, address)[0].length] if data else data
+    def gather(self, sections: Sequence[Section]) -> bytes:
+        return super().gather(sections[:1])
 
 
 class _WritesEachSection(HostNetwork):
-    def gather(self, address: int) -> bytes | None:
-        data = super().gather(address)
-        for section in _sections(self, address)[:-1] if data else ():
-            assert data is not None
-            self.tap.write(data[: section.length])
-            data = data[section.length :]
-        return data
+    def gather(self, sections: Sequence[Section]) -> bytes:
+        for section in sections[:-1]:
+            self.tap.write(super().gather([section]))
+        return super().gather(sections[-1:])
 
 
-class _SectionsMayNotCross(HostNetwork):
-    def gather(self, address: int) -> bytes | None:
-        for start, length in _sections(self, address):
+class _SectionsMayNotCross(Launcher):
+    def convert(self, address: int) -> list[Section]:
+        sections = super().convert(address)
+        for start, length in sections:
             if start % PAGE_SIZE + length > PAGE_SIZE:
-                return None
-        return super().gather(address)
+                raise BadAddress(f"section {start:#x} crosses a page")
+        return sections
 
 
 class _OtherRefusal(HostNetwork):
@@ -74,12 +74,11 @@ class _OtherRefusal(HostNetwork):
         """The ``used_len`` of a frame that the TAP refused."""
         raise NotImplementedError
 
-    def output(self, address: int) -> bool:
-        done = super().output(address)
+    def output(self, address: int, sections: Sequence[Section]) -> None:
+        super().output(address, sections)
         guest = self.device.guest
-        if done and used_len(guest, address) == _REFUSED:
+        if used_len(guest, address) == _REFUSED:
             self.host.write_used_len(guest, address, self.result(address))
-        return done
 
 
 class _RefusedCountsAsSent(_OtherRefusal):
@@ -93,10 +92,11 @@ class _RefusedIsZero(_OtherRefusal):
         return 0
 
 
-class _BadSectionForgiven(HostNetwork):
-    def output(self, address: int) -> bool:
-        super().output(address)
-        return True
+class _BadSectionForgiven(Launcher):
+    def answer_send(self, guest: Owner, key: int, address: int) -> None:
+        with suppress(BadAddress):
+            self.convert(address)
+            super().answer_send(guest, key, address)
 
 
 class _WatchesItsOwnKey(Launcher):
@@ -235,7 +235,7 @@ BROKEN = (
         "each section is written to the TAP as a frame of its own",
         _WritesEachSection,
     ),
-    _network(
+    _launcher(
         "tap-sections-may-not-cross",
         "HST-2",
         "a section for the TAP that crosses a page ends the Launcher",
@@ -253,7 +253,7 @@ BROKEN = (
         "the used_len of a frame that the TAP refused is 0",
         _RefusedIsZero,
     ),
-    _network(
+    _launcher(
         "bad-section-forgiven",
         "HST-2",
         "a bad section for the TAP is passed over",

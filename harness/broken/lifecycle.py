@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Self
 
@@ -145,24 +146,24 @@ class _PeerNumberInNineBits(_PeerNumberInAByte):
 
 
 class _TakesTheLast(SharedFile):
-    def take_slot(self, slot: int | None = None) -> int:
+    def take_slot(self, slot: int | None = None, shared: Collection[int] = ()) -> int:
         for last in reversed(range(self.pages.slots)) if slot is None else ():
             with suppress(LguestError):
-                return super().take_slot(last)
-        return super().take_slot(slot)
+                return super().take_slot(last, shared)
+        return super().take_slot(slot, shared)
 
 
 class _TakesWithoutLock(SharedFile):
-    def take_slot(self, slot: int | None = None) -> int:
-        taken = super().take_slot(slot)
+    def take_slot(self, slot: int | None = None, shared: Collection[int] = ()) -> int:
+        taken = super().take_slot(slot, shared)
         self.free_slot(taken)
         return taken
 
 
 class _SharesTheLast(SharedFile):
-    def take_slot(self, slot: int | None = None) -> int:
+    def take_slot(self, slot: int | None = None, shared: Collection[int] = ()) -> int:
         try:
-            return super().take_slot(slot)
+            return super().take_slot(slot, shared)
         except LguestError:
             return self.pages.slots - 1
 

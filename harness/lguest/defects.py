@@ -48,9 +48,30 @@ class Defects:
     follows a null pointer (here a Fault event). Mended: the old buffer is put back and
     that frame dropped."""
 
+    refuses_end_of_memory: bool
+    """DEF-9: the Host refuses a section or a structure that ends exactly where the Guest's
+    memory ends. Mended: it is accepted."""
 
-AS_SHIPPED = Defects(True, True, True, True, True, True, True, True)
+    cursor_has_16_bits: bool
+    """DEF-10: the cursor counts transfers in 16 bits, and the buffer is that modulo the
+    array's count, so after 65,536 transfers it jumps back to buffer 0 wherever it was.
+    Mended: the cursor is kept modulo the count."""
+
+    unbinds_free_entries: bool
+    """DEF-11: the search for the array to unbind looks at free entries too. What it finds
+    there is taken off the Host's lists a second time, which corrupts them (here a Fault
+    event, after which the Host makes no further I/O). Mended: free entries are passed over."""
+
+    locks_belong_to_process: bool
+    """DEF-12: a Launcher that is given one network file twice takes one slot for both
+    devices, as its own lock does not stop it. Mended: the second device gets the next free
+    slot."""
+
+
+AS_SHIPPED = Defects(True, True, True, True, True, True, True, True, True, True, True, True)
 """lguest as in Linux 2.6.23."""
 
-REPAIRED = Defects(False, False, False, False, False, False, False, False)
+REPAIRED = Defects(
+    False, False, False, False, False, False, False, False, False, False, False, False
+)
 """lguest with every known defect mended."""

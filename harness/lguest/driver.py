@@ -171,17 +171,26 @@ class NetDevice:
         host.tick()
         self.pages.publish(self.slot, self.address)
         self.show_promiscuity()
-        if host.interleave is not None:
-            host.interleave(Point.PUBLISHED, self.guest)
+        if not self._goes_on(Point.PUBLISHED):
+            return ENOMEM
         for slot in range(NUM_SKBS):
             if not self.fill(slot):
                 return self.give_up(slot)
-        if host.interleave is not None:
-            host.interleave(Point.FILLED, self.guest)
+            if self.guest.dead is not None:
+                return ENOMEM
+        if not self._goes_on(Point.FILLED):
+            return ENOMEM
         if not self.guest.bind_dma(self.key, self.ring, NUM_SKBS, self.interrupt):
             return self.give_up(NUM_SKBS)
         self.is_open = True
         return 0
+
+    def _goes_on(self, point: Point) -> bool:
+        """Another CPU may act; false if this Guest was killed by it (DMA-9)."""
+        guest = self.guest
+        if guest.host.interleave is not None:
+            guest.host.interleave(point, guest)
+        return guest.dead is None
 
     def give_up(self, filled: int) -> int:
         for slot in range(filled):
@@ -198,11 +207,11 @@ class NetDevice:
         host = self.guest.host
         host.tick()
         self.unpublish()
-        if host.interleave is not None:
-            host.interleave(Point.UNPUBLISHED, self.guest)
+        if not self._goes_on(Point.UNPUBLISHED):
+            return
         self.guest.bind_dma(self.key, self.ring, NUM_SKBS, 0)
-        if host.interleave is not None:
-            host.interleave(Point.UNBOUND, self.guest)
+        if not self._goes_on(Point.UNBOUND):
+            return
         for slot in range(NUM_SKBS):
             self._free(slot)
         self.is_open = False
@@ -277,8 +286,8 @@ class NetDevice:
         if wanted is None:
             wanted = self._remember_wanted(destination)
         for slot in wanted:
-            if host.interleave is not None:
-                host.interleave(Point.ADDRESSED, guest)
+            if host.interleave is not None and not self._goes_on(Point.ADDRESSED):
+                break
             if sections > dma.MAX_SECTIONS:
                 guest.log(MEGAPACKET)
             self.transfer(listed, length, slot)
@@ -313,8 +322,8 @@ class NetDevice:
             slot = next((slot for slot in wanted if slot > after), None)
             if slot is None:
                 return
-            if host.interleave is not None:
-                host.interleave(Point.ADDRESSED, guest)
+            if host.interleave is not None and not self._goes_on(Point.ADDRESSED):
+                return
             if sections > dma.MAX_SECTIONS:
                 guest.log(MEGAPACKET)
             self.transfer(listed, len(frame), slot)
@@ -422,6 +431,8 @@ class NetDevice:
         at = self.sending
         store[at : at + dma.SIZE] = NO_LENGTH + listed
         guest.host.send_dma(guest, self.page + 4 * slot, at)
+        if guest.dead is not None:
+            return
         counters = self.counters
         if _get_length(store, at)[0] == length:
             counters.tx_packets += 1
@@ -447,9 +458,8 @@ class NetDevice:
         at = self.ring + slot * dma.SIZE
         listed = self.offer_lists.get(address) or self.offer_list(address)
         self._store[at + 4 : at + dma.SIZE] = listed
-        guest = self.guest
-        if guest.host.interleave is not None:
-            guest.host.interleave(Point.LISTED, guest)
+        if self.guest.host.interleave is not None and not self._goes_on(Point.LISTED):
+            return
         self._words[at >> 2] = 0
 
     def offer_list(self, address: int) -> bytes:
@@ -478,7 +488,7 @@ class NetDevice:
                 return True
             for slot in range(NUM_SKBS):
                 length = _USED.unpack_from(store, self.ring)[slot]
-                if length:
+                if length and self.guest.dead is None:
                     self.take(slot, length)
             return True
         order = host.fill_order(self.guest, self.key, self.ring)
@@ -493,7 +503,7 @@ class NetDevice:
         for _ in _SLOTS:
             used = _USED.unpack_from(store, self.ring)
             full = list(compress(_SLOTS, used))
-            if not full:
+            if not full or self.guest.dead is not None:
                 break
             first = min(full, key=lambda slot: order.get(slot, 0))
             self.take(first, used[first])
@@ -514,8 +524,8 @@ class NetDevice:
         """Take a filled buffer, put a fresh one in its place, then judge the length (RCV-1)."""
         guest = self.guest
         host = guest.host
-        if host.interleave is not None:
-            host.interleave(Point.TAKEN, guest)
+        if host.interleave is not None and not self._goes_on(Point.TAKEN):
+            return
         buffer = self.buffers[slot]
         if guest.memory_left is None:
             self.offer(slot, self.spare.pop())
@@ -523,6 +533,8 @@ class NetDevice:
             if buffer is not None:
                 self.drop(slot, buffer, length, "no memory for a fresh buffer")
                 self.offer(slot, buffer)
+            return
+        if guest.dead is not None:
             return
         if not self.shortest <= length <= self.longest:
             if buffer is not None:

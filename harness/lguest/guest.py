@@ -56,7 +56,7 @@ class Guest:
         self.host = host
         self.id = guest_id
         host.admit(self)
-        self.memory = GuestMemory(pages)
+        self.memory = GuestMemory(pages, refuses_end=host.defects.refuses_end_of_memory)
         self.pending = 0
         self.dead: str | None = None
         self.memory_left: int | None = None
@@ -98,7 +98,7 @@ class Guest:
         pending, self.pending = self.pending, 0
         handled = False
         for device in self.devices:
-            if pending >> device.interrupt & 1 and device.receive():
+            if self.dead is None and pending >> device.interrupt & 1 and device.receive():
                 handled = True
         return handled
 
@@ -134,7 +134,7 @@ class Guest:
 
     def _listed(self, address: int) -> bytes:
         """The bytes that a structure lists; none where its list is bad."""
-        if not self.memory.inside(address, dma.SIZE):
+        if not self.memory.address_ok(address, dma.SIZE):
             return b""
         try:
             chunks = self.memory.sections(self.memory.read(address + 4, dma.SIZE - 4))

@@ -16,7 +16,7 @@ from itertools import chain
 from harness.lguest import dma
 from harness.lguest.defects import AS_SHIPPED, Defects
 from harness.lguest.dma import NO_LENGTH, USED_LEN
-from harness.lguest.events import Copied, Event, Killed, Point
+from harness.lguest.events import Copied, Event, Fault, Killed, Point
 from harness.lguest.memory import (
     BadArray,
     BadList,
@@ -44,7 +44,8 @@ EPOCH_NS = 1_185_471_663_000_000_000
 class Host:
     """One Host and the Guests on it.
 
-    ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
+    ``corrupt`` is set when its lists of bound arrays are damaged: then it makes no further
+    I/O (DEF-11). ``defects`` decides which bugs of 2.6.23 it has, ``start_ns`` when its simulated
     time begins, ``trace`` whether ``events`` holds every copy or only what Guests see.
     """
 
@@ -64,6 +65,8 @@ class Host:
         self.guests: dict[int, Owner] = {}
         self._keys: dict[object, dict[int, Key]] = {}
         self.tables: dict[int, list[Binding | None]] = {}
+        self._freed: dict[int, dict[int, Binding]] = {}
+        self.corrupt = False
 
     # Guests
 
@@ -88,8 +91,11 @@ class Host:
 
     def release(self, guest: Owner) -> None:
         """A Guest's Launcher exited: all its buffers are unbound, and it runs no more."""
+        if self.guests.get(guest.id) is not guest:
+            return
         for binding in self.bound_by(guest):
             self.forget(binding)
+        self._freed.pop(guest.id, None)
         del self.guests[guest.id]
         if guest.dead is None:
             guest.dead = "its Launcher exited"
@@ -111,7 +117,7 @@ class Host:
         """BIND_DMA: register an array, or with interrupt 0 unbind one (DMA-1)."""
         count &= 0xFFFF
         interrupt &= 0xFF
-        if interrupt >= IRQS:
+        if interrupt >= IRQS or self.corrupt:
             return False
         place = guest.memory.key(key)
         if place is None:
@@ -123,10 +129,14 @@ class Host:
         if None not in table:
             return False
         memory = guest.memory
-        whole = 0 <= array <= memory.private_size - count * dma.SIZE and not array % 4
+        last = array + (count - 1) * dma.SIZE
+        whole = array >= 0 and last <= memory.last_structure and not array % 4
         store, words = (memory.private, memory.words) if whole else (None, None)
         binding = Binding(guest, place, array, count, 1 << interrupt, store, words)
-        table[table.index(None)] = binding
+        binding.wraps = self.defects.cursor_has_16_bits and count > 0 and 65_536 % count > 0
+        index = table.index(None)
+        table[index] = binding
+        self._freed.get(guest.id, {}).pop(index, None)
         # The newest binding of a key is searched first, as in the original's hash chains.
         place.bound.insert(0, binding)
         return True
@@ -136,15 +146,28 @@ class Host:
         return [entry for entry in self.tables.get(guest.id, ()) if entry is not None]
 
     def unbind(self, guest: Owner, key: Key, array: int) -> bool:
-        for binding in self.bound_by(guest):
-            if binding.key is key and binding.array == array:
-                self.forget(binding)
+        """Unbind the array with this key and address; false if none is bound (DEF-11)."""
+        freed = self._freed.get(guest.id, {}) if self.defects.unbinds_free_entries else {}
+        for index, entry in enumerate(self.tables.get(guest.id, ())):
+            binding = entry or freed.get(index)
+            if binding is None or binding.key is not key or binding.array != array:
+                continue
+            if entry is not None:
+                self.forget(entry)
                 return True
+            text = f"array {array:#x} was unbound already: the Host's lists are corrupt"
+            self.events.append(Fault(self.now, guest.id, "DEF-11", text))
+            self.corrupt = True
+            return False
         return False
 
     def forget(self, binding: Binding) -> None:
-        table = self.tables[binding.guest.id]
-        table[table.index(binding)] = None
+        """Take an array out of its Guest's table and off its key's list."""
+        guest_id = binding.guest.id
+        table = self.tables[guest_id]
+        index = table.index(binding)
+        table[index] = None
+        self._freed.setdefault(guest_id, {})[index] = binding
         binding.key.bound.remove(binding)
 
     def send_dma(self, guest: Owner, key: int, address: int) -> None:
@@ -152,11 +175,13 @@ class Host:
 
         The result is in Guest memory: the structure's ``used_len`` (DMA-2).
         """
+        if self.corrupt:
+            return
         route = guest.routes.get(key)
         if route is None:
             place = guest.memory.key(key)
             if place is None:
-                self.kill(guest, f"bad sending DMA key {key:#x}")
+                self.kill(guest, "bad sending DMA key")
                 return
             if not place.shared:
                 if guest.launcher is not None:
@@ -205,7 +230,7 @@ class Host:
         memory = binding.guest.memory
         for index in chain(range(binding.cursor, binding.count), range(binding.cursor)):
             at = binding.array + index * dma.SIZE
-            if not memory.inside(at, dma.SIZE):
+            if not memory.address_ok(at, dma.SIZE):
                 raise BadArray
             if memory.read(at, 4) == NO_LENGTH:
                 return index
@@ -267,7 +292,7 @@ class Host:
                 self.write_used_len(receiver, at, moved)
             if moved and not self.defects.drains_from_slot_zero:
                 binding.note_fill(index)
-            binding.cursor = (binding.cursor + 1) % binding.count
+            binding.advance()
             receiver.pending |= binding.interrupt_bit
         if self.trace:
             self.record_copy(sender, binding, index, moved, reason)
@@ -282,7 +307,7 @@ class Host:
 
     def _read_list(self, guest: Owner, address: int) -> bytes:
         """A sender's list; what cannot be read kills it and counts as empty (DMA-6)."""
-        if guest.memory.inside(address, dma.SIZE):
+        if guest.memory.address_ok(address, dma.SIZE):
             return guest.memory.read(address + 4, _LIST_BYTES)
         self.kill(guest, f"bad read address {address:#x} len {dma.SIZE}")
         return bytes(_LIST_BYTES)
@@ -292,7 +317,7 @@ class Host:
         memory = guest.memory
         if 0 <= at <= memory.private_size - 4:
             _put_length(memory.private, at, length)
-        elif memory.inside(at, 4):
+        elif memory.address_ok(at, 4):
             memory.write(at, USED_LEN.pack(length))
 
     def copy(self, source: tuple[Chunk, ...], into: tuple[Chunk, ...]) -> int:

@@ -11,15 +11,24 @@ import fcntl
 import mmap
 import os
 import struct
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from harness.lguest import dma
-from harness.lguest.dma import PAGE_SIZE, USED_LEN
+from harness.lguest.dma import NO_LENGTH, PAGE_SIZE, USED_LEN, Section
 from harness.lguest.driver import NOCSUM, NetDevice
 from harness.lguest.events import Copied, Warned
 from harness.lguest.guest import DESCRIPTOR, MAX_DEVICES, TYPE_NET, Guest
 from harness.lguest.host import Host
-from harness.lguest.memory import ADDRESS_BYTES, PROMISC_BIT, DevicePages, LguestError, Owner
+from harness.lguest.memory import (
+    ADDRESS_BYTES,
+    PROMISC_BIT,
+    BadArray,
+    Binding,
+    DevicePages,
+    LguestError,
+    Owner,
+)
 from harness.lguest.tap import Tap
 
 GUEST_PAGES = 399
@@ -30,6 +39,11 @@ RANDOMNESS = 0x8000
 
 HOST_SLOT, GUEST_SLOT = 0, 1
 """Slots on a Host network (HST-1)."""
+
+
+class BadAddress(Exception):
+    """A range that does not lie below the top of the Guest's memory; it ends the Launcher."""
+
 
 _FLOCK = struct.Struct("hhqqi4x")
 
@@ -82,10 +96,15 @@ class SharedFile:
         os.ftruncate(self._fd, size)
         return mmap.mmap(self._fd, size)
 
-    def take_slot(self, slot: int | None = None) -> int:
-        """Lock a slot, the first that is free if none is named; LguestError when taken."""
+    def take_slot(self, slot: int | None = None, shared: Collection[int] = ()) -> int:
+        """Lock a slot, the first that is free if none is named; LguestError when taken.
+
+        A lock on a ``shared`` slot is the caller's own, and does not keep it out (DEF-12).
+        """
         candidates = range(self.pages.slots) if slot is None else (slot,)
         for candidate in candidates:
+            if candidate in shared:
+                return candidate
             # One open file may lock a byte twice, so what it holds is remembered.
             if candidate not in self._taken and self._lock(candidate):
                 self._taken.add(candidate)
@@ -165,13 +184,19 @@ class Launcher:
         if slot is not None and not 0 <= slot < pages.slots:
             raise LguestError(f"slot {slot} is not among the {pages.slots} of {pages.pages} pages")
         if file is not None:
-            slot = file.take_slot(slot)
+            slot = file.take_slot(slot, self._own_slots(file.pages))
         assert slot is not None
         self.host.recognise(pages)
         if not self.host.defects.leaves_ghosts:
             pages.publish(slot, bytes(ADDRESS_BYTES))
         self.slots.append((pages, slot, file))
         return self.offer_device(pages, slot, nocsum, randomness, rx_offset)
+
+    def _own_slots(self, pages: DevicePages) -> set[int]:
+        """The slots of a file that this Launcher's own locks do not keep it out of (DEF-12)."""
+        if not self.host.defects.locks_belong_to_process:
+            return set()
+        return {slot for other, slot, _ in self.slots if other.identity == pages.identity}
 
     def join_host(self, tap: Tap, *, nocsum: bool = True, rx_offset: int = 16) -> HostNetwork:
         """Offer the Guest a device on a Host network, with this Launcher as slot 0 (HST-1)."""
@@ -201,22 +226,43 @@ class Launcher:
 
     def answer_send(self, guest: Owner, key: int, address: int) -> None:
         """SEND_DMA on a private key: to the device that watches it, if one does (HST-2)."""
+        try:
+            sections = self.convert(address)
+        except BadAddress as error:
+            self.fail(str(error))
+            return
         for network in self.networks:
             if key == network.device.peer_key(HOST_SLOT):
-                if not network.output(address):
-                    self.fail(f"bad DMA at {address:#x}")
+                network.output(address, sections)
                 return
         text = f"Pending dma {address:#x}, key {key:#x}"
         self.host.events.append(Warned(self.host.now, guest.id, text))
+
+    def convert(self, address: int) -> list[Section]:
+        """The sections of a structure; BadAddress for what the Launcher cannot reach (HST-2)."""
+        self._check(address, dma.SIZE)
+        sections = dma.unpack(self.guest.memory.read(address + 4, dma.SIZE - 4))
+        for section in sections:
+            self._check(*section)
+        return sections
+
+    def _check(self, address: int, length: int) -> None:
+        if not self.guest.memory.inside(address, length + 1):
+            raise BadAddress(f"invalid address {address:#x}")
 
     def fail(self, why: str) -> None:
         """End because of what the Guest did, and the Guest with it (HST-2)."""
         self.host.kill(self.guest, f"its Launcher ended: {why}")
         self.exit()
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended; another Guest may have its Guest's id by then."""
+        return self.host.guests.get(self.guest.id) is self.guest
+
     def exit(self) -> None:
         """End: the buffers are unbound, the slots free. Repaired, the addresses are gone too."""
-        if self.guest.id not in self.host.guests:
+        if not self.runs:
             return
         self.host.release(self.guest)
         for pages, slot, file in self.slots:
@@ -237,14 +283,12 @@ class HostNetwork:
         self.tap = tap
         self.guest_has_sent = False
 
-    def output(self, address: int) -> bool:
-        """Write what the Guest sent to the TAP in one call (HST-2); false on a bad section."""
+    def output(self, address: int, sections: Sequence[Section]) -> None:
+        """Write these sections of the structure at ``address`` to the TAP in one call (HST-2)."""
         guest = self.device.guest
-        data = self.gather(address)
-        if data is None:
-            return False
+        data = self.gather(sections)
         self.guest_has_sent = True
-        written = self.tap.write(data)
+        written = self.tap.write(data) if data else 0
         guest.memory.write(address, USED_LEN.pack(written & 0xFFFFFFFF))
         if self.host.trace:
             why = "" if written == len(data) else f"the TAP refused {len(data)} bytes"
@@ -252,38 +296,35 @@ class HostNetwork:
             self.host.events.append(
                 Copied(self.host.now, guest.id, HOST_SLOT, None, None, moved, why)
             )
-        return True
 
-    def gather(self, address: int) -> bytes | None:
-        memory = self.device.guest.memory
-        if not memory.inside(address, dma.SIZE):
-            return None
-        parts = []
-        for section in dma.unpack(memory.read(address + 4, dma.SIZE - 4)):
-            if not memory.inside(*section):
-                return None
-            parts.append(memory.read(*section))
-        return b"".join(parts)
+    def gather(self, sections: Sequence[Section]) -> bytes:
+        """The bytes of these sections."""
+        return b"".join(self.device.guest.memory.read(*section) for section in sections)
 
     def input(self) -> bool:
-        """Move one frame from the TAP to the Guest (HST-3); false if none was there or fits.
+        """Move one frame from the TAP to the Guest (HST-3); false if none was moved.
 
         A full ring: as shipped the last buffer is overwritten (DEF-3); repaired, the
-        frame stays in the TAP.
+        frame stays in the TAP. It stays there too when the Launcher ends.
         """
         host, device = self.host, self.device
         guest = device.guest
-        if not self.tap.waiting():
+        if host.corrupt or not self.launcher.runs or not self.tap.waiting():
             return False
         host.tick()
-        binding = host.binding(guest, device.key)
-        if binding is None:
+        binding = self.newest_array()
+        if binding is None or not binding.count:
             if self.guest_has_sent:
                 host.events.append(Warned(host.now, guest.id, "network: no dma buffer!"))
             self.tap.read()
             self.record_copy(None, 0, "the Guest has bound no buffers: read and thrown away")
             return False
-        index = self.first_free(binding.array, binding.count)
+        try:
+            index = self.first_free(binding.array, binding.count)
+        except BadArray as error:
+            host.kill(guest, str(error))
+            self.launcher.fail("no buffer")
+            return False
         if index is None:
             if not host.defects.overwrites_full_ring:
                 return False
@@ -291,25 +332,40 @@ class HostNetwork:
         memory = guest.memory
         at = binding.array + index * dma.SIZE
         memory.write(at, USED_LEN.pack(binding.interrupt_bit.bit_length() - 1))
+        try:
+            sections = self.launcher.convert(at)
+        except BadAddress as error:
+            self.launcher.fail(str(error))
+            return False
+        if not sections:
+            self.launcher.fail("reading network")
+            return False
         frame = self.tap.read()
         done = 0
-        for section in dma.unpack(memory.read(at + 4, dma.SIZE - 4)):
-            if not memory.inside(*section):
-                self.launcher.fail(f"invalid address {section.address:#x}")
-                return False
+        for section in sections:
             memory.write(section.address, frame[done : done + section.length])
             done = min(len(frame), done + section.length)
-        host.write_used_len(guest, at, done)
+        memory.write(at, USED_LEN.pack(done))
         binding.note_fill(index)
         host.interrupt(binding)
         self.record_copy(index, done, "" if done == len(frame) else "longer than the buffer")
         return True
 
+    def newest_array(self) -> Binding | None:
+        """Of the arrays that the Guest bound to its own key, the one bound last (HST-3)."""
+        return self.host.binding(self.device.guest, self.device.key)
+
     def first_free(self, array: int, count: int) -> int | None:
-        """The first buffer from slot 0 with ``used_len`` 0: no cursor here (HST-3)."""
+        """The first buffer from slot 0 with ``used_len`` 0: no cursor here (HST-3).
+
+        BadArray when the search reaches a buffer that is outside the Guest's memory.
+        """
         memory = self.device.guest.memory
         for index in range(count):
-            if not any(memory.read(array + index * dma.SIZE, 4)):
+            at = array + index * dma.SIZE
+            if not memory.address_ok(at, dma.SIZE):
+                raise BadArray(f"bad read address {at:#x} len {dma.SIZE}")
+            if memory.read(at, 4) == NO_LENGTH:
                 return index
         return None
 

@@ -97,8 +97,8 @@ class Binding:
 
     ``store`` is the normal memory that the array lies in, None if it does not lie
     there whole. ``cursor`` is where the search for a free buffer starts, always less
-    than ``count``. ``filled`` gives each filled buffer the number of its fill: the Host's
-    side of mending DEF-2.
+    than ``count``; where ``wraps``, it follows a count of ``transfers`` in 16 bits (DEF-10).
+    ``filled`` gives each filled buffer the number of its fill, by which DEF-2 is mended.
     """
 
     guest: Owner
@@ -108,7 +108,9 @@ class Binding:
     interrupt_bit: int
     store: mmap.mmap | None
     words: memoryview | None
+    wraps: bool = False
     cursor: int = 0
+    transfers: int = 0
     fills: int = 0
     filled: dict[int, int] = field(default_factory=dict)
 
@@ -116,6 +118,14 @@ class Binding:
         """Number one more fill, of this buffer."""
         self.fills += 1
         self.filled[index] = self.fills
+
+    def advance(self) -> None:
+        """Move the cursor by one (DMA-2)."""
+        if self.wraps:
+            self.transfers = (self.transfers + 1) & 0xFFFF
+            self.cursor = self.transfers % self.count
+        else:
+            self.cursor = (self.cursor + 1) % self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +220,17 @@ class GuestMemory:
     ``pages`` counts normal memory; the descriptor page lies right above it, and
     each mapped device above that, in the order of mapping. ``private`` is both of the
     first, ``words`` the same in units of four bytes, for asking whether one is zero.
+    ``limit`` is where the memory ends; ``last_end`` is the highest address at which a range
+    that the Host accepts may end, one less if the Host ``refuses_end`` (DEF-9).
     """
 
-    def __init__(self, pages: int) -> None:
+    def __init__(self, pages: int, *, refuses_end: bool = False) -> None:
         self.normal = pages * PAGE_SIZE
         self.private_size = self.normal + PAGE_SIZE
         self.private = mmap.mmap(-1, self.private_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self.last_structure = self.private_size - dma.SIZE
         self.words = memoryview(self.private).cast("I")
-        self.limit = self.private_size
+        self._refuses_end = refuses_end
+        self._set_limit(self.private_size)
         self._regions: list[tuple[int, DevicePages]] = []
         self.keys: dict[int, Key] = {}
         self.checked: dict[bytes, tuple[Chunk, ...]] = {}
@@ -227,18 +239,25 @@ class GuestMemory:
         """Map device pages above all that is there; returns their address."""
         base = self.limit
         self._regions.append((base, device))
-        self.limit += device.size
-        self.checked.clear()
-        self.keys.clear()
+        self._set_limit(base + device.size)
         return base
+
+    def _set_limit(self, limit: int) -> None:
+        self.limit = limit
+        self.last_end = limit - self._refuses_end
+        self.last_structure = min(self.private_size, self.last_end) - dma.SIZE
 
     def device_at(self, address: int) -> DevicePages | None:
         """The device pages that begin at this address, if any do."""
         return next((device for base, device in self._regions if base == address), None)
 
     def inside(self, address: int, length: int) -> bool:
-        """Whether the range lies in this memory and does not wrap round (DMA-4)."""
+        """Whether the range lies in this memory and does not wrap round."""
         return address >= 0 and address + length <= self.limit
+
+    def address_ok(self, address: int, length: int) -> bool:
+        """Whether the Host accepts the range (DMA-4, DEF-9)."""
+        return address >= 0 and address + length <= self.last_end
 
     def _locate(self, address: int) -> tuple[mmap.mmap, int, int]:
         """The store behind an address, the offset in it, and where its region ends."""
@@ -308,7 +327,7 @@ class GuestMemory:
         chunks = []
         for section in dma.unpack(listed):
             address, length = section
-            if not self.inside(address, length) or address % PAGE_SIZE + length > PAGE_SIZE:
+            if not self.address_ok(address, length) or address % PAGE_SIZE + length > PAGE_SIZE:
                 raise BadList(section)
             store, offset, _ = self._locate(address)
             device = self._device_of(store)
