@@ -29,7 +29,7 @@ venv: .venv/.made
 	@touch $@
 
 conformance: venv
-	$(BIN)/pytest testcases -n auto
+	$(BIN)/lguest-harness run lguest -- -n auto
 
 test: venv
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ import time
 
 from harness.broken.catalogue import BROKEN
 from harness.registry import BROKEN_PREFIX
-from harness.suite import coverage
+from harness.suite.run import run_quietly
 
 MEMORY = """
 from pathlib import Path
@@ -149,12 +149,12 @@ def pytest_seconds(*arguments: str) -> float:
 
 
 def broken_lans_per_second() -> float:
-    """LANs that are wrong on purpose, run through the tests of their rule, with two workers.
+    """Deliberately broken LANs, run through the tests of their rule, with two workers.
 
     Every fourth of them: all would be most of the bench.
     """
     names = [f"--lan={BROKEN_PREFIX}{name}" for name in list(BROKEN)[::4]]
     start = time.perf_counter()
     arguments = [*names, "--own-rule", "--no-captures", "--tb=line", "-n", "2"]
-    coverage.run_suite(arguments, object(), [1])
+    run_quietly(arguments, object(), [1])
     return len(names) / (time.perf_counter() - start)

@@ -28,7 +28,7 @@ EXCHANGES = 200
 
 def can_run() -> dict[str, str | None]:
     """Every LAN that is not simulated, and why it cannot run here; None if it can."""
-    return {name: registry.missing(name) for name in registry.LANS if not name.startswith("lguest")}
+    return {name: row.missing() for name, row in registry.LANS.items() if not row.simulated}
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def opened(names: list[str]) -> Iterator[Mapping[str, Lan]]:
     with contextlib.ExitStack() as stack:
         lans = {}
         for name in names:
-            lans[name] = stack.enter_context(contextlib.closing(registry.make(name)))
+            lans[name] = stack.enter_context(contextlib.closing(registry.create(name)))
         yield lans
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsBytes
 
 from harness import frames
-from harness.lan import Inconclusive, Lan, Layout, Port, Traits, Unsupported
+from harness.lan import Inconclusive, Lan, Layout, Port, Traits, Unsupported, as_frame
 
 View = Literal["wire", "host"]
 
@@ -70,10 +70,9 @@ class Delivery:
         strangers = [port for port in expected if port not in self.received]
         if strangers:
             raise ValueError(f"not a port of this LAN: {strangers[0]!r}")
-        self.expected = expected
-        return all(
-            arrived == tuple(expected.get(port, ())) for port, arrived in self.received.items()
-        )
+        wanted = {port: tuple(map(as_frame, frames)) for port, frames in expected.items()}
+        self.expected = wanted
+        return all(arrived == wanted.get(port, ()) for port, arrived in self.received.items())
 
     def __repr__(self) -> str:
         told = [f"{port.name}: {len(got)}" for port, got in self.received.items() if got]
@@ -126,32 +125,37 @@ class Testbench:
         """The address of every port that is plugged in, asked for or not."""
         return {port.mac for port in (*self._ports, *self._bystanders)}
 
-    def exchange(self, sender: Port, *sent: bytes, layout: Layout | None = None) -> Delivery:
-        """Send frames from one port, wait until all is quiet, and see who received what."""
+    def exchange(
+        self, sender: Port, *sent: SupportsBytes, layout: Layout | None = None
+    ) -> Delivery:
+        """Send frames from one port, wait until all is quiet, and see who received what.
+
+        A frame is ``bytes``, or a Scapy packet.
+        """
         return self.exchange_all([(sender, frame) for frame in sent], layout=layout)
 
     def exchange_all(
-        self, sent: Iterable[tuple[Port, bytes]], *, layout: Layout | None = None
+        self, sent: Iterable[tuple[Port, SupportsBytes]], *, layout: Layout | None = None
     ) -> Delivery:
         """The same with a sender for each frame, in the order given."""
-        sent = list(sent)
+        frames_sent = [(sender, as_frame(frame)) for sender, frame in sent]
         own: dict[Port, set[bytes]] = {}
-        for sender, frame in sent:
+        for sender, frame in frames_sent:
             own.setdefault(sender, set()).add(frame)
         self._collect(own)
         first = len(self.lan.records())
         received: dict[Port, list[bytes]] = {port: [] for port in self._ports}
         # Frames that may overtake each other are sent one at a time, to be told apart.
         burst = self.traits.burst if self.traits.ordered else 1
-        for start in range(0, len(sent), burst):
-            for sender, frame in sent[start : start + burst]:
+        for start in range(0, len(frames_sent), burst):
+            for sender, frame in frames_sent[start : start + burst]:
                 sender.send(frame, layout)
             self.lan.settle()
             for port, arrived in self._collect(own).items():
                 received.setdefault(port, []).extend(arrived)
         last = control = len(self.lan.records())
-        if sent and not any(received.values()):
-            self.prove_alive(sent[0][0])
+        if frames_sent and not any(received.values()):
+            self.prove_alive(frames_sent[0][0])
             control = len(self.lan.records())
         self.deliveries.append(Delivery(received, self.view, Span(first, last, control)))
         return self.deliveries[-1]

@@ -37,6 +37,18 @@ class Layout:
     fragments: tuple[tuple[int, int], ...] = ()
 
 
+def as_frame(given: object) -> bytes:
+    """A frame as plain ``bytes``; TypeError, in one line, for what is none.
+
+    Bytes-like objects and objects that convert to bytes, such as Scapy packets, are taken.
+    """
+    if type(given) is bytes:
+        return given
+    if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "__bytes__"):
+        return bytes(given)
+    raise TypeError(f"a frame should be bytes or a Scapy packet, not {type(given).__name__}")
+
+
 class _ArrivalFields(NamedTuple):
     time: int
     frame: bytes

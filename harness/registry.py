@@ -1,200 +1,287 @@
-"""The LANs that ``--lan`` can name."""
+"""The LANs that ``--lan`` can name: one row per LAN, one per form of a user's own.
+
+Adding a LAN is one module in ``harness/lans`` and one row here.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import platform
-from collections.abc import Callable, Iterable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from harness import __version__
 from harness.broken.catalogue import BROKEN
 from harness.lan import Lan, LanError
-from harness.lans import lguest
-
-
-def _bridge() -> Lan:
-    """A Linux bridge; ports are veth ends with AF_PACKET, in a namespace of their own."""
-    from harness.lans import bridge
-
-    return bridge.bridge()
-
-
-def _bridge_tap() -> Lan:
-    """A Linux bridge; ports are TAPs, as a machine monitor uses it."""
-    from harness.lans import bridge
-
-    return bridge.bridge_tap()
-
-
-def _macvlan() -> Lan:
-    """Linux macvlan in bridge mode; ports are macvlan devices with AF_PACKET."""
-    from harness.lans import bridge
-
-    return bridge.macvlan()
-
-
-def _vde() -> Lan:
-    """vde_switch, learning, on private Unix sockets."""
-    from harness.lans import vde
-
-    return vde.vde()
-
-
-def _vde_hub() -> Lan:
-    """vde_switch as a hub (-x), on private Unix sockets."""
-    from harness.lans import vde
-
-    return vde.vde_hub()
-
-
-def _qemu_hub() -> Lan:
-    """QEMU's hub with stream netdevs on private Unix sockets, without a machine."""
-    from harness.lans import qemu
-
-    return qemu.qemu_hub()
-
-
-def _ovs() -> Lan:
-    """Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET."""
-    from harness.lans import ovs
-
-    return ovs.ovs()
-
-
-LANS: Mapping[str, Callable[[], Lan]] = MappingProxyType(
-    {
-        "lguest": lguest.lguest,
-        "lguest-repaired": lguest.repaired,
-        "bridge": _bridge,
-        "bridge-tap": _bridge_tap,
-        "macvlan": _macvlan,
-        "vde": _vde,
-        "vde-hub": _vde_hub,
-        "qemu-hub": _qemu_hub,
-        "ovs": _ovs,
-    }
-)
-"""Name to what makes the LAN; the maker's docstring says what it is."""
-
-
-def _command(text: str) -> Callable[[], Lan]:
-    from harness.lans import command
-
-    return command.maker(text)
-
-
-def _stream(text: str) -> Callable[[], Lan]:
-    from harness.lans import unix_stream
-
-    return unix_stream.maker(text)
-
-
-def _python(text: str) -> Callable[[], Lan]:
-    from harness.lans import python_class
-
-    return python_class.maker(text)
-
-
-USERS: Mapping[str, Callable[[str], Callable[[], Lan]]] = MappingProxyType(
-    {"command:": _command, "stream:": _stream, "python:": _python}
-)
-"""Prefix of a LAN of the user's own to what takes the rest of its name to a maker."""
 
 BROKEN_PREFIX = "broken:"
-"""Before the name of a LAN that is wrong on purpose."""
+"""Before the name of a deliberately broken LAN."""
+
+ALL_BROKEN = "broken:*"
+"""Stands for all of them."""
 
 
-def make(name: str) -> Lan:
-    """A new LAN of that name; LanError for a name that nobody has."""
-    return maker(name)()
-
-
-def maker(name: str) -> Callable[[], Lan]:
-    """What makes the LAN of that name; LanError for a name that nobody has."""
-    if name.startswith(BROKEN_PREFIX):
-        found = BROKEN.get(name.removeprefix(BROKEN_PREFIX))
-        if found is not None:
-            return found.make
-    elif name in LANS:
-        return LANS[name]
-    for prefix, users in USERS.items():
-        if name.startswith(prefix):
-            return users(name.removeprefix(prefix))
-    own = "broken:NAME, command:CMD, stream:PATH, python:MODULE:CLASS"
-    known = [*LANS, *USERS, *(BROKEN_PREFIX + each for each in BROKEN)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    meant = f"did you mean {near[0]}? Else " if near else ""
-    raise LanError(f"unknown LAN {name!r}: {meant}choose from {', '.join(LANS)}, {own}")
-
-
-def missing(name: str) -> str | None:
-    """Why a LAN cannot run here, and what to install, in a line; None if it can."""
-    if name in ("bridge", "bridge-tap", "macvlan"):
-        from harness.lans import bridge
-
-        ask = {"bridge-tap": bridge.missing_tap, "macvlan": bridge.missing_macvlan}
-        return ask.get(name, bridge.missing)()
-    if name in ("vde", "vde-hub"):
-        from harness.lans import vde
-
-        return vde.missing()
-    if name == "qemu-hub":
-        from harness.lans import qemu
-
-        return qemu.missing()
-    if name == "ovs":
-        from harness.lans import ovs
-
-        return ovs.missing()
+def _can_run() -> str | None:
     return None
 
 
-def users(name: str) -> bool:
-    """Whether it is the name of a LAN of the user's own."""
-    return name.startswith(tuple(USERS))
-
-
-def version(name: str) -> str:
-    """The version of what a LAN is made of; empty where only a running LAN could tell.
-
-    A LAN of the kernel has the kernel's release, a program what it says itself, a
-    simulated LAN the harness's own version; of a user's LAN, ask ``harness.lan.version_of``.
-    """
-    if name in ("bridge", "bridge-tap", "macvlan"):
-        return f"Linux {platform.release()}"
-    if name in ("vde", "vde-hub"):
-        from harness.lans import vde
-
-        return vde.version()
-    if name == "qemu-hub":
-        from harness.lans import qemu
-
-        return qemu.version()
-    if name == "ovs":
-        from harness.lans import ovs
-
-        return ovs.version()
-    if users(name):
-        return ""
+def _own_version() -> str:
     return f"lguest-harness {__version__}"
 
 
-def expand(names: Iterable[str]) -> list[str]:
-    """The names, each once, with ``broken:*`` as all that it stands for."""
-    found: list[str] = []
-    for name in names:
-        found += [BROKEN_PREFIX + each for each in BROKEN] if name == "broken:*" else [name]
-    return list(dict.fromkeys(found))
+def _kernel() -> str:
+    return f"Linux {platform.release()}"
 
 
-def broken_rule(name: str) -> str | None:
-    """The rule that a LAN breaks on purpose; None for one that does not."""
-    if not name.startswith(BROKEN_PREFIX):
-        return None
-    return BROKEN[name.removeprefix(BROKEN_PREFIX)].rule
+def _unknown_version() -> str:
+    return ""
 
 
-def describe(name: str) -> str:
-    """What the LAN is, in a line."""
-    return (maker(name).__doc__ or "").strip().splitlines()[0]
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A LAN that can be put under test.
+
+    ``name`` stands in headings, columns, test ids and file names; ``spec`` is what ``--lan``
+    was given. ``missing`` says why the LAN cannot run here, and what to install; ``version``
+    is empty where only the running LAN can tell. ``simulated``: made anew for each test and
+    open to tests of lguest's inside. ``user``: not one of ours. ``breaks`` is the rule that a
+    deliberately broken LAN breaks.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[], Lan]
+    missing: Callable[[], str | None] = _can_run
+    version: Callable[[], str] = _own_version
+    simulated: bool = False
+    user: bool = False
+    breaks: str = ""
+    spec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of ``--lan`` for users' own LANs: ``prefix``, then what ``maker`` understands.
+
+    ``short_name`` derives a name from that text, where the user gives none.
+    """
+
+    prefix: str
+    shape: str
+    summary: str
+    maker: Callable[[str], Callable[[], Lan]]
+    short_name: Callable[[str], str]
+
+
+def _in(module: str, function: str) -> Callable[..., Any]:
+    """A function of ``harness.lans``; its module is imported when it is first called."""
+
+    def call(*arguments: object) -> Any:
+        return getattr(importlib.import_module(f"harness.lans.{module}"), function)(*arguments)
+
+    return call
+
+
+def _by_program(words: str) -> str:
+    """The last word of a command that is no option and no interpreter, without folders."""
+    try:
+        parts = shlex.split(words)
+    except ValueError:
+        parts = words.split()
+    named = [_stem(part) for part in parts if not part.startswith("-") and "=" not in part]
+    interpreted = len(named) > 1 and re.match(r"(python|sh$|bash|perl|node|ruby|sudo)", named[0])
+    return "".join(named[1:2] if interpreted else named[:1])
+
+
+def _stem(path: str) -> str:
+    """A file's name without folders and ending."""
+    return Path(path).stem
+
+
+def _last_part(text: str) -> str:
+    """What follows the last colon."""
+    return text.rpartition(":")[2]
+
+
+_SIMULATED = (
+    Entry(
+        "lguest",
+        "The lguest LAN as shipped in Linux 2.6.23.",
+        _in("lguest", "lguest"),
+        simulated=True,
+    ),
+    Entry(
+        "lguest-repaired",
+        "The lguest LAN with its known defects mended.",
+        _in("lguest", "repaired"),
+        simulated=True,
+    ),
+)
+
+_REAL = (
+    Entry(
+        "bridge",
+        "A Linux bridge; ports are veth ends with AF_PACKET, in a namespace of their own.",
+        _in("bridge", "bridge"),
+        _in("bridge", "missing"),
+        _kernel,
+    ),
+    Entry(
+        "bridge-tap",
+        "A Linux bridge; ports are TAPs, as a virtual machine monitor uses it.",
+        _in("bridge", "bridge_tap"),
+        _in("bridge", "missing_tap"),
+        _kernel,
+    ),
+    Entry(
+        "macvlan",
+        "Linux macvlan in bridge mode; ports are macvlan devices with AF_PACKET.",
+        _in("bridge", "macvlan"),
+        _in("bridge", "missing_macvlan"),
+        _kernel,
+    ),
+    Entry(
+        "vde",
+        "vde_switch, learning, on private Unix sockets.",
+        _in("vde", "vde"),
+        _in("vde", "missing"),
+        _in("vde", "version"),
+    ),
+    Entry(
+        "vde-hub",
+        "vde_switch as a hub (-x), on private Unix sockets.",
+        _in("vde", "vde_hub"),
+        _in("vde", "missing"),
+        _in("vde", "version"),
+    ),
+    Entry(
+        "qemu-hub",
+        "QEMU's hub with stream netdevs on private Unix sockets, without a machine.",
+        _in("qemu", "qemu_hub"),
+        _in("qemu", "missing"),
+        _in("qemu", "version"),
+    ),
+    Entry(
+        "ovs",
+        "Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET.",
+        _in("ovs", "ovs"),
+        _in("ovs", "missing"),
+        _in("ovs", "version"),
+    ),
+)
+
+LANS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in (*_SIMULATED, *_REAL)})
+"""Our own LANs by name, without those that are deliberately broken."""
+
+FORMS: Sequence[Form] = (
+    Form(
+        "command:",
+        "command:CMD",
+        "A program that the harness starts and asks for ports in JSON lines.",
+        _in("command", "maker"),
+        _by_program,
+    ),
+    Form(
+        "stream:",
+        "stream:PATH",
+        "A Unix socket that takes QEMU's stream framing, a connection per port.",
+        _in("unix_stream", "maker"),
+        _stem,
+    ),
+    Form(
+        "python:",
+        "python:MODULE:CLASS",
+        "A Python class with the methods of harness.Lan.",
+        _in("python_class", "maker"),
+        _last_part,
+    ),
+)
+"""Forms of a user's own LAN."""
+
+_NAMED = re.compile(r"([^\s:=/\[\]]+)=(.*)", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
+
+
+def entry(given: str) -> Entry:
+    """The LAN that ``NAME``, ``SPEC`` or ``NAME=SPEC`` stands for; LanError if none does."""
+    match = _NAMED.fullmatch(given)
+    name, spec = match.groups() if match else ("", given)
+    if name and not _PLAIN_NAME.fullmatch(name):
+        raise LanError(
+            f"LAN name {_shown(name)}: use 1 to 40 letters, digits and . _ + - (first a letter"
+            " or digit)"
+        )
+    if name in LANS and name != spec:
+        raise LanError(f"LAN name {name!r} is taken by a built-in LAN: choose another")
+    row = _entry(spec)
+    return replace(row, name=name or row.name, spec=spec)
+
+
+def entries(given: Iterable[str]) -> dict[str, Entry]:
+    """The LANs by name, without repetitions, ``broken:*`` expanded; LanError as for ``entry``.
+
+    Two different LANs cannot have one name.
+    """
+    rows: dict[str, Entry] = {}
+    for text in given:
+        for row in map(entry, _expanded(text)):
+            other = rows.setdefault(row.name, row)
+            if other.spec != row.spec:
+                raise LanError(
+                    f"two LANs would be called {row.name!r}: name one, as in"
+                    f" --lan new={shlex.quote(row.spec)}"
+                )
+    return rows
+
+
+def create(given: str) -> Lan:
+    """A new LAN; LanError for one that is not known, or cannot be made."""
+    return entry(given).make()
+
+
+def _expanded(given: str) -> list[str]:
+    return [BROKEN_PREFIX + name for name in BROKEN] if given == ALL_BROKEN else [given]
+
+
+def _entry(spec: str) -> Entry:
+    if spec in LANS:
+        return LANS[spec]
+    if spec.startswith(BROKEN_PREFIX):
+        broken = BROKEN.get(spec.removeprefix(BROKEN_PREFIX))
+        if broken is not None:
+            summary = f"{broken.rule}: {broken.what}"
+            return Entry(spec, summary, broken.make, simulated=True, breaks=broken.rule)
+    for form in FORMS:
+        if spec.startswith(form.prefix):
+            text = spec.removeprefix(form.prefix)
+            made = form.maker(text)
+            return Entry(
+                _derived(form, text), form.summary, made, version=_unknown_version, user=True
+            )
+    raise LanError(_unknown(spec))
+
+
+def _derived(form: Form, text: str) -> str:
+    """A short, stable name for a user's LAN that was given without one."""
+    kind = form.prefix.removesuffix(":")
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", form.short_name(text)).strip("-.+_")[:30]
+    return f"{kind}-{plain}" if plain in LANS or not plain else plain
+
+
+def _unknown(spec: str) -> str:
+    names = [*LANS, *(form.prefix for form in FORMS), *(BROKEN_PREFIX + name for name in BROKEN)]
+    near = difflib.get_close_matches(spec, names, n=1, cutoff=0.75)
+    meant = f"did you mean {near[0]}? Else " if near else ""
+    shapes = ", ".join(["broken:NAME", *(form.shape for form in FORMS)])
+    return f"unknown LAN {_shown(spec)}: {meant}choose from {', '.join(LANS)}, {shapes}"
+
+
+def _shown(text: str, longest: int = 60) -> str:
+    shown = repr(text.encode("utf-8", "backslashreplace").decode())
+    return shown if len(shown) <= longest else f"{shown[:longest]}...'"

@@ -8,10 +8,15 @@ reached the port (wire) or what a host's card would pass up (host).
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args
+
+from harness.lan import LanError
 
 Scope = Literal["any", "lguest"]
 View = Literal["wire", "host"]
@@ -237,3 +242,47 @@ _TABLE = (
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})
 """Every rule by its id, in the order of the specification."""
+
+_OWN_ID = re.compile(r"[A-Z][A-Z0-9]{0,15}-[0-9]{1,4}")
+_OWN_KEYS = {"id": str, "text": str, "source": str, "scope": str, "view": str}
+_CHOICES = {"scope": get_args(Scope), "view": get_args(View)}
+
+
+def read_rules(path: Path) -> tuple[Rule, ...]:
+    """Rules of a user's own from a TOML file; LanError, in one line, for a bad one.
+
+    The file has an array ``rule`` of tables with ``id`` (capital letters, a hyphen, a number,
+    not an id of ours), ``text`` and, if wanted, ``source``, ``scope`` and ``view``.
+    """
+    try:
+        listed = tomllib.loads(path.read_text()).get("rule", [])
+    except OSError as error:
+        raise LanError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise LanError(f"{path}: {error}") from None
+    if not isinstance(listed, list):
+        raise LanError(f"{path}: `rule` should be an array of tables: [[rule]]")
+    rules = [_own_rule(path, number, table) for number, table in enumerate(listed, start=1)]
+    for rule in rules:
+        if rule.id in RULES or rules.count(rule) > 1:
+            raise LanError(f"{path}: rule id {rule.id} is taken")
+    return tuple(rules)
+
+
+def _own_rule(path: Path, number: int, table: Any) -> Rule:
+    where = f"{path}: rule {number}"
+    if not isinstance(table, dict):
+        raise LanError(f"{where} should be a table")
+    for key, value in table.items():
+        if key not in _OWN_KEYS:
+            raise LanError(f"{where}: unknown key {key!r}; known are {', '.join(_OWN_KEYS)}")
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise LanError(f"{where}: {key} should be one line of text")
+        if value not in _CHOICES.get(key, (value,)):
+            raise LanError(f"{where}: {key} should be one of {', '.join(_CHOICES[key])}")
+    for key in ("id", "text"):
+        if key not in table:
+            raise LanError(f"{where}: {key} is missing")
+    if not _OWN_ID.fullmatch(table["id"]):
+        raise LanError(f"{where}: id {table['id']!r} should look like ACME-1")
+    return Rule(**{"source": path.name, "scope": "any", **table})

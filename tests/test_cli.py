@@ -18,15 +18,17 @@ def test_lans_are_listed_with_what_they_are() -> None:
     result = CliRunner().invoke(main, ["lans"])
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    names = [line.split()[0] for line in lines]
-    assert names[: len(BROKEN)] == [f"broken:{name}" for name in BROKEN]
-    real = lines[len(BROKEN) :]
-    assert [line.split()[0] for line in real if line[0] != " "] == [
-        *registry.LANS,
-        *(f"{prefix}..." for prefix in registry.USERS),
-    ]
-    assert f"[{registry.version('lguest')}]" in real[0]
+    names = [line.split()[0] for line in lines if line[0] != " "]
+    assert names == [*registry.LANS, *(form.shape for form in registry.FORMS), "broken:NAME"]
+    assert f"[{registry.LANS['lguest'].version()}]" in lines[0]
     assert all(len(line.split()) > 2 for line in lines)
+
+
+def test_broken_lans_are_listed_when_asked_for() -> None:
+    result = CliRunner().invoke(main, ["lans", "--broken"])
+    assert result.exit_code == 0
+    names = [line.split()[0] for line in result.output.splitlines()]
+    assert names[-len(BROKEN) :] == [f"broken:{name}" for name in BROKEN]
 
 
 def test_rules_are_listed_with_their_tests() -> None:
@@ -52,7 +54,7 @@ def test_broken_lans_are_named_as_the_field_writes_names() -> None:
         assert name == broken.name == name.lower()
         assert name.replace("-", "").isalnum()
         assert broken.what
-        lan = registry.make(f"broken:{name}")
+        lan = registry.create(f"broken:{name}")
         assert lan.name == f"broken:{name}"
         lan.close()
 

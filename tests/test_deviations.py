@@ -14,7 +14,7 @@ from harness import deviations, registry
 from harness.deviations import Deviation
 from harness.lan import LanError
 from harness.suite import drafts
-from harness.suite.drafts import Run, Shown
+from harness.suite.drafts import Failure, Run
 from tests.lans.users import CLASS, SUITE
 
 ENTRY = '[[deviation]]\nrule = "DLV-2"\nreason = "why"\nevidence = "where"\n'
@@ -66,7 +66,7 @@ def test_an_empty_file_says_that_there_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lan", registry.LANS)
 def test_the_entries_of_a_lan_here_hold_here(lan: str) -> None:
-    version = registry.version(lan)
+    version = registry.entry(lan).version()
     assert all(each.holds(version) for each in deviations.of(lan))
 
 
@@ -104,21 +104,25 @@ def test_a_file_is_given_for_one_lan_alone(pytester: Pytester) -> None:
     lans = ["--lan", "lguest", "--lan", "lguest-repaired"]
     result = pytester.runpytest_subprocess(*lans, "--deviations", str(path))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --deviations {path}: it is for one LAN, and here are 2"])
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --deviations {path}: it is for one LAN, and 2 are under test"]
+    )
 
 
 # Drafts
 
 
 def ran(*failed: str, passed: tuple[str, ...] = (), rule: str = "DLV-2") -> Run:
-    return Run("lguest", [Shown(test, (rule,), "seen") for test in failed], set(passed))
+    return Run(
+        registry.entry("lguest"), [Failure(test, (rule,), "seen") for test in failed], set(passed)
+    )
 
 
 def test_a_test_that_fails_with_all_parameters_is_named_alone() -> None:
     (made,) = drafts.entries(ran("a.py::x[1]", "a.py::x[2]", "a.py::y"), [])
     assert made.tests == ("a.py::x", "a.py::y")
     assert (made.rule, made.reason, made.evidence) == ("DLV-2", "", "seen")
-    assert made.versions == (registry.version("lguest"),)
+    assert made.versions == (registry.entry("lguest").version(),)
     (made,) = drafts.entries(ran("a.py::x[1]", "a.py::x[2]", passed=("a.py::x[3]",)), [])
     assert made.tests == ("a.py::x[1]", "a.py::x[2]")
 
@@ -128,7 +132,7 @@ def test_an_entry_is_kept_as_far_as_it_holds() -> None:
     gone = Deviation("DLV-3", "why", "where")
     kept, new = drafts.entries(ran("a.py::x", "a.py::z"), [known, gone])
     assert (kept.reason, kept.evidence, kept.tests) == ("why", "where", ("a.py::x",))
-    assert kept.versions == ("0.0", registry.version("lguest"))
+    assert kept.versions == ("0.0", registry.entry("lguest").version())
     assert (new.reason, new.tests) == ("", ("a.py::z",))
     (same,) = drafts.entries(ran("a.py::x", "a.py::y"), [known])
     assert same.tests == known.tests
@@ -141,14 +145,14 @@ def test_a_draft_reads_back_and_is_refused_until_it_is_filled_in(tmp_path: Path)
         Deviation("DLV-3", "", "seen", tuple(f"a.py::{'long' * 9}{n}" for n in range(9))),
     ]
     path = tmp_path / "draft.toml"
-    path.write_text(drafts.text("lguest", made))
+    path.write_text(drafts.text(registry.entry("lguest"), made))
     assert list(deviations.read(path, draft=True)) == made
-    assert "to be filled in by a person" in path.read_text()
+    assert "Fill in each empty" in path.read_text()
     with pytest.raises(LanError, match=r"the reason is empty \(DLV-3, a.py::long"):
         deviations.read(path)
-    path.write_text(drafts.text("lguest", made[:1], "# Mine.\n"))
+    path.write_text(drafts.text(registry.entry("lguest"), made[:1], "# Mine.\n"))
     assert drafts.head_of(path) == "# Mine.\n"
-    assert "to be filled in" not in path.read_text()
+    assert "Fill in" not in path.read_text()
 
 
 def draft(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

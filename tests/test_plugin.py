@@ -213,10 +213,10 @@ def test_under_strict_an_unexpected_skip_is_red(pytester: Pytester) -> None:
     result.stdout.fnmatch_lines_random(["=*1 failed*=", "=*1 unsupported*="])
 
 
-def test_under_strict_a_skip_is_red_in_a_test_without_a_lan_too(pytester: Pytester) -> None:
+def test_under_strict_a_skip_is_red_in_a_test_without_a_lan(pytester: Pytester) -> None:
     pytester.makepyfile("import pytest\ndef test_it(): pytest.skip('no tshark')")
-    assert pytester.runpytest_subprocess().ret == 0
-    result = pytester.runpytest_subprocess("--strict")
+    assert pytester.runpytest_subprocess("--lan", "lguest").ret == 0
+    result = pytester.runpytest_subprocess("--lan", "lguest", "--strict")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*unexpected skip, under --strict: no tshark*"])
 

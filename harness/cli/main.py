@@ -17,7 +17,7 @@ EXIT_BAD_INPUT = 2
 _RESULTS = click.Path(path_type=Path)
 
 
-def _tell(answer: Answer) -> None:
+def _finish(answer: Answer) -> None:
     for line in answer.errors:
         click.echo(line, err=True)
     for line in answer.lines:
@@ -30,10 +30,20 @@ def _unwrapped(text: str | None) -> str | None:
     return text and text.replace("\\b\n", "\b\n")
 
 
+_AFTER_DASHES = "harness.after-dashes"
+
+
 class _Command(click.Command):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.help = _unwrapped(self.help)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.name == "run" and "--" in args:
+            at = args.index("--")
+            ctx.meta[_AFTER_DASHES] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
 
 
 class _Group(click.Group):
@@ -47,16 +57,37 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lguest-harness")
 def main() -> None:
-    r"""Conformance of virtual LANs. The suite itself is run by pytest: `pytest testcases/`.
+    r"""Test whether a virtual LAN delivers Ethernet frames correctly.
 
-    Exit code of every command: 0 if all is well, 1 if what it looked at is not, 2 if it could
-    not look: input that is missing or damaged, or a mistake in the command line.
+    Exit codes: 0 if all is well; 1 if what a command looked at is not; 2 if it could not look,
+    because input is missing or damaged or the command line is wrong.
 
     \b
     Example:
+      lguest-harness run bridge
       lguest-harness COMMAND --help
       eval "$(_LGUEST_HARNESS_COMPLETE=bash_source lguest-harness)"    # completion, in bash
     """
+
+
+@main.command()
+@click.argument("lans", nargs=-1, required=True, shell_complete=completion.lans)
+@click.pass_context
+def run(context: click.Context, lans: tuple[str, ...]) -> None:
+    r"""Run the conformance suite on LANs. What follows `--` goes to pytest.
+
+    A LAN is NAME, SPEC or NAME=SPEC; `lguest-harness lans` lists them. Captures, results and
+    the report go to reports/ in the current directory. Exit code: pytest's own, 0 if every
+    test passed, 1 if one did not, 2 if the run was interrupted, 4 for a wrong option.
+
+    \b
+    Example:
+      lguest-harness run lguest -- -n auto
+      lguest-harness run old=command:./switch-1 new=command:./switch-2 -- -k unicast
+    """
+    from harness.suite.run import run as run_suite
+
+    sys.exit(run_suite(lans, context.meta.get(_AFTER_DASHES, ())))
 
 
 @main.command()
@@ -95,8 +126,9 @@ def play(files: tuple[Path, ...]) -> None:
 
 
 @main.command()
-def lans() -> None:
-    r"""List the LANs that `--lan` can name. Exit code: 0.
+@click.option("--broken", is_flag=True, help="List the deliberately broken LANs too.")
+def lans(broken: bool) -> None:
+    r"""List the LANs that can be put under test. Exit code: 0.
 
     \b
     Example:
@@ -105,29 +137,36 @@ def lans() -> None:
     from harness import registry
     from harness.broken.catalogue import BROKEN
 
-    # Those that a user runs come last, where a terminal stays.
-    for name, broken in BROKEN.items():
-        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {broken.rule}: {broken.what}")
-    for name in registry.LANS:
-        version = registry.version(name)
-        shown = f"  [{version}]" if version else ""
-        click.echo(f"{name:<44}  {registry.describe(name)}{shown}")
-        why_not = registry.missing(name)
+    for entry in registry.LANS.values():
+        version = entry.version()
+        click.echo(f"{entry.name:<22}  {entry.summary}" + (f"  [{version}]" if version else ""))
+        why_not = entry.missing()
         if why_not is not None:
-            click.echo(f"{'':<44}  cannot run here: {why_not}")
-    for prefix in registry.USERS:
-        click.echo(f"{prefix + '...':<44}  Your own: see fixtures/lans/README.md.")
+            click.echo(f"{'':<22}  cannot run here: {why_not}")
+    for form in registry.FORMS:
+        click.echo(f"{form.shape:<22}  {form.summary}")
+    if not broken:
+        click.echo(f"{'broken:NAME':<22}  {len(BROKEN)} deliberately broken LANs; list: --broken")
+        return
+    for name, row in BROKEN.items():
+        click.echo(f"{registry.BROKEN_PREFIX + name:<44}  {row.rule}: {row.what}")
 
 
 @main.command()
 @click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
-@click.option("--workers", default=2, show_default=True, help="Processes that run them.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Processes that run them.",
+)
 def rules(coverage: bool, workers: int) -> None:
     r"""List the rules, and the tests of each.
 
-    With --coverage also the LANs that are wrong on purpose, each run through the tests of
-    its rule. Exit code: 0, or with --coverage 1 if a rule has no test, or no broken LAN that
-    its tests catch, or a broken LAN is not caught; 2 if the suite cannot be run.
+    With --coverage also the deliberately broken LANs, each run through the tests of its rule.
+    Exit code: 0, or with --coverage 1 if a rule has no test, or no broken LAN that its tests
+    catch, or a broken LAN is not caught; 2 if the suite cannot be run.
 
     \b
     Example:
@@ -135,7 +174,8 @@ def rules(coverage: bool, workers: int) -> None:
     """
     from harness.broken.catalogue import BROKEN
     from harness.rules import RULES
-    from harness.suite.coverage import SuiteError, catches, tests_of_rules
+    from harness.suite.coverage import catches, tests_of_rules
+    from harness.suite.run import SuiteError
 
     try:
         tests = tests_of_rules()
@@ -182,13 +222,13 @@ def matrix(results: tuple[Path, ...]) -> None:
     """
     from harness.report import summary
 
-    _tell(summary.matrix(results))
+    _finish(summary.matrix(results))
 
 
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=_RESULTS)
 def judge(results: tuple[Path, ...]) -> None:
-    r"""Work the verdicts of runs out again, from their captures, without any LAN.
+    r"""Re-check the verdicts of runs from their captures, without any LAN.
 
     RESULTS are files, or folders with a results.jsonl. Prints each verdict that the
     evidence does not support, and why. Exit code: 0 if all are supported, 1 if one is not,
@@ -200,7 +240,7 @@ def judge(results: tuple[Path, ...]) -> None:
     """
     from harness.evidence import judge
 
-    _tell(judge.answer(results))
+    _finish(judge.answer(results))
 
 
 @main.command()
@@ -219,7 +259,7 @@ def diff(old: Path, new: Path) -> None:
     """
     from harness.report import compare
 
-    _tell(compare.answer(old, new))
+    _finish(compare.answer(old, new))
 
 
 @main.command()
@@ -241,7 +281,7 @@ def report(results: tuple[Path, ...], folder: Path) -> None:
     """
     from harness.report import many
 
-    _tell(many.answer(results, folder))
+    _finish(many.answer(results, folder))
 
 
 @main.command()
@@ -257,31 +297,31 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
     r"""Run the suite on a LAN, and draft its deviations file.
 
     A new entry has an empty reason, and is refused until a person has filled it in. Exit
-    code: 0 if every test gave a verdict, 1 if some did not (they are told, and are in no
+    code: 0 if every test gave a verdict, 1 if some did not (they are listed, and are in no
     entry), 2 if nothing could be run.
 
     \b
     Example:
       lguest-harness deviations command:./mylan -o mylan.toml
-      pytest testcases/test_*.py --lan command:./mylan --deviations mylan.toml
+      lguest-harness run command:./mylan -- --deviations mylan.toml
     """
     from harness import registry
     from harness.deviations import FOLDER, read
     from harness.lan import LanError
     from harness.suite import drafts
-    from harness.suite.coverage import SuiteError
+    from harness.suite.run import SuiteError
 
     if known is None:
         places = (FOLDER / f"{lan}.toml", output)
         known = next((place for place in places if place is not None and place.exists()), None)
     try:
-        registry.maker(lan)
-        if why_not := registry.missing(lan):
+        entry = registry.entry(lan)
+        if why_not := entry.missing():
             raise LanError(f"{lan} cannot run here: {why_not}")
         listed = read(known, draft=True) if known else ()
-        found = drafts.run(lan)
-        made = drafts.entries(found, listed)
-        text = drafts.text(lan, made, drafts.head_of(known) if known else "")
+        observed = drafts.run(entry)
+        made = drafts.entries(observed, listed)
+        text = drafts.text(entry, made, drafts.head_of(known) if known else "")
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -292,15 +332,15 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
     except OSError as error:
         click.echo(f"{output}: {error.strerror}", err=True)
         sys.exit(EXIT_BAD_INPUT)
-    kept = {(each.rule, each.reason, each.evidence) for each in made}
-    for each in listed:
-        if (each.rule, each.reason, each.evidence) not in kept:
-            click.echo(f"left out, as no test shows it: {each.rule}: {each.reason}", err=True)
-    for test, why in found.unclear.items():
+    kept = {(new.rule, new.reason, new.evidence) for new in made}
+    for old in listed:
+        if (old.rule, old.reason, old.evidence) not in kept:
+            click.echo(f"left out, as no test shows it: {old.rule}: {old.reason}", err=True)
+    for test, why in observed.unclear.items():
         click.echo(f"no verdict: {test}: {why}", err=True)
-    new = sum(not each.reason for each in made)
-    click.echo(f"{len(made)} deviations, {new} to be filled in", err=True)
-    sys.exit(EXIT_DISAGREES if found.unclear else 0)
+    empty = sum(not made_entry.reason for made_entry in made)
+    click.echo(f"{len(made)} deviations, {empty} to be filled in", err=True)
+    sys.exit(EXIT_DISAGREES if observed.unclear else 0)
 
 
 @main.command()
@@ -333,10 +373,10 @@ def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
 @main.command()
 @click.argument("rule", shell_complete=completion.rules)
 def explain(rule: str) -> None:
-    r"""Tell all that is known of a rule: what it asks, its tests, who breaks it and why.
+    r"""Explain a rule: what it says, its tests, which LANs break it and why.
 
     The broken LANs are named, and not run: `lguest-harness rules --coverage` does that.
-    Exit code: 0, or 2 for a rule that there is not.
+    Exit code: 0, or 2 for an unknown rule.
 
     \b
     Example:
@@ -344,7 +384,7 @@ def explain(rule: str) -> None:
     """
     from harness.lan import LanError
     from harness.suite import explain as about
-    from harness.suite.coverage import SuiteError
+    from harness.suite.run import SuiteError
 
     try:
         for line in about.explain(about.rule(rule)):

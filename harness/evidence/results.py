@@ -78,12 +78,22 @@ class Capture(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class OwnRule(msgspec.Struct, frozen=True):
+    """A rule that the project under test defines."""
+
+    id: str
+    text: str
+    source: str = ""
+
+
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     """How a run began.
 
     ``rules`` is the hash of the rule table; ``lans`` has each LAN's version; ``options`` are
     those that decide what is tested, seeds included, and ``repeat`` the same as arguments of
     pytest; ``collected`` the node ids of all tests that were to run; ``shard`` is K/N or "".
+    ``specs`` is what ``--lan`` was given for a LAN, where that is not its name; ``own_rules``
+    are rules of the project under test.
     """
 
     schema: int
@@ -96,6 +106,8 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     collected: Sequence[str]
     machine: str
     started: str
+    specs: Mapping[str, str] = {}
+    own_rules: Sequence[OwnRule] = ()
 
 
 class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pytest
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -32,30 +30,3 @@ def share(ids: Iterable[str], shard: Shard) -> list[str]:
     stand together, are spread over all shares.
     """
     return sorted(ids)[shard.number - 1 :: shard.total]
-
-
-class Sharder:
-    """Keeps one share of what was collected."""
-
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-
-    @pytest.hookimpl(trylast=True)  # after -k, -m and the like
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        mine = set(share([item.nodeid for item in items], self._shard))
-        kept = [item for item in items if item.nodeid in mine]
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in mine])
-        items[:] = kept
-
-
-def configure(config: pytest.Config) -> None:
-    """Let ``--shard`` have its way; UsageError for a bad one."""
-    asked = config.getoption("shard")
-    if asked is None:
-        return
-    shard = read(asked)
-    if shard is None:
-        raise pytest.UsageError(f"--shard {asked}: not K/N with K from 1 to N, as in 2/3")
-    config.pluginmanager.register(Sharder(shard))

@@ -11,18 +11,18 @@ from harness.evidence import comments, pcapng
 from harness.evidence.results import Exchange
 from harness.lan import Lan, settled, version_of
 from harness.plugin import writer
-from harness.plugin.items import lan_of, place_of, rule_ids, rules_of
-from harness.registry import users
+from harness.plugin.items import place_of, rule_ids, rules_of
 
 if TYPE_CHECKING:
     from harness.exchange import Testbench
 
 
-def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> None:
+def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, user: bool) -> None:
     """Write a test's capture, and keep what its results say of it.
 
     ``start`` is how many of the LAN's records were there before the test, and
-    ``waited_before_s`` how long the LAN had waited to be quiet.
+    ``waited_before_s`` how long the LAN had waited to be quiet. A ``user``'s LAN says its own
+    version.
     """
     if item.config.getoption("no_captures"):
         return
@@ -49,7 +49,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float) -> No
     else:
         pcapng.write(place.path, content)
     known.capture = writer.capture_of(place.below, content, len(records))
-    known.version = version_of(lan) if users(lan_of(item) or "") else ""
+    known.version = version_of(lan) if user else ""
     known.settled = settled(lan, waited_before_s)
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from harness.evidence import pcapng
-from harness.rules import RULES, Rule
+from harness.registry import Entry
+from harness.rules import Rule
+
+RULES_OF_RUN = pytest.StashKey[Mapping[str, Rule]]()
+"""The rules of a run: ours, and the user's own."""
+
+LANS_OF_RUN = pytest.StashKey[Mapping[str, Entry]]()
+"""The LANs under test, by name."""
 
 _PLACE = pytest.StashKey["Place"]()
 _RULE_IDS = pytest.StashKey[tuple[str, ...]]()
@@ -36,14 +44,16 @@ def lan_of(item: pytest.Item) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def simulated(name: str) -> bool:
-    """Whether a LAN of that name is ours from inside: made anew for each test."""
-    return name.startswith(("lguest", "broken:"))
+def simulated(item: pytest.Item) -> bool:
+    """Whether a test's LAN is simulated; true too where it has none."""
+    name = lan_of(item)
+    return name is None or item.config.stash[LANS_OF_RUN][name].simulated
 
 
 def rules_of(item: pytest.Item) -> list[Rule]:
     """The rules that a test checks."""
-    return [RULES[rule_id] for rule_id in rule_ids(item)]
+    known = item.config.stash[RULES_OF_RUN]
+    return [known[rule] for rule in rule_ids(item) if rule in known]
 
 
 def scope_of(item: pytest.Item) -> str:

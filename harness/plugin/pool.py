@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness import registry
 from harness.lan import Inconclusive, Lan, LanError
+from harness.registry import Entry
 
 
 @dataclass(slots=True)
@@ -28,17 +28,18 @@ class Pool:
     known: Known
     lans: dict[str, Lan] = field(default_factory=dict)
 
-    def borrow(self, name: str) -> Lan:
+    def borrow(self, entry: Entry) -> Lan:
         """A LAN with all its ports; skipped if it cannot run here, else Inconclusive."""
+        name = entry.name
         if name not in self.lans:
             missing, broken = self.known.missing, self.known.broken
             if name not in missing:
-                missing[name] = registry.missing(name)
+                missing[name] = entry.missing()
             if missing[name] is not None:
                 pytest.skip(f"{name} cannot run here: {missing[name]}")
             if name not in broken:
                 try:
-                    self.lans[name] = _made(name)
+                    self.lans[name] = _made(entry)
                 except LanError as error:
                     broken[name] = str(error)
             if name in broken:
@@ -52,8 +53,8 @@ class Pool:
             lan.close()
 
 
-def _made(name: str) -> Lan:
-    lan = registry.make(name)
+def _made(entry: Entry) -> Lan:
+    lan = entry.make()
     try:
         lan.ports(lan.traits.ports)
     except BaseException:

@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 import pytest
 
-from harness import __version__, registry
+from harness import __version__
 from harness.evidence import pcapng, results
 from harness.lan import Record
+from harness.plugin.items import RULES_OF_RUN
+from harness.registry import Entry
+from harness.rules import RULES
 
 if TYPE_CHECKING:
     from harness.exchange import Delivery
@@ -215,10 +218,16 @@ def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -
     report.user_properties = [*rest, *told.items()]
 
 
+def say_where(node: Any) -> None:
+    """Let a worker know whether its files lie where the run's results do."""
+    spec = node.gateway.spec
+    node.workerinput[_FAR] = not spec.popen or bool(spec.chdir)
+
+
 class Writer:
     """Writes the results of a run, line by line, and its report at the end."""
 
-    def __init__(self, config: pytest.Config, folder: Path, lans: Sequence[str]) -> None:
+    def __init__(self, config: pytest.Config, folder: Path, lans: Mapping[str, Entry]) -> None:
         self._config = config
         self._folder = folder
         self._lans = lans
@@ -232,15 +241,16 @@ class Writer:
         self._trouble = ""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._begin([item.nodeid for item in session.items])
+        self.begin([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self._begin(ids)
+        self.begin(ids)
 
-    def _begin(self, ids: Sequence[str]) -> None:
+    def begin(self, ids: Sequence[str]) -> bool:
+        """Write the run's first line; false if that is done."""
         if self._file is not None:
-            return
+            return False
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = (self._folder / results.FILE_NAME).open("wb", buffering=0)
         option = self._config.getoption
@@ -256,20 +266,22 @@ class Writer:
             schema=results.SCHEMA,
             harness=__version__,
             rules=results.rules_hash(),
-            lans={name: registry.version(name) for name in self._lans},
+            lans={name: entry.version() for name, entry in self._lans.items()},
             options=options,
             repeat=repeat,
             shard=option("shard", None) or "",
             collected=list(ids),
             machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
+            specs={name: entry.spec for name, entry in self._lans.items() if entry.spec != name},
+            own_rules=[
+                results.OwnRule(rule.id, rule.text, rule.source)
+                for rule in self._config.stash[RULES_OF_RUN].values()
+                if rule.id not in RULES
+            ],
         )
         self._write(run)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        spec = node.gateway.spec
-        node.workerinput[_FAR] = not spec.popen or bool(spec.chdir)
+        return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         result = result_of(report)
@@ -310,7 +322,7 @@ class Writer:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self._begin([])
+        self.begin([])
         assert self._file is not None
         seconds = round(time.time() - self._began, 3)
         end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 
 import pytest
 
 from harness.broken.catalogue import BROKEN
 from harness.plugin.items import rule_ids
-from harness.registry import BROKEN_PREFIX
+from harness.registry import ALL_BROKEN, BROKEN_PREFIX
+from harness.suite.run import run_quietly
 
 VERDICTS = (
     "assert",
@@ -23,11 +20,7 @@ VERDICTS = (
     "harness.lguest.memory.LguestError",
 )
 """How the failure of a test begins where the LAN did not do what the rule says. Anything
-else, a control that was lost or an error in the test, is no catch."""
-
-
-class SuiteError(Exception):
-    """The suite could not be collected or run; pytest's own words."""
+else, a lost control broadcast or an error in the test, is no catch."""
 
 
 class _Collector:
@@ -48,7 +41,7 @@ class Catch:
     """What the tests of its rule made of one broken LAN: names of tests, without parameters.
 
     ``caught_by`` failed on what the rule says; ``disturbed`` failed for another reason,
-    such as a control that did not come through.
+    such as a lost control broadcast.
     """
 
     caught_by: list[str] = field(default_factory=list)
@@ -58,13 +51,14 @@ class Catch:
 class _Catcher:
     def __init__(self) -> None:
         self.catches = {name: Catch() for name in BROKEN}
+        self._longest_first = sorted(BROKEN, key=len, reverse=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not report.failed:
             return
         test, _, parameters = report.nodeid.partition("[")
         name = parameters.removeprefix(BROKEN_PREFIX)
-        lan = next(each for each in sorted(BROKEN, key=len, reverse=True) if name.startswith(each))
+        lan = next(broken for broken in self._longest_first if name.startswith(broken))
         crash = getattr(report.longrepr, "reprcrash", None)
         message = "" if crash is None else crash.message
         verdict = report.when == "call" and message.startswith(VERDICTS)
@@ -74,36 +68,17 @@ class _Catcher:
             listed.append(test)
 
 
-def run_suite(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
-    """Run pytest on the suite with a plugin; SuiteError for any other exit code."""
-    said = io.StringIO()
-    with resources.as_file(resources.files("testcases")) as folder:
-        command = [str(folder), "-p", "no:cacheprovider", "-q", *arguments]
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = pytest.main(command, plugins=[plugin])
-    if code not in allowed:
-        raise SuiteError(said.getvalue())
-
-
 def tests_of_rules() -> dict[str, list[str]]:
     """Rule id to the node ids of its tests, parameters left out, in order of collection."""
     collector = _Collector()
-    run_suite(["--collect-only"], collector, [0])
+    run_quietly(["--collect-only"], collector, [0])
     return collector.tests
 
 
 def catches(workers: int) -> dict[str, Catch]:
     """Every broken LAN, run through the tests of the rule that it breaks."""
     catcher = _Catcher()
-    arguments = [
-        "--lan",
-        "broken:*",
-        "--own-rule",
-        "--no-captures",
-        "--tb=line",
-        "--assert=plain",
-        "-n",
-        str(workers),
-    ]
-    run_suite(arguments, catcher, [0, 1])
+    quick = ["--own-rule", "--no-captures", "--tb=line", "--assert=plain"]
+    # Workers import the tests afresh, so that no earlier run has rewritten their asserts.
+    run_quietly(["--lan", ALL_BROKEN, *quick, "-n", str(max(1, workers))], catcher, [0, 1])
     return catcher.catches

@@ -1,9 +1,9 @@
 """Drafts a deviations file from a run of the suite on a LAN.
 
-Every test runs as if nothing was known of the LAN. What fails on what its rule says is
+Every test runs as if no deviation was known. A test that fails on what its rule says is
 listed: under the entry that has it already, else under a new one that has no reason yet.
-A test that gave no verdict (inconclusive, an error) or that the LAN has declared not to
-support is never listed.
+A test that gave no verdict (inconclusive, an error), or that needs a feature the LAN
+declares to lack, is never listed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
 from harness.deviations import Deviation, test_name
 from harness.evidence.results import RED
 from harness.plugin import writer
-from harness.suite.coverage import run_suite
+from harness.registry import Entry
+from harness.suite.run import run_quietly
 
 TO_FILL_IN = """\
-# A draft: each empty `reason` is to be filled in by a person, from the LAN's source or
-# documentation, and what stands in `evidence` is what was observed, to be explained.
-# `versions` may be shortened to the part that matters.
+# A draft. Fill in each empty `reason` from the LAN's source or documentation. `evidence` is
+# what was observed; explain it. `versions` may be shortened to the part that matters.
 """
 
 _LONGEST_LINE = 80
@@ -33,7 +32,7 @@ _ASSERTED = ("assert", "AssertionError")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Failure:
     """A test that failed on what its rule says, and the first line of what was observed."""
 
     test: str
@@ -45,12 +44,12 @@ class Shown:
 class Run:
     """A run of the suite on one LAN, as a pytest plugin.
 
-    ``others`` are tests that may not be named by an entry, as they did not fail on what
-    their rule says; ``unclear`` those of them that gave no verdict, with their words.
+    ``others`` are tests that no entry may name, as they did not fail on what their rule
+    says; ``unclear`` those of them that gave no verdict, with the reason.
     """
 
-    lan: str
-    shown: list[Shown] = field(default_factory=list)
+    lan: Entry
+    failures: list[Failure] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     unclear: dict[str, str] = field(default_factory=dict)
     _asserted: set[str] = field(default_factory=set)
@@ -60,67 +59,70 @@ class Run:
         if report.when == "call" and crash is not None and crash.message.startswith(_ASSERTED):
             self._asserted.add(report.nodeid)
         result = writer.result_of(report)
-        if result is None or result.lan != self.lan:
+        if result is None or result.lan != self.lan.name:
             return
-        test = test_name(result.id, self.lan)
+        test = test_name(result.id, self.lan.name)
         if result.outcome == "failed" and result.id in self._asserted:
-            self.shown.append(Shown(test, tuple(result.rules), result.reason))
+            self.failures.append(Failure(test, tuple(result.rules), result.reason))
         elif result.outcome in ("passed", *RED):
             self.others.add(test)
             if result.outcome in RED:
-                self.unclear[test] = result.reason or "it said nothing"
+                self.unclear[test] = result.reason or "no reason given"
 
 
-def run(lan: str) -> Run:
+def run(lan: Entry) -> Run:
     """Run the suite on a LAN; SuiteError if that cannot be done."""
-    found = Run(lan)
+    observed = Run(lan)
+    given = lan.spec if lan.spec == lan.name else f"{lan.name}={lan.spec}"
     ignoring = ["--deviations", os.devnull]
-    arguments = ["--lan", lan, *ignoring, "--no-captures", "--tb=line", "-n", "0"]
-    run_suite(arguments, found, [0, 1])
-    return found
+    run_quietly(
+        ["--lan", given, *ignoring, "--no-captures", "--tb=line", "-n", "0"], observed, [0, 1]
+    )
+    return observed
 
 
-def entries(found: Run, known: Iterable[Deviation]) -> list[Deviation]:
+def entries(observed: Run, known: Iterable[Deviation]) -> list[Deviation]:
     """What a run showed: known entries that still hold, then new ones without a reason."""
-    version = registry.version(found.lan)
-    left = list(found.shown)
+    version = observed.lan.version()
+    left = list(observed.failures)
     made: list[Deviation] = []
     for entry in known:
-        mine = [each for each in left if entry.covers(each.rules, each.test)]
-        left = [each for each in left if each not in mine]
-        if mine:
-            names = _names(mine, found.others)
+        covered = [failure for failure in left if entry.covers(failure.rules, failure.test)]
+        left = [failure for failure in left if failure not in covered]
+        if covered:
+            names = _names(covered, observed.others)
             if set(names) == set(entry.tests):
                 names = entry.tests
             versions = entry.versions
             if not entry.holds(version):
                 versions = (*versions, version)
             made.append(replace(entry, tests=names, versions=versions))
-    for rule in dict.fromkeys(each.rules[0] for each in left):
-        mine = [each for each in left if each.rules[0] == rule]
+    for rule in dict.fromkeys(failure.rules[0] for failure in left):
+        failures = [failure for failure in left if failure.rules[0] == rule]
+        names = _names(failures, observed.others)
         versions = (version,) if version else ()
-        made.append(Deviation(rule, "", mine[0].observed, _names(mine, found.others), versions))
+        made.append(Deviation(rule, "", failures[0].observed, names, versions))
     return made
 
 
-def _names(shown: Sequence[Shown], others: set[str]) -> tuple[str, ...]:
+def _names(failures: Sequence[Failure], others: set[str]) -> tuple[str, ...]:
     """A test's name alone if it failed with all of its parameters."""
-    whole = {test.partition("[")[0] for test in others}
-    names = ((each.test.partition("[")[0], each.test) for each in shown)
-    return tuple(dict.fromkeys(full if short in whole else short for short, full in names))
+    partly = {test.partition("[")[0] for test in others}
+    names = ((failure.test.partition("[")[0], failure.test) for failure in failures)
+    return tuple(dict.fromkeys(full if short in partly else short for short, full in names))
 
 
-def text(lan: str, made: Sequence[Deviation], head: str = "") -> str:
+def text(lan: Entry, deviations: Sequence[Deviation], head: str = "") -> str:
     """The entries as a deviations file; ``head`` are comments to begin with."""
-    version = registry.version(lan)
-    lines = [head or f"# Where {lan} does otherwise{f' ({version})' if version else ''}.\n"]
-    if any(not each.reason for each in made):
+    version = lan.version()
+    lines = [head or f"# Where {lan.name} deviates{f' ({version})' if version else ''}.\n"]
+    if any(not entry.reason for entry in deviations):
         lines.append(TO_FILL_IN)
-    for each in made:
-        words = {word: _string(getattr(each, word)) for word in ("rule", "reason", "evidence")}
-        lists = {word: _list(getattr(each, word)) for word in ("tests", "versions")}
-        told = [f"{word} = {value}\n" for word, value in (words | lists).items() if value]
-        lines += ["\n[[deviation]]\n", *told]
+    for entry in deviations:
+        strings = {key: _string(getattr(entry, key)) for key in ("rule", "reason", "evidence")}
+        lists = {key: _list(getattr(entry, key)) for key in ("tests", "versions")}
+        pairs = [f"{key} = {value}\n" for key, value in (strings | lists).items() if value]
+        lines += ["\n[[deviation]]\n", *pairs]
     return "".join(lines)
 
 
@@ -137,8 +139,8 @@ def _string(value: str) -> str:
 
 def _list(values: Sequence[str]) -> str:
     """Nothing, in a line where that is not too long, or one each."""
-    told = [_string(value) for value in values]
-    line = f"[{', '.join(told)}]" if told else ""
-    if len(told) < 2 or len(line) < _LONGEST_LINE:
+    strings = [_string(value) for value in values]
+    line = f"[{', '.join(strings)}]" if strings else ""
+    if len(strings) < 2 or len(line) < _LONGEST_LINE:
         return line
-    return "".join(["[\n", *(f"    {each},\n" for each in told), "]"])
+    return "".join(["[\n", *(f"    {string},\n" for string in strings), "]"])

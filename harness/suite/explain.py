@@ -1,4 +1,4 @@
-"""All that is known of one rule: what it asks, who checks it, who breaks it."""
+"""One rule: what it says, which tests check it, which LANs break it and why."""
 
 from __future__ import annotations
 
@@ -37,26 +37,29 @@ def explain(about: Rule) -> Iterator[str]:
     yield f"scope   {about.scope}: {SCOPES[about.scope]}"
     yield f"view    {about.view}: {VIEWS[about.view]}"
     yield from _list("tests", tests_of_rules().get(about.id, []))
-    broken = [each for each in BROKEN.values() if each.rule == about.id]
     yield from _list(
         "broken LANs that its tests must catch",
-        [f"{BROKEN_PREFIX}{each.name}: {each.what}" for each in broken],
+        [
+            f"{BROKEN_PREFIX}{broken.name}: {broken.what}"
+            for broken in BROKEN.values()
+            if broken.rule == about.id
+        ],
     )
     known = [
-        (lan, each)
+        (lan, deviation)
         for lan in sorted(path.stem for path in deviations.FOLDER.glob("*.toml"))
-        for each in deviations.of(lan)
-        if each.rule == about.id
+        for deviation in deviations.of(lan)
+        if deviation.rule == about.id
     ]
     yield ""
     yield "LANs that deviate" if known else "no LAN is known to deviate"
-    for lan, each in known:
-        yield f"  {lan}: {each.reason}"
-        yield f"    evidence: {each.evidence}"
-        yield from (f"    shown by {test}" for test in each.tests)
+    for lan, deviation in known:
+        yield f"  {lan}: {deviation.reason}"
+        yield f"    evidence: {deviation.evidence}"
+        yield from (f"    shown by {test}" for test in deviation.tests)
 
 
-def _list(title: str, what: list[str]) -> Iterator[str]:
+def _list(title: str, items: list[str]) -> Iterator[str]:
     yield ""
-    yield title if what else f"no {title}"
-    yield from (f"  {each}" for each in what)
+    yield title if items else f"no {title}"
+    yield from (f"  {item}" for item in items)

@@ -25,7 +25,7 @@ def real(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def network(real: str) -> Iterator[Lan]:
-    lan = registry.make(real)
+    lan = registry.create(real)
     try:
         yield lan
     finally:

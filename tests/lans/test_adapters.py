@@ -17,7 +17,7 @@ def frames_of(port: Port) -> list[bytes]:
 
 
 def test_a_version_is_reported(real: str) -> None:
-    assert re.search(r"\d+\.\d+", registry.version(real))
+    assert re.search(r"\d+\.\d+", registry.entry(real).version())
 
 
 def test_a_unicast_reaches_its_owner_alone(network: Lan) -> None:

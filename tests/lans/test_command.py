@@ -112,7 +112,7 @@ def test_the_hub_as_a_class_passes_the_suite(
 
 
 def test_traits_follow_from_what_is_declared(switch: str) -> None:
-    lan = registry.make(f"command:{switch}")
+    lan = registry.create(f"command:{switch}")
     try:
         assert lan.name == f"example-switch 1.0 (command:{switch})"
         assert version_of(lan) == "1.0"

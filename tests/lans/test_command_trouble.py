@@ -265,7 +265,7 @@ WORKER = """
 import sys
 from harness import registry
 
-lan = registry.make(sys.argv[1])
+lan = registry.create(sys.argv[1])
 lan.ports(3)
 program = lan._dialogue._program
 print(program.pid, program._guard.pid)

@@ -27,9 +27,9 @@ PATIENCE_S = 10.0
 
 
 def test_closing_leaves_nothing_behind(real: str, folder: Path) -> None:
-    registry.make(real).close()
+    registry.create(real).close()
     before = traces(folder)
-    lan = registry.make(real)
+    lan = registry.create(real)
     lan.ports(8)
     lan.close()
     assert traces(folder) == before
@@ -38,7 +38,7 @@ def test_closing_leaves_nothing_behind(real: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_a_lan_that_fails_half_way_leaves_nothing_behind(real: str, at: int, folder: Path) -> None:
-    registry.make(real).close()
+    registry.create(real).close()
     before = traces(folder)
     plant = REAL[real].plant()
     connect = plant.connect
@@ -80,7 +80,7 @@ import sys
 from harness import registry
 from harness.lans.wire.process import Process
 
-lan = registry.make(sys.argv[1])
+lan = registry.create(sys.argv[1])
 lan.ports(4)
 kept = vars(lan._plant).values()
 for child in [value for value in kept if isinstance(value, Process)]:
@@ -120,7 +120,7 @@ def test_a_lan_that_dies_is_inconclusive_and_leaves_nothing(name: str, folder: P
     if reason := REAL[name].missing():
         pytest.skip(reason)
     before = traces(folder)
-    lan = registry.make(name)
+    lan = registry.create(name)
     try:
         sender, owner, *_ = lan.ports(3)
         child: Process = lan._plant._process  # type: ignore[attr-defined]

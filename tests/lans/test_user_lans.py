@@ -41,7 +41,7 @@ def test_a_name_that_cannot_be_is_refused_in_one_line(
     name: str, expected: str, pytester: Pytester
 ) -> None:
     with pytest.raises(LanError) as error:
-        registry.maker(name)
+        registry.entry(name)
     assert expected in str(error.value)
     result = pytester.runpytest_subprocess("--lan", name)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -49,9 +49,9 @@ def test_a_name_that_cannot_be_is_refused_in_one_line(
 
 
 def test_a_users_lan_is_described(tmp_path: Path) -> None:
-    assert registry.describe("command:true").startswith("A program of the user's")
-    assert registry.describe(f"stream:{tmp_path}").startswith("Any LAN that takes QEMU's stream")
-    assert registry.describe("python:builtins:object") == "A Python class of the user's."
+    assert registry.entry("command:true").summary.startswith("A program that the harness starts")
+    assert registry.entry(f"stream:{tmp_path}").summary.startswith("A Unix socket that takes")
+    assert registry.entry("python:builtins:object").summary.startswith("A Python class")
 
 
 # A stream
@@ -111,9 +111,9 @@ def hub(folder: Path) -> Iterator[Path]:
 
 
 def test_a_stream_carries_frames_and_leaves_nothing(hub: Path, folder: Path) -> None:
-    registry.make("lguest").close()
+    registry.create("lguest").close()
     before = traces(folder)
-    lan = registry.make(f"stream:{hub}")
+    lan = registry.create(f"stream:{hub}")
     try:
         sender, owner, other = lan.ports(3)
         frame = ethernet(owner, sender)
@@ -159,7 +159,7 @@ def test_garbage_on_a_stream_names_the_port_and_the_byte(
     folder: Path, answer: bytes, expected: str
 ) -> None:
     made = Hub(folder / "hub", answer)
-    lan = registry.make(f"stream:{folder / 'hub'}")
+    lan = registry.create(f"stream:{folder / 'hub'}")
     try:
         with pytest.raises(LanError, match=expected):
             lan.ports(3)

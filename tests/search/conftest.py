@@ -19,7 +19,7 @@ def make(request: pytest.FixtureRequest) -> Make:
     name: str = request.config.getoption("search_lan")
 
     def new() -> LguestLan:
-        lan = registry.make(name)
+        lan = registry.create(name)
         assert isinstance(lan, LguestLan), f"--search-lan {name}: not a simulated LAN"
         return lan
 

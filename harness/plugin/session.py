@@ -1,0 +1,220 @@
+"""A run as this plugin sees it: its LANs, rules and deviations; which test runs on which LAN."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness import deviations, registry
+from harness.deviations import Deviation
+from harness.exchange import Testbench
+from harness.lan import Lan, LanError, waited_s
+from harness.plugin import captures, own_rules, sharding, verdicts, writer
+from harness.plugin.entry import LAN_NAME
+from harness.plugin.items import (
+    LANS_OF_RUN,
+    RULES_OF_RUN,
+    fixtures_of,
+    lan_of,
+    reports_folder,
+    rule_ids,
+    rules_of,
+    scope_of,
+    shown,
+)
+from harness.plugin.pool import Known, Pool, reset_ports
+from harness.registry import Entry
+from harness.rules import RULES
+
+_SESSION = pytest.StashKey["Session"]()
+_SILENT = ("no_captures", "collectonly", "showfixtures", "show_fixtures_per_test")
+
+
+def of(config: pytest.Config) -> Session:
+    """The session of a run, made when it is first asked for; UsageError for a bad option."""
+    session = config.stash.get(_SESSION, None)
+    if session is None:
+        session = config.stash[_SESSION] = Session(config)
+        config.pluginmanager.register(session, "lguest-harness-session")
+        config.pluginmanager.register(verdicts, "lguest-harness-verdicts")
+    return session
+
+
+class Session:
+    """One run of pytest in which a test uses our fixtures, or an option of ours was given."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._known = Known()
+        self._writer: writer.Writer | None = None
+        given = config.getoption("lan") or ["lguest"]
+        try:
+            self.lans: Mapping[str, Entry] = registry.entries(given)
+        except LanError as error:
+            raise pytest.UsageError(f"--lan: {error}") from None
+        config.stash[LANS_OF_RUN] = self.lans
+        try:
+            self.deviations = _known_deviations(config, self.lans)
+            config.stash[RULES_OF_RUN] = {**RULES, **own_rules.read(config)}
+        except LanError as error:
+            raise pytest.UsageError(str(error)) from None
+        sharding.configure(config)
+        if config.getoption("one_capture") and config.getoption("no_captures"):
+            raise pytest.UsageError(
+                "--one-capture needs the captures that --no-captures leaves out"
+            )
+        if not any(map(config.getoption, _SILENT)) and not hasattr(config, "workerinput"):
+            self._write(reports_folder(config))
+
+    def _write(self, folder: Path) -> None:
+        config = self._config
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(f"--reports: {folder}: {error.strerror}") from None
+        if not os.access(folder, os.W_OK):
+            raise pytest.UsageError(f"--reports: {folder}: cannot be written to")
+        self._writer = writer.Writer(config, folder, self.lans)
+        config.pluginmanager.register(self._writer, writer.WRITER)
+        if config.getoption("one_capture"):
+            from harness.plugin.one_capture import OneCapture
+
+            config.pluginmanager.register(
+                OneCapture(folder, shown(folder, config)), "lguest-harness-one-capture"
+            )
+
+    def begin(self, collected: Sequence[str], first: pytest.TestReport) -> None:
+        """Workers collected these tests, and this is the first report of theirs."""
+        if self._writer is not None and self._writer.begin(collected):
+            self._writer.pytest_runtest_logreport(first)
+
+    # Collecting
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test once per LAN."""
+        known = self._config.stash[RULES_OF_RUN]
+        unknown = [rule for rule in rule_ids(metafunc.definition) if rule not in known]
+        if unknown:
+            pytest.fail(
+                f"{metafunc.definition.nodeid}: unknown rule {unknown[0]!r};"
+                " `lguest-harness rules` lists them",
+                pytrace=False,
+            )
+        names = list(self.lans)
+        if self._config.getoption("own_rule"):
+            own = (*rule_ids(metafunc.definition), "")
+            names = [name for name in names if self.lans[name].breaks in own]
+        metafunc.parametrize(LAN_NAME, names, ids=names, scope="module")
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        kept: list[pytest.Item] = []
+        left_out: list[pytest.Item] = []
+        for item in items:
+            name = lan_of(item)
+            if name is None:
+                (left_out if config.getoption("own_rule") else kept).append(item)
+                continue
+            inside = "lguest" in fixtures_of(item) or scope_of(item) == "lguest"
+            if inside and not self.lans[name].simulated:
+                left_out.append(item)
+                continue
+            kept.append(item)
+            for deviation in self.deviations[name]:
+                if deviation.covers(rule_ids(item), deviations.test_name(item.nodeid, name)):
+                    reason = f"deviation of {name} from {deviation.rule}: {deviation.reason}"
+                    item.add_marker(
+                        pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
+                    )
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = kept
+        self._refuse_idle_deviations(items)
+
+    def _refuse_idle_deviations(self, items: list[pytest.Item]) -> None:
+        """A deviation whose test file was collected whole must match a test of it."""
+        if any("::" in argument for argument in self._config.args):
+            return
+        for lan, listed in self.deviations.items():
+            mine = [deviations.test_name(item.nodeid, lan) for item in items if lan_of(item) == lan]
+            names = {*mine, *(name.partition("[")[0] for name in mine)}
+            files = {name.partition("::")[0] for name in mine}
+            for deviation in listed:
+                for test in deviation.tests:
+                    if test.partition("::")[0] in files and test not in names:
+                        raise pytest.UsageError(
+                            f"deviations of {lan}: {deviation.rule} names {test}, and there is"
+                            " no such test"
+                        )
+
+    # Running
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Keep what is there for the whole run out of the garbage collector's sight.
+
+        All tests, and Scapy, are some 10⁵ objects; to look through them again and again takes
+        up to a tenth of a simulated LAN's time.
+        """
+        gc.freeze()
+        try:
+            return (yield)
+        finally:
+            gc.unfreeze()
+
+    def pool(self) -> Iterator[Pool]:
+        """The real LANs of a module, closed when the module is done."""
+        pool = Pool(self._known)
+        try:
+            yield pool
+        finally:
+            for name in list(pool.lans):
+                pool.discard(name)
+
+    def lan(self, item: pytest.Item, name: str, pool: Pool) -> Iterator[Lan]:
+        """A LAN for one test, whose capture is written when the test is over."""
+        entry = self.lans[name]
+        if entry.simulated:
+            lan = entry.make()
+            try:
+                yield lan
+                captures.write(item, lan, 0, 0.0, user=False)
+            finally:
+                lan.close()
+            return
+        lan = pool.borrow(entry)
+        before, waited_before_s = len(lan.records()), waited_s(lan)
+        try:
+            yield lan
+        finally:
+            captures.write(item, lan, before, waited_before_s, user=entry.user)
+            if writer.evidence(item).undecided or not reset_ports(lan):
+                pool.discard(name)
+
+    def testbench(self, item: pytest.Item, name: str, lan: Lan) -> Testbench:
+        """A LAN as a test sees it, in the view of the test's first rule."""
+        rules = rules_of(item)
+        # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
+        by_card = lan.traits.filters != "sender"
+        view = rules[0].view if rules and by_card else "wire"
+        return Testbench(lan, view, shared=not self.lans[name].simulated)
+
+
+def _known_deviations(
+    config: pytest.Config, lans: Mapping[str, Entry]
+) -> dict[str, tuple[Deviation, ...]]:
+    """How each LAN under test is known to deviate, as far as that is for its version."""
+    given: Path | None = config.getoption("deviations")
+    if given is not None and len(lans) != 1:
+        raise LanError(f"--deviations {given}: it is for one LAN, and {len(lans)} are under test")
+    known: dict[str, tuple[Deviation, ...]] = {}
+    for name, entry in lans.items():
+        listed = deviations.read(given) if given else deviations.of(entry.spec)
+        version = entry.version() if any(deviation.versions for deviation in listed) else ""
+        known[name] = tuple(deviation for deviation in listed if deviation.holds(version))
+    return known

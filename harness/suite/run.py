@@ -1,0 +1,50 @@
+"""Runs the conformance suite: from a checkout, or from the installed package."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+CONFIGURATION = Path(__file__).with_name("pytest.ini")
+"""pytest's configuration of the suite: the same wherever it lies, whoever starts it."""
+
+
+class SuiteError(Exception):
+    """The suite could not be collected or run; what pytest printed."""
+
+
+def folder() -> Path:
+    """Where the suite is: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "testcases"
+    return installed if installed.is_dir() else package.parent / "testcases"
+
+
+def arguments(suite: Path | None = None) -> list[str]:
+    """Arguments of pytest with which node ids are the same from a checkout and installed."""
+    suite = suite or folder()
+    where = ["--rootdir", str(suite.parent), "-c", str(CONFIGURATION)]
+    return [str(suite), *where, "-p", "no:cacheprovider"]
+
+
+def run(lans: Sequence[str], more: Sequence[str] = ()) -> int:
+    """Run the suite on LANs, with more arguments of pytest; pytest's exit code.
+
+    Evidence goes to ``reports`` in the current directory unless ``more`` says otherwise.
+    """
+    chosen = [argument for lan in lans for argument in ("--lan", lan)]
+    reports = ["--reports", str(Path.cwd() / "reports")]
+    return int(pytest.main([*arguments(), *chosen, *reports, *more]))
+
+
+def run_quietly(more: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
+    """Run the suite with a plugin, print nothing; SuiteError for any other exit code."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = pytest.main([*arguments(), "-q", *more], plugins=[plugin])
+    if code not in allowed:
+        raise SuiteError(output.getvalue())
