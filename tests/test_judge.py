@@ -19,7 +19,7 @@ PASSES, SILENT, FAILS = "test_passes[lguest-1]", "test_stays_silent[lguest]", "t
 DEVIATES = "test_deviates[lguest]"
 
 
-def told(*paths: Path) -> tuple[int, list[str]]:
+def judged(*paths: Path) -> tuple[int, list[str]]:
     """Exit code and lines of the command; the test's file is left out of its id."""
     result = CliRunner().invoke(main, ["judge", *map(str, paths)])
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -33,11 +33,13 @@ def doubts(reports: Path) -> dict[str, tuple[str, ...]]:
 
 
 def test_a_run_that_was_left_alone_is_supported(small: Path) -> None:
-    assert told(small) == (
+    assert judged(small) == (
         0,
-        ["6 verdicts judged again from captures, 3 rest on the inside of the LAN, 0 not supported"],
+        [
+            "6 verdicts re-checked from captures, 3 without exchanges, 0 not supported by the evidence"
+        ],
     )
-    assert told(small / "results.jsonl") == told(small)
+    assert judged(small / "results.jsonl") == judged(small)
 
 
 def test_the_bytes_of_a_capture_must_be_those_that_were_written(reports: Path) -> None:
@@ -53,10 +55,10 @@ def test_the_bytes_of_a_capture_must_be_those_that_were_written(reports: Path) -
         assert list(doubts(reports)) == [PASSES], f"cut to {size} bytes"
     path.unlink()
     assert doubts(reports) == {PASSES: (f"{path}: No such file or directory",)}
-    code, said = told(reports)
+    code, said = judged(reports)
     assert code == 1
     assert said[0] == f"{PASSES}: {path}: No such file or directory"
-    assert said[-1].endswith(", 1 not supported")
+    assert said[-1].endswith(", 1 not supported by the evidence")
 
 
 def test_no_capture_is_too_damaged_to_be_judged(reports: Path) -> None:
@@ -85,22 +87,22 @@ def test_an_outcome_that_was_changed_is_caught(reports: Path, name: str, word: s
         return
     edit(reports, name, lambda line: line.update(outcome=word))
     assert list(doubts(reports)) == [name]
-    assert told(reports)[0] == 1
+    assert judged(reports)[0] == 1
 
 
 def test_a_pass_that_hides_its_reason_is_caught_by_its_capture(reports: Path) -> None:
     edit(reports, FAILS, lambda line: line.update(outcome="passed", reason="", told=[]))
     assert doubts(reports) == {
         FAILS: (
-            "passed, and exchange 1 was not delivered as expected",
-            "DLV-2 passed, and its capture says: DLV-2 failed",
+            "passed, but exchange 1 was not delivered as expected",
+            "results: DLV-2 passed; capture: DLV-2 failed",
         )
     }
 
 
 def test_a_rule_that_was_changed_is_caught(reports: Path) -> None:
     edit(reports, FAILS, lambda line: line.update(rules=["DLV-3"]))
-    assert doubts(reports) == {FAILS: ("DLV-3 failed, and its capture says: DLV-2 failed",)}
+    assert doubts(reports) == {FAILS: ("results: DLV-3 failed; capture: DLV-2 failed",)}
 
 
 def expect(port: str, *frames: Line) -> Callable[[Line], object]:
@@ -134,7 +136,7 @@ EXPECTED: dict[str, Callable[[Line], object]] = {
 def test_an_expectation_that_was_changed_is_caught(reports: Path, what: str) -> None:
     edit(reports, PASSES, EXPECTED[what])
     assert list(doubts(reports)) == [PASSES]
-    assert told(reports)[0] == 1
+    assert judged(reports)[0] == 1
 
 
 def test_a_failure_that_came_to_expect_what_it_got_is_caught(reports: Path) -> None:
@@ -143,7 +145,7 @@ def test_a_failure_that_came_to_expect_what_it_got_is_caught(reports: Path) -> N
         line["exchanges"][0].update(expected={"guest2": [{"length": 60, "packet": 1}]}, held=True)
 
     edit(reports, FAILS, embellish)
-    assert doubts(reports) == {FAILS: ("DLV-2 passed, and its capture says: DLV-2 failed",)}
+    assert doubts(reports) == {FAILS: ("results: DLV-2 passed; capture: DLV-2 failed",)}
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -164,7 +166,7 @@ def test_a_frame_that_was_taken_for_dropped_is_caught(reports: Path) -> None:
 
 
 def test_silence_without_its_control_is_caught(reports: Path) -> None:
-    unproved = {SILENT: ("exchange 1 was silent, and nothing proves the LAN alive",)}
+    unproved = {SILENT: ("exchange 1: nothing was received, and nothing proves the LAN alive",)}
     rewrite(reports, SILENT, lambda got: got[:1], control=1)
     assert doubts(reports) == unproved
 
@@ -184,7 +186,7 @@ def test_silence_whose_control_is_no_broadcast_is_caught(reports: Path) -> None:
 
 def test_silence_after_nothing_was_sent_is_caught(reports: Path) -> None:
     edit(reports, SILENT, lambda line: line["exchanges"][0].update(last=0))
-    assert doubts(reports) == {SILENT: ("exchange 1 sent nothing, so it says nothing",)}
+    assert doubts(reports) == {SILENT: ("exchange 1: nothing was sent, so it proves nothing",)}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_a_capture_outside_is_not_opened(reports: Path, path: str) -> None:
     ((name, (problem,)),) = doubts(reports).items()
     assert name == PASSES
     if path != ".":
-        assert problem == f"{path!r} is no path below {reports}"
+        assert problem == f"{path!r} is not a path below {reports}"
 
 
 def test_a_link_that_leads_outside_is_not_followed(reports: Path, tmp_path: Path) -> None:
@@ -203,29 +205,29 @@ def test_a_link_that_leads_outside_is_not_followed(reports: Path, tmp_path: Path
     outside = tmp_path / "outside.pcapng"
     path.rename(outside)
     path.symlink_to(outside)
-    assert "is no path below" in doubts(reports)[PASSES][0]
+    assert "is not a path below" in doubts(reports)[PASSES][0]
 
 
 def test_a_run_that_is_not_whole_is_named(reports: Path) -> None:
     whole = lines(reports)
     path = reports / "results.jsonl"
     write(reports, whole[:-2])
-    code, said = told(reports)
+    code, said = judged(reports)
     assert code == 1
     assert said[:2] == ["unfinished: test_knows_nothing[lguest]", f"{path}: the run did not finish"]
     with path.open("a") as file:
         file.write("moon\n")
-    assert told(reports)[1][0].startswith(f"{path}:{len(whole) - 1}: not a line of results")
+    assert judged(reports)[1][0].startswith(f"{path}:{len(whole) - 1}: not a line of results")
 
 
 def test_a_file_that_cannot_be_read_ends_in_2_and_the_others_are_judged(
     small: Path, tmp_path: Path
 ) -> None:
-    code, said = told(tmp_path / "nothing", small)
+    code, said = judged(tmp_path / "nothing", small)
     assert code == 2
     assert said[0] == f"{tmp_path / 'nothing'}: No such file or directory"
-    assert said[1].startswith("6 verdicts judged again")
-    assert told(tmp_path / "nothing") == (2, said[:1])
+    assert said[1].startswith("6 verdicts re-checked")
+    assert judged(tmp_path / "nothing") == (2, said[:1])
 
 
 def test_a_capture_that_cannot_be_opened_is_no_evidence(reports: Path) -> None:
@@ -238,10 +240,10 @@ def test_a_capture_that_cannot_be_opened_is_no_evidence(reports: Path) -> None:
 def test_what_has_no_evidence_is_not_counted_as_judged(reports: Path) -> None:
     for path in reports.rglob("*.pcapng"):
         path.unlink()
-    code, said = told(reports)
+    code, said = judged(reports)
     assert code == 1
-    counted = "0 verdicts judged again from captures, 0 rest on the inside of the LAN"
-    assert said[-1] == f"{counted}, 9 not supported"
+    counted = "0 verdicts re-checked from captures, 0 without exchanges"
+    assert said[-1] == f"{counted}, 9 not supported by the evidence"
 
 
 NO_MEMORY = """

@@ -70,8 +70,8 @@ def test_machines_of_a_run_may_differ_a_little(shards: list[Path]) -> None:
 
 def test_a_shard_that_is_missing_is_named(all_shards: list[Path]) -> None:
     one, two, three = all_shards
-    assert merge.load([one, three]).problems == ("without shard 2/3: only 1/3, 3/3 given",)
-    assert merge.load([two]).problems == ("without shard 1/3, 3/3: only 2/3 given",)
+    assert merge.load([one, three]).problems == ("missing shard 2/3: only 1/3, 3/3 given",)
+    assert merge.load([two]).problems == ("missing shard 1/3, 3/3: only 2/3 given",)
 
 
 def test_a_shard_that_died_shows_its_unfinished_tests(shards: list[Path]) -> None:
@@ -89,7 +89,7 @@ def test_a_shard_that_died_before_it_collected_is_named(shards: list[Path], cont
     path.write_bytes(content)
     told = merge.load(shards).problems
     assert told[0].startswith(f"{path}:1: ")
-    assert told[1:] == ("without shard 2/3: only 1/3, 3/3 given",)
+    assert told[1:] == ("missing shard 2/3: only 1/3, 3/3 given",)
     with pytest.raises(results.BadResults):
         merge.load([shards[1]])
 
@@ -111,7 +111,7 @@ def test_shares_of_other_tests_are_named(shards: list[Path]) -> None:
     two[-1]["outcomes"][gone["outcome"]] -= 1
     write(shards[1], two)
     told = merge.load(shards).problems
-    assert "the 3 shards are not shares of the same tests" in told
+    assert "the 3 shards are not from the same set of tests" in told
 
 
 def test_a_run_that_is_given_twice_is_named(small: Path, reports: Path) -> None:
@@ -130,7 +130,7 @@ def test_two_machines_may_have_the_same_shards(shards: list[Path], tmp_path: Pat
     assert runs.problems == ()
     assert len(runs.tests) == 4 * len(OUTCOMES)
     assert merge.load([*shards, *others[:2]]).problems == (
-        "without shard 3/3: only 1/3, 2/3 given",
+        "missing shard 3/3: only 1/3, 2/3 given",
     )
 
 
@@ -141,8 +141,8 @@ def test_other_rules_are_refused_in_a_line(shards: list[Path], tmp_path: Path) -
     told = report(tmp_path / "out", *shards)
     assert told.exit_code == 2
     assert told.output == (
-        f"{shards[2] / 'results.jsonl'}: its rule table is not that of"
-        f" {shards[0] / 'results.jsonl'}; runs with different rules cannot be one\n"
+        f"{shards[2] / 'results.jsonl'}: its rule table differs from that of"
+        f" {shards[0] / 'results.jsonl'}; runs with different rules cannot be merged\n"
     )
     assert not (tmp_path / "out").exists()
 
@@ -153,7 +153,7 @@ def test_another_schema_is_refused_in_a_line(shards: list[Path], tmp_path: Path)
     write(shards[2], changed)
     told = report(tmp_path / "out", *shards)
     assert told.exit_code == 2
-    assert told.output.endswith("schema 99 is not known here, only 1\n")
+    assert told.output.endswith("unknown schema 99; this version reads 1\n")
 
 
 def test_a_shard_that_is_none_is_refused(shards: list[Path], tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_shard_that_is_none_is_refused(shards: list[Path], tmp_path: Path) -> 
         write(shards[0], changed)
         told = report(tmp_path / "out", *shards)
         assert (told.exit_code, told.output.count("\n")) == (2, 1)
-        assert f"{bad!r} is no shard K/N" in told.output
+        assert f"{bad!r} is not a shard K/N" in told.output
 
 
 # The report
@@ -219,8 +219,8 @@ def test_a_capture_that_is_missing_or_outside_is_named(reports: Path, tmp_path: 
     told = report(tmp_path / "out", reports)
     assert told.exit_code == 1
     assert f"{reports / gone}: there is no such capture" in told.output
-    assert f"'../secret' is no path below {reports}" in told.output
-    assert f"{own!r} is no path below {reports}" in told.output
+    assert f"'../secret' is not a path below {reports}" in told.output
+    assert f"{own!r} is not a path below {reports}" in told.output
     copied = [each for each in (tmp_path / "out").rglob("*") if each.is_file()]
     assert b"secret" not in {each.read_bytes() for each in copied}
 

@@ -59,7 +59,7 @@ def test_an_unknown_schema_is_refused(reports: Path) -> None:
     found = lines(reports)
     found[0]["schema"] = results.SCHEMA + 1
     write(reports, found)
-    with pytest.raises(BadResults, match="schema 2 is not known here, only 1"):
+    with pytest.raises(BadResults, match="unknown schema 2; this version reads 1"):
         results.read(reports)
 
 
@@ -139,18 +139,18 @@ def test_what_contradicts_itself_is_named(reports: Path) -> None:
     assert problems([*whole, whole[0]]) == ["a second run in one file"]
     stray = {**twice, "id": "moon"}
     assert problems([*whole[:-1], stray, whole[-1]]) == [
-        "moon is reported, and was not collected",
-        "the run's end counts 1 failed, and 2 can be read",
+        "moon is reported, but was not collected",
+        "the run's last line counts 1 failed, but 2 are readable",
     ]
     gone = [each for each in whole if each.get("id") != twice["id"]]
-    assert problems(gone) == ["the run's end counts 1 failed, and 0 can be read"]
+    assert problems(gone) == ["the run's last line counts 1 failed, but 0 are readable"]
     green = {**whole[-1], "exit_code": 0}
     assert problems([*whole[:-1], green]) == [
-        "the run ended with exit code 0, and tests of it are red"
+        "the run ended with exit code 0, but some of its tests are red"
     ]
     stopped = {**whole[-1], "exit_code": 2}
     assert problems([*whole[:-1], stopped]) == [
-        "the run ended with exit code 2, for another reason than its tests"
+        "the run ended with exit code 2, for a reason other than its tests"
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_could_not_collect_says_so(tmp_path: Path) -> None:
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     found = results.read(tmp_path / "reports")
     assert [problem.partition(": ")[2] for problem in found.problems] == [
-        "the run ended with exit code 2, for another reason than its tests"
+        "the run ended with exit code 2, for a reason other than its tests"
     ]
 
 

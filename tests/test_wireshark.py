@@ -147,7 +147,7 @@ def test_another_profile_is_not_written_over_in_silence(tmp_path: Path) -> None:
     result = command(str(folder))
     assert result.exit_code == 2
     assert result.stderr == (
-        f"{folder}/colorfilters: another profile is there (--force replaces it)\n"
+        f"{folder}/colorfilters: another profile exists (--force replaces it)\n"
     )
     assert (folder / "colorfilters").read_text() == "another's"
     result = command("--force", str(folder))

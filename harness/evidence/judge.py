@@ -1,8 +1,8 @@
-"""Works verdicts out again, from captures and expected deliveries alone.
+"""Re-checks verdicts, from captures and expected deliveries alone.
 
-What a run's results say is believed nowhere: a path that leads out of their folder is not
-opened, and an expected frame must be one that was sent in its own exchange. What cannot be
-refuted is a story that is false throughout: captures, hashes and verdicts in agreement.
+Results are not trusted: a path that leads out of their folder is not opened, and an expected
+frame must be one that was sent in its own exchange. Only evidence that is forged throughout,
+with captures, hashes and verdicts in agreement, cannot be refuted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Frames = Mapping[str, tuple[bytes, ...]]
 
 
 class BadEvidence(Exception):
-    """Evidence that is not whole, or contradicts itself, said in one line."""
+    """Evidence that is incomplete or contradicts itself; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the evidence says of a test's verdict.
 
-    ``exchanges`` is how many deliveries were compared anew: with none, and no problem, the
-    verdict rests on the inside of the LAN, and can be confirmed by running the test only.
+    ``exchanges`` is how many deliveries were compared again. With none, and no problem, the
+    verdict depends on the state of the LAN, and only a run of the test can confirm it.
     """
 
     test: str
@@ -43,9 +43,9 @@ class Judgement:
 
 
 def expected(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
-    """What was to arrive, in bytes; BadEvidence for a packet that is not there."""
+    """The expected frames; BadEvidence for a packet that does not exist."""
     return {
-        port: tuple(_frame(each, exchange, packets) for each in wanted)
+        port: tuple(_frame(frame, exchange, packets) for frame in wanted)
         for port, wanted in exchange.expected.items()
     }
 
@@ -55,12 +55,12 @@ def _frame(wanted: Wanted, exchange: Exchange, packets: Sequence[Packet]) -> byt
         try:
             frame = bytes.fromhex(wanted.hex)
         except ValueError:
-            raise BadEvidence(f"{wanted.hex!r} is no frame") from None
+            raise BadEvidence(f"{wanted.hex!r} is not a frame in hexadecimal") from None
     elif exchange.first <= wanted.packet <= min(exchange.last, len(packets)):
         packet = packets[wanted.packet - 1]
-        # What a port received is no measure of what it should have received.
+        # A received frame must not stand in for an expected one.
         if packet.direction != "sent":
-            raise BadEvidence(f"packet {wanted.packet} was expected, and nobody sent it")
+            raise BadEvidence(f"packet {wanted.packet} was expected, and no port sent it")
         frame = packet.frame[: max(wanted.length, 0)]
     else:
         raise BadEvidence(f"packet {wanted.packet} is not in its exchange")
@@ -70,50 +70,50 @@ def _frame(wanted: Wanted, exchange: Exchange, packets: Sequence[Packet]) -> byt
 
 
 def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
-    """What arrived where the test looked, and unicasts that strayed elsewhere, in its view.
+    """What arrived at the watched ports, and unicasts that strayed elsewhere, in the view.
 
-    What came back to its sender counts in either view.
+    A frame that came back to its sender counts in either view.
     """
     inside = packets[exchange.first - 1 : exchange.last]
-    own = {(each.port, each.frame) for each in inside if each.direction == "sent"}
+    own = {(packet.port, packet.frame) for packet in inside if packet.direction == "sent"}
+    watched = set(exchange.ports)
     return [
-        each
-        for each in inside
-        if each.arrived
-        and (each.port in exchange.ports or is_unicast(each.frame))
-        and (exchange.view == "wire" or each.passes_filter or (each.port, each.frame) in own)
+        packet
+        for packet in inside
+        if packet.arrived
+        and (packet.port in watched or is_unicast(packet.frame))
+        and (exchange.view == "wire" or packet.passes_filter or (packet.port, packet.frame) in own)
     ]
 
 
 def received(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
     """The same, as frames by port."""
-    found: dict[str, tuple[bytes, ...]] = {}
+    frames: dict[str, list[bytes]] = {}
     for arrival in arrivals(exchange, packets):
-        found[arrival.port] = (*found.get(arrival.port, ()), arrival.frame)
-    return found
+        frames.setdefault(arrival.port, []).append(arrival.frame)
+    return {port: tuple(arrived) for port, arrived in frames.items()}
 
 
 def strays(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
-    """Arrivals that are not those that were due next at their port."""
-    due = {port: list(each) for port, each in expected(exchange, packets).items()}
-    found = []
-    for packet in arrivals(exchange, packets):
-        waiting = due.get(packet.port, [])
-        if not waiting or waiting.pop(0) != packet.frame:
-            found.append(packet)
-    return found
+    """Arrivals other than the frame that was expected next at their port."""
+    due = {port: iter(frames) for port, frames in expected(exchange, packets).items()}
+    return [
+        packet
+        for packet in arrivals(exchange, packets)
+        if next(due.get(packet.port, iter(())), None) != packet.frame
+    ]
 
 
 def proved_alive(exchange: Exchange, packets: Sequence[Packet]) -> bool:
-    """Whether a control broadcast went out after the exchange, and came to another port."""
+    """Whether a control broadcast was sent after the exchange, and reached another port."""
+    senders: dict[bytes, set[str]] = {}
     control = packets[exchange.last : exchange.control]
-    sent = [
-        each for each in control if each.direction == "sent" and each.frame.startswith(BROADCAST)
-    ]
+    for packet in control:
+        if packet.direction == "sent" and packet.frame.startswith(BROADCAST):
+            senders.setdefault(packet.frame, set()).add(packet.port)
     return any(
-        each.arrived and each.frame == one.frame and each.port != one.port
-        for one in sent
-        for each in control
+        packet.arrived and bool(senders.get(packet.frame, set()) - {packet.port})
+        for packet in control
     )
 
 
@@ -135,7 +135,7 @@ def capture_of(test: Result, folder: Path) -> list[Packet]:
 
 
 def capture_path(capture: Capture, folder: Path) -> Path:
-    """Where a capture lies; BadEvidence for a path that leads out of the results' folder."""
+    """Where a capture lies; BadEvidence for a path out of the folder of the results."""
     given = PurePosixPath(capture.path)
     path = folder / given
     try:
@@ -143,7 +143,7 @@ def capture_path(capture: Capture, folder: Path) -> Path:
     except (OSError, ValueError):  # of a loop, or a name that no file can have
         inside = False
     if not inside or not given.parts or given.is_absolute() or ".." in given.parts:
-        raise BadEvidence(f"{capture.path!r} is no path below {folder}")
+        raise BadEvidence(f"{capture.path!r} is not a path below {folder}")
     return path
 
 
@@ -153,20 +153,22 @@ def evidence(test: Result, folder: Path) -> list[Packet]:
     before = 0
     for number, exchange in enumerate(test.exchanges, start=1):
         if not before < exchange.first <= exchange.last + 1 <= exchange.control + 1:
-            raise BadEvidence(f"exchange {number} is not a part of the capture of its own")
+            raise BadEvidence(
+                f"exchange {number} overlaps another one, or its packets are not in order"
+            )
         if exchange.control > len(packets):
             raise BadEvidence(f"exchange {number} is not in the capture")
         strangers = [port for port in expected(exchange, packets) if port not in exchange.ports]
         if strangers:
             raise BadEvidence(
-                f"exchange {number} expects frames at {strangers[0]}, and did not look there"
+                f"exchange {number} expects frames at {strangers[0]}, and did not watch that port"
             )
         before = exchange.control
     return packets
 
 
 def judge(test: Result, folder: Path) -> Judgement:
-    """Work a test's verdict out again; ``folder`` is where its results lie."""
+    """Re-check a test's verdict; ``folder`` is where its results lie."""
     try:
         problems = tuple(_problems(test, evidence(test, folder)))
     except BadEvidence as error:
@@ -174,41 +176,41 @@ def judge(test: Result, folder: Path) -> Judgement:
     return Judgement(test.id, len(test.exchanges), problems)
 
 
-def judge_all(found: Results) -> Iterator[Judgement]:
+def judge_all(run: Results) -> Iterator[Judgement]:
     """Every test of a file of results."""
-    for test in found.tests:
-        yield judge(test, found.path.parent)
+    for test in run.tests:
+        yield judge(test, run.path.parent)
 
 
 def answer(paths: Sequence[Path]) -> Answer:
-    """Judge files of results, or folders with one each.
+    """Re-check files of results, or folders with one each.
 
-    Code 0 if all evidence supports all verdicts; 1 if some does not, or if a run is not
-    finished or not whole; 2 if a file cannot be read (the others are judged all the same).
+    Code 0 if the evidence supports all verdicts; 1 if it does not support one, or if a run is
+    unfinished or incomplete; 2 if a file cannot be read (the others are still checked).
     """
     lines: list[str] = []
     errors: list[str] = []
-    anew = inside = doubted = incomplete = 0
+    checked = unchecked = doubted = incomplete = 0
     for path in paths:
         try:
-            found = results.read(path)
+            run = results.read(path)
         except BadResults as error:
             errors.append(str(error))
             continue
-        told = [*found.problems, *(f"unfinished: {each}" for each in found.unfinished())]
-        if found.end is None:
-            told.append(f"{found.path}: the run did not finish")
-        incomplete += len(told)
-        lines += told
-        for judgement in judge_all(found):
-            anew += judgement.exchanges > 0
-            inside += judgement.exchanges == 0 and not judgement.problems
+        missing = [*run.problems, *(f"unfinished: {test}" for test in run.unfinished())]
+        if run.end is None:
+            missing.append(f"{run.path}: the run did not finish")
+        incomplete += len(missing)
+        lines += missing
+        for judgement in judge_all(run):
+            checked += judgement.exchanges > 0
+            unchecked += judgement.exchanges == 0 and not judgement.problems
             doubted += bool(judgement.problems)
             lines += [f"{judgement.test}: {problem}" for problem in judgement.problems]
     if len(errors) == len(paths):
         return Answer((), tuple(errors), 2)
-    counted = f"{anew} verdicts judged again from captures, {inside} rest on the inside of the LAN"
-    lines.append(f"{counted}, {doubted} not supported")
+    counted = f"{checked} verdicts re-checked from captures, {unchecked} without exchanges"
+    lines.append(f"{counted}, {doubted} not supported by the evidence")
     code = 2 if errors else 1 if doubted or incomplete else 0
     return Answer(tuple(lines), tuple(errors), code)
 
@@ -223,29 +225,30 @@ def _exchange_problems(
     test: Result, number: int, exchange: Exchange, packets: Sequence[Packet]
 ) -> Iterator[str]:
     got = received(exchange, packets)
-    want = {port: each for port, each in expected(exchange, packets).items() if each}
+    want = {port: frames for port, frames in expected(exchange, packets).items() if frames}
     held = got == want
     if held != exchange.held:
-        told = "held" if exchange.held else "did not hold"
-        yield f"exchange {number} {told}, says the run; the capture says otherwise"
+        words = ("as expected", "not as expected")
+        said, seen = words if exchange.held else reversed(words)
+        yield f"exchange {number}: {said} according to the results, {seen} according to the capture"
     if test.outcome == "passed" and not held:
-        yield f"passed, and exchange {number} was not delivered as expected"
+        yield f"passed, but exchange {number} was not delivered as expected"
     inside = packets[exchange.first - 1 : exchange.last]
-    if not any(each.direction == "sent" for each in inside):
-        yield f"exchange {number} sent nothing, so it says nothing"
+    if not any(packet.direction == "sent" for packet in inside):
+        yield f"exchange {number}: nothing was sent, so it proves nothing"
     elif not got and not proved_alive(exchange, packets):
-        yield f"exchange {number} was silent, and nothing proves the LAN alive"
+        yield f"exchange {number}: nothing was received, and nothing proves the LAN alive"
 
 
 def _contradictions(test: Result, packets: Sequence[Packet]) -> Iterator[str]:
-    """Where a verdict does not agree with itself, nor with what its capture says of it."""
+    """Where a verdict contradicts itself, or its capture."""
     if test.outcome == "passed" and (test.reason or test.ending):
-        yield f"passed, and something speaks against it: {test.reason or test.ending}"
+        yield f"passed, but with a reason for a failure: {test.reason or test.ending}"
     if test.outcome in RED | {"deviation"} and not test.reason:
-        yield f"{test.outcome}, and nothing says why"
+        yield f"{test.outcome}, but without a reason"
     said = f"{', '.join(test.rules) or 'no rule'} {test.outcome}"
-    told = {" ".join(packet.comments[:RULES_AND_OUTCOME]) for packet in packets}
-    for other in sorted(told - {said}):
-        # A capture is written before the test has given all back.
+    in_capture = {" ".join(packet.comments[:RULES_AND_OUTCOME]) for packet in packets}
+    for other in sorted(in_capture - {said}):
+        # A capture is written before the test has released everything.
         if not test.ending:
-            yield f"{said}, and its capture says: {other}"
+            yield f"results: {said}; capture: {other}"

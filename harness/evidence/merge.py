@@ -27,7 +27,7 @@ FOLDER = "runs"
 """Where copies of merged runs lie, below the folder of their report: 1, 2, ..."""
 
 MOST_NAMED = 3
-"""Tests that a problem names; there may be thousands, and each has the same cause."""
+"""Tests that a problem names; there may be thousands with the same cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Runs:
     """One run or several, as one.
 
     ``unfinished`` are tests that were collected and never reported; ``problems`` say, in a
-    line each, what is not whole or contradicts itself. With either there is no clean verdict.
+    line each, what is incomplete or contradictory. With either there is no clean verdict.
     """
 
     runs: tuple[Results, ...]
@@ -65,9 +65,9 @@ class Runs:
 def load(paths: Sequence[Path]) -> Runs:
     """Read files of results, or folders with one each, as one.
 
-    BadResults for a file that cannot be opened, a schema that is not known, rule tables that
-    differ, or if no file has a run. A file without its beginning, as of a run that was killed
-    early, is a problem like others, if there is another file.
+    BadResults for a file that cannot be opened, an unknown schema, different rule tables, or
+    if no file has a run. A file without its first line, as of a run that was killed early, is
+    one of the problems, if there is another file.
     """
     runs: list[Results] = []
     problems: list[str] = []
@@ -99,8 +99,8 @@ def _refuse_other_rules(runs: Sequence[Results]) -> None:
     for other in runs[1:]:
         if other.run.rules != first.run.rules:
             raise BadResults(
-                f"{other.path}: its rule table is not that of {first.path}; runs with different"
-                " rules cannot be one"
+                f"{other.path}: its rule table differs from that of {first.path}; runs with"
+                " different rules cannot be merged"
             )
 
 
@@ -117,7 +117,7 @@ def _families(runs: Iterable[Results]) -> Iterator[list[Results]]:
 
     Shards of one run agree in their number, LANs and options. Their machines may differ a
     little, as those of a CI do, and with them the versions of LANs; only when a shard is
-    there twice are they told apart.
+    there twice are the machines compared.
     """
     alike: dict[str, list[Results]] = {}
     for each in runs:
@@ -137,7 +137,7 @@ def _families(runs: Iterable[Results]) -> Iterator[list[Results]]:
 def _shard(run: Results) -> Shard:
     shard = shards.read(run.run.shard)
     if shard is None:
-        raise BadResults(f"{run.path}: {run.run.shard!r} is no shard K/N")
+        raise BadResults(f"{run.path}: {run.run.shard!r} is not a shard K/N")
     return shard
 
 
@@ -147,7 +147,7 @@ def _shard_problems(family: Sequence[Results]) -> Iterator[str]:
     missing = [f"{each}/{total}" for each in range(1, total + 1) if each not in given]
     if missing:
         there = [f"{each}/{total}" for each in sorted(given)]
-        yield f"without shard {_some(missing)}: only {_some(there)} given"
+        yield f"missing shard {_some(missing)}: only {_some(there)} given"
     first: dict[str, Results] = {}
     twice: dict[tuple[str, str], list[str]] = {}
     for each in family:
@@ -164,7 +164,7 @@ def _shard_problems(family: Sequence[Results]) -> Iterator[str]:
             if sorted(each.run.collected) != shards.share(first, _shard(each))
         ]
         if odd:
-            yield f"the {total} shards are not shares of the same tests"
+            yield f"the {total} shards are not from the same set of tests"
 
 
 def _some(tests: Sequence[str]) -> str:

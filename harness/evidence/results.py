@@ -3,13 +3,13 @@
 The first line is a ``Run``, then comes a ``Result`` per test in the order in which they
 ended, then an ``End``; a file without its end is of a run that did not finish. Every line
 says its ``kind``: run, test or end; the classes below are its fields. A line is written
-whole and at once when its test is over and its capture is written.
+whole as soon as its test is over and its capture is written.
 
-A reader refuses a ``schema`` that it does not know, names a line that it cannot read and
-goes on with the next, and passes over a field that it does not know. A field may be added
-under the same number; one that is changed or taken away makes the next number. Rule ids
-are permanent: never renumbered, never used again. But for times, and the order of tests
-when several workers run them, the same seed gives the same lines.
+A reader refuses an unknown ``schema``, names a line that it cannot read and continues with
+the next, and ignores unknown fields. Adding a field keeps the number of the schema; changing
+or removing one makes the next number. Rule ids are permanent: never renumbered, never
+reused. Except for times, and for the order of tests when several workers run them, the same
+seed gives the same lines.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ RED: frozenset[Outcome] = frozenset({"failed", "inconclusive"})
 
 
 class BadResults(Exception):
-    """A file of results that cannot be read, said in one line."""
+    """A file of results that cannot be read; the message is one line."""
 
 
 class Headless(BadResults):
-    """A file that does not begin with a run: killed before it had collected, or damaged."""
+    """A file that does not begin with a run: killed before collection ended, or damaged."""
 
 
 class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,10 +113,10 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
 class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     """How a test ended.
 
-    ``reason`` is one line, ``told`` all lines of a failure. ``ending`` is what went wrong
-    after the verdict, when all was given back. ``settled`` says how it was known that
-    nothing more would come. ``ports`` has each port's address. ``version`` is what a LAN of the
-    user's says of itself: the run's first line is written before it is started.
+    ``reason`` is one line, ``details`` all lines of a failure (``told`` in the file).
+    ``ending`` is what went wrong after the verdict, when everything was released. ``settled``
+    says how it was known that nothing more would arrive. ``ports`` has the address of each
+    port. ``version`` is that of a user's LAN: the run's first line is written before it starts.
     """
 
     id: str
@@ -124,7 +124,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     lan: str | None
     outcome: Outcome
     reason: str = ""
-    told: Sequence[str] = ()
+    details: Sequence[str] = msgspec.field(default=(), name="told")
     ending: str = ""
     doc: str = ""
     settled: str = ""
@@ -136,7 +136,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):
-    """How a run ended: how many tests ended in each word, and pytest's exit code."""
+    """How a run ended: how many tests had each outcome, and pytest's exit code."""
 
     outcomes: Mapping[str, int]
     exit_code: int
@@ -149,7 +149,7 @@ _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class Results(msgspec.Struct, frozen=True):
-    """A file of results as it was read; ``problems`` has a line for each that cannot be."""
+    """A file of results; ``problems`` has a line for everything wrong with it."""
 
     path: Path
     run: Run
@@ -160,7 +160,7 @@ class Results(msgspec.Struct, frozen=True):
     def unfinished(self) -> list[str]:
         """The tests that were collected and never reported."""
         done = {test.id for test in self.tests}
-        return [each for each in self.run.collected if each not in done]
+        return [test for test in self.run.collected if test not in done]
 
 
 def line(of: Line) -> bytes:
@@ -169,7 +169,7 @@ def line(of: Line) -> bytes:
 
 
 def parse(text: bytes) -> Line:
-    """What a line says; ValueError for one that says nothing."""
+    """A line, decoded; ValueError if it is not one."""
     try:
         return _DECODER.decode(text)
     except RecursionError:
@@ -201,27 +201,27 @@ def read(path: Path) -> Results:
     except OSError as error:
         raise BadResults(f"{path}: {error.strerror}") from None
     problems: list[str] = []
-    found = _decoded(path, lines, problems)
-    run = next(found, None)
+    decoded = _decoded(path, lines, problems)
+    run = next(decoded, None)
     if not isinstance(run, Run):
         first = problems[0] if problems else f"{path}:1: a run's first line is missing"
         raise Headless(first)
     if run.schema != SCHEMA:
-        raise BadResults(f"{path}:1: schema {run.schema} is not known here, only {SCHEMA}")
+        raise BadResults(f"{path}:1: unknown schema {run.schema}; this version reads {SCHEMA}")
     tests: dict[str, Result] = {}
     end: End | None = None
-    for each in found:
-        if isinstance(each, Result):
-            if each.id in tests:
-                problems.append(f"{path}: {each.id} is reported twice")
-            tests[each.id] = each
-        elif isinstance(each, End):
-            end = each
+    for following in decoded:
+        if isinstance(following, Result):
+            if following.id in tests:
+                problems.append(f"{path}: {following.id} is reported twice")
+            tests[following.id] = following
+        elif isinstance(following, End):
+            end = following
         else:
             problems.append(f"{path}: a second run in one file")
     collected = set(run.collected)
     strays = [test for test in tests if test not in collected]
-    problems += [f"{path}: {stray} is reported, and was not collected" for stray in strays]
+    problems += [f"{path}: {stray} is reported, but was not collected" for stray in strays]
     if end is not None:
         problems += [
             f"{path}: {contradiction}"
@@ -231,18 +231,18 @@ def read(path: Path) -> Results:
 
 
 def _contradictions(end: End, tests: Sequence[Result]) -> Iterator[str]:
-    """Where the end of a run tells another story than its tests."""
+    """Where the end of a run contradicts its tests."""
     counted = Counter[str](test.outcome for test in tests)
     for word in sorted({*counted, *end.outcomes}):
-        told = end.outcomes.get(word, 0)
-        if told != counted[word]:
-            yield f"the run's end counts {told} {word}, and {counted[word]} can be read"
+        stated = end.outcomes.get(word, 0)
+        if stated != counted[word]:
+            yield f"the run's last line counts {stated} {word}, but {counted[word]} are readable"
     red = any(test.outcome in RED for test in tests)
     # pytest ends with 5 where nothing was collected: an empty share has no verdict.
     if end.exit_code not in (0, 1, 5) or (end.exit_code == 1 and not red):
-        yield f"the run ended with exit code {end.exit_code}, for another reason than its tests"
+        yield f"the run ended with exit code {end.exit_code}, for a reason other than its tests"
     elif end.exit_code == 0 and red:
-        yield "the run ended with exit code 0, and tests of it are red"
+        yield "the run ended with exit code 0, but some of its tests are red"
 
 
 def _decoded(path: Path, lines: Iterable[bytes], problems: list[str]) -> Iterator[Line]:

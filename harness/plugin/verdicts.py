@@ -71,7 +71,7 @@ def pytest_runtest_makereport(
             del report.wasxfail
     elif str(report.longrepr).startswith(_UNEXPECTED):
         known = str(report.longrepr).removeprefix(_UNEXPECTED)
-        report.longrepr = f"passed, and a deviation says that it fails: take it out ({known})"
+        report.longrepr = f"unexpected pass: remove it from the deviations file ({known})"
     elif hasattr(report, "wasxfail") and report.skipped:
         report.user_properties.append((_OUTCOME, "deviation"))
     elif report.skipped and strict and not hasattr(report, "wasxfail"):
@@ -85,7 +85,7 @@ def pytest_runtest_makereport(
         told.append(f"capture: {place_of(item).shown}")
         seen = writer.evidence(item)
         told += ["", *seen.ports_told, "", *seen.told] if seen.told else []
-        report.sections.append(("what the rule asks for, and what came", "\n".join(told)))
+        report.sections.append(("expected vs received", "\n".join(told)))
     writer.finish(item, report, described)
     if call.when == "teardown" and lan_of(item) is not None:
         writer.add_properties(item, report, place_of(item).shown)

@@ -185,7 +185,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         lan=lan,
         outcome=outcome,
         reason=reason(decides) or ending,
-        told=known.told or _crash(decides, item.config.rootpath),
+        details=known.told or _crash(decides, item.config.rootpath),
         ending=ending,
         doc=doc,
         settled=known.settled,

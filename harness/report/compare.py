@@ -1,4 +1,4 @@
-"""Two runs side by side: what came, what is gone, what got better or worse."""
+"""Compares two runs: tests added, removed, improved, worse."""
 
 from __future__ import annotations
 
@@ -18,74 +18,73 @@ ORDER: tuple[Outcome, ...] = (
     "inconclusive",
     "failed",
 )
-"""Outcomes from best to worst: what passed, what is known not to, what nobody knows, what is
-wrong."""
+"""Outcomes from best to worst."""
 
 How = Literal["worse", "unfinished", "gone", "added red", "better", "reason changed", "added"]
 
 WORSE: tuple[How, ...] = ("worse", "unfinished", "gone", "added red")
-"""What nobody wants to see of a change."""
+"""Changes that make the exit code 1."""
 
 HOWS: tuple[How, ...] = (*WORSE, "better", "reason changed", "added")
-"""In the order in which they are told."""
+"""In the order in which they are printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one test."""
+    """How one test changed."""
 
     how: How
     test: str
-    told: str
+    details: str
 
 
 def changes(old: Results, new: Results) -> list[Change]:
-    """Every test that is not as it was, worst first."""
-    before = {each.id: each for each in old.tests}
-    after = {each.id: each for each in new.tests}
+    """Every test that changed, worst first."""
+    before = {test.id: test for test in old.tests}
+    after = {test.id: test for test in new.tests}
     unfinished = set(new.unfinished())
-    found = [
-        each
+    changed = [
+        change
         for test in dict.fromkeys([*before, *after, *new.run.collected])
-        for each in _of_test(test, before.get(test), after.get(test), test in unfinished)
+        for change in _of_test(test, before.get(test), after.get(test), test in unfinished)
     ]
-    return sorted(found, key=lambda each: HOWS.index(each.how))
+    return sorted(changed, key=lambda change: HOWS.index(change.how))
 
 
 def _of_test(
     test: str, old: Result | None, new: Result | None, unfinished: bool
 ) -> Iterator[Change]:
     if new is None:
-        was = f"was {_told(old)}" if old is not None else "new"
+        was = f"was {_outcome(old)}" if old is not None else "new"
         yield Change("unfinished" if unfinished else "gone", test, was)
     elif old is None:
-        yield Change("added red" if new.outcome in RED else "added", test, _told(new))
+        yield Change("added red" if new.outcome in RED else "added", test, _outcome(new))
     elif old.outcome != new.outcome:
         worse = ORDER.index(new.outcome) > ORDER.index(old.outcome)
-        yield Change("worse" if worse else "better", test, f"{old.outcome}, now {_told(new)}")
+        yield Change("worse" if worse else "better", test, f"{old.outcome}, now {_outcome(new)}")
     elif old.reason != new.reason:
-        yield Change("reason changed", test, f"{_told(old)}; now: {new.reason or 'none'}")
+        yield Change("reason changed", test, f"{_outcome(old)}; now: {new.reason or 'none'}")
 
 
-def _told(test: Result) -> str:
+def _outcome(test: Result) -> str:
     return f"{test.outcome} ({test.reason})" if test.reason else test.outcome
 
 
 def answer(old: Path, new: Path) -> Answer:
     """Compare two files of results, or folders with one each.
 
-    Code 0 if nothing got worse, 1 if something did, 2 if not all could be read.
+    Code 0 if nothing got worse, 1 if something did, 2 if something cannot be read.
     """
     try:
         one, other = read(old), read(new)
     except BadResults as error:
         return Answer((), (str(error),), 2)
     problems = (*one.problems, *other.problems)
-    found = changes(one, other)
-    lines = [f"{each.how}: {each.test}: {each.told}" for each in found]
+    changed = changes(one, other)
+    lines = [f"{change.how}: {change.test}: {change.details}" for change in changed]
     if one.run.rules != other.run.rules:
-        lines.insert(0, "the rule tables differ: a rule may not say the same in both runs")
-    counted = [f"{sum(each.how == how for each in found)} {how}" for how in HOWS]
+        lines.insert(0, "the rule tables differ: a rule may have changed between the runs")
+    counted = [f"{sum(change.how == how for change in changed)} {how}" for how in HOWS]
     lines.append(", ".join(counted))
-    worse = any(each.how in WORSE for each in found)
+    worse = any(change.how in WORSE for change in changed)
     return Answer(tuple(lines), problems, 2 if problems else int(worse))

@@ -1,4 +1,4 @@
-"""What a reader sees of one test: made from its result and its capture."""
+"""The details of one test in the report, from its result and its capture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_EXCHANGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one port was to receive, and received, in words."""
+    """What one port was expected to receive, and what it received, in words."""
 
     port: str
     expected: str
@@ -44,7 +44,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """The frame that decides: its number in the capture, its bytes, Scapy's reading."""
+    """The frame that decides the verdict: its number in the capture, its bytes, decoded."""
 
     number: int
     where: str
@@ -55,7 +55,7 @@ class Deciding:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """All of it; ``problem`` says why the capture could not be shown."""
+    """All details; ``problem`` says why the capture cannot be shown."""
 
     result: Result
     rules: tuple[Rule, ...]
@@ -70,24 +70,26 @@ class Detail:
 
 
 def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) -> Detail:
-    """Look at one test; ``capture`` is the link to its capture, "" if it has none."""
+    """The details of a test; ``capture`` is the link to its capture, "" if it has none."""
     try:
         packets: Sequence[Packet] = judge.evidence(result, folder)
         exchanges, problem = result.exchanges, ""
     except judge.BadEvidence as error:
         packets, exchanges, problem = [], [], str(error)
     wrong = next((exchange for exchange in exchanges if not exchange.held), None)
-    watched = {port for each in exchanges for port in each.ports}
+    watched = {port for exchange in exchanges for port in exchange.ports}
     ports = [port for port in result.ports if port in watched or not watched]
     drawn = sequence.diagram(ports, packets, len(packets), wrong.first if wrong else 1)
     strays = {
         packet.number
-        for each in exchanges
-        if not each.held
-        for packet in judge.strays(each, packets)
+        for exchange in exchanges
+        if not exchange.held
+        for packet in judge.strays(exchange, packets)
     }
-    ordered = sorted(enumerate(exchanges, start=1), key=lambda each: each[1].held)
-    compared = [_compared(n, each, ports, packets) for n, each in ordered[:MOST_EXCHANGES]]
+    ordered = sorted(enumerate(exchanges, start=1), key=lambda numbered: numbered[1].held)
+    compared = [
+        _compared(number, exchange, ports, packets) for number, exchange in ordered[:MOST_EXCHANGES]
+    ]
     differs = {
         number: [_difference(row) for row in one.rows if row.differs]
         for (number, _), one in zip(ordered, compared, strict=False)
@@ -107,7 +109,7 @@ def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) ->
 
 
 def command(result: Result, repeat: Sequence[str]) -> str:
-    """What runs just this test again, with its seed."""
+    """The command that runs just this test, with its seed."""
     lan = ["--lan", result.lan] if result.lan is not None else []
     return shlex.join(["pytest", result.id, *lan, *repeat])
 
@@ -126,14 +128,14 @@ def _compared(
 
 
 def _difference(row: Row) -> str:
-    same = ", not the same" * (row.expected == row.received)
+    same = " with other bytes" * (row.expected == row.received)
     return f"{row.port} expected {row.expected}, received {row.received}{same}"
 
 
 def _sizes(received: Sequence[bytes]) -> str:
     if not received:
         return "nothing"
-    shown = ", ".join(str(len(each)) for each in received[:5]) + ", …" * (len(received) > 5)
+    shown = ", ".join(str(len(frame)) for frame in received[:5]) + ", …" * (len(received) > 5)
     return f"{len(received)} frame{'s' * (len(received) > 1)} of {shown} bytes"
 
 

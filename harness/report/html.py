@@ -1,4 +1,4 @@
-"""``index.html``: a run, or several as one, to read in a browser; one file, no network."""
+"""``index.html``: the report of a run, or of several as one; one file, no network access."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ SIGNS: Mapping[Outcome, str] = {
     "skipped": "○",
     "passed": "✓",
 }
-"""What stands for an outcome where there is no room for its word."""
+"""The sign of an outcome, where there is no room for its name."""
 
 MOST_OPEN = 50
-"""Failures that are open at first: nobody reads more at once."""
+"""Failures that are expanded when the page opens."""
 
 SETTLED = {
-    "barrier": "a barrier: the simulated LAN has nothing in flight",
-    "fence": "a fence: a marked broadcast that every port saw after the test's frames",
+    "barrier": "barrier: the simulated LAN has nothing in flight",
+    "fence": "fence: every port received a marked broadcast after the frames of the test",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rule on a LAN: the word to see first, and how many tests ended in each."""
+    """A rule on a LAN: the most urgent outcome, and how many tests had each."""
 
     rule: str
     lan: str
@@ -71,9 +71,9 @@ def write(runs: Runs, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tests = sorted(runs.tests, key=lambda each: each.result.outcome not in RED)
+    tests = sorted(runs.tests, key=lambda test: test.result.outcome not in RED)
     lans = _versions(runs)
-    lines = [_line(number, each) for number, each in enumerate(tests)]
+    lines = [_line(number, test) for number, test in enumerate(tests)]
     one = environment.get_template("detail.html.j2")
     shown = [one.render(detail=_detail(test, folder), signs=SIGNS) for test in tests]
     page = environment.get_template("report.html.j2").render(
@@ -97,27 +97,24 @@ def write(runs: Runs, folder: Path) -> Path:
 
 
 def verdict(runs: Runs) -> str:
-    """A run in a sentence."""
+    """The verdict on a run, in one line."""
     counts = Counter(test.result.outcome for test in runs.tests)
     lans = _lans(runs.tests)
     on = f" on {', '.join(lans)}" if lans else ""
-    told = [f"{counts[word]:,} {_PLURAL[word]}" for word in WORDS if counts[word]]
+    counted = [f"{counts[word]:,} {_PLURAL[word]}" for word in WORDS if counts[word]]
     if runs.unfinished:
-        told.append(f"{len(runs.unfinished):,} not run to their end")
-    listed = ", ".join(told) or "no test ran"
-    how = mood(runs)
-    if how == "bad":
-        return f"Not every frame was delivered as the rules ask{on}: {listed}."
-    if how == "open":
-        whole = not runs.unfinished and not runs.problems
-        why = "no test passed" if whole else "this run is not whole"
-        return f"No verdict: {why}{on}: {listed}."
-    but = ", but for known deviations," if counts["deviation"] else ""
-    return f"Every frame was delivered as the rules ask{but}{on}: {listed}."
+        counted.append(f"{len(runs.unfinished):,} unfinished")
+    listed = ", ".join(counted) or "no test ran"
+    word = {"bad": "FAILED", "open": "NO VERDICT", "good": "PASSED"}[mood(runs)]
+    why = ""
+    if word == "NO VERDICT":
+        complete = not runs.unfinished and not runs.problems
+        why = " (no test passed)" if complete else " (the run is incomplete)"
+    return f"{word}{on}: {listed}{why}"
 
 
 def mood(runs: Runs) -> str:
-    """How the verdict looks: good, bad, or open."""
+    """The verdict: good, bad, or open."""
     if any(test.result.outcome in RED for test in runs.tests):
         return "bad"
     passed = any(test.result.outcome == "passed" for test in runs.tests)
@@ -126,15 +123,15 @@ def mood(runs: Runs) -> str:
 
 def _versions(runs: Runs) -> dict[str, str]:
     """Each LAN that was tested, with its versions."""
-    found: dict[str, dict[str, None]] = {lan: {} for lan in _lans(runs.tests)}
-    for each in runs.runs:
-        for lan, version in each.run.lans.items():
-            if lan in found and version:
-                found[lan][version] = None
+    by_lan: dict[str, dict[str, None]] = {lan: {} for lan in _lans(runs.tests)}
+    for results in runs.runs:
+        for lan, version in results.run.lans.items():
+            if lan in by_lan and version:
+                by_lan[lan][version] = None
     for test in runs.tests:
         if test.result.lan is not None and test.result.version:
-            found[test.result.lan][test.result.version] = None
-    return {lan: ", ".join(versions) for lan, versions in found.items()}
+            by_lan[test.result.lan][test.result.version] = None
+    return {lan: ", ".join(versions) for lan, versions in by_lan.items()}
 
 
 _PLURAL: Mapping[Outcome, str] = {
@@ -176,15 +173,15 @@ def _lans(tests: Sequence[Test]) -> list[str]:
 
 def _matrix(tests: Sequence[Test], lans: Sequence[str]) -> list[tuple[Rule, list[Cell | None]]]:
     """A row for each rule that was tested, a cell for each LAN."""
-    found: dict[tuple[str, str], list[Test]] = {}
+    cells: dict[tuple[str, str], list[Test]] = {}
     for test in tests:
         for rule in test.result.rules:
-            found.setdefault((rule, test.result.lan or ""), []).append(test)
+            cells.setdefault((rule, test.result.lan or ""), []).append(test)
     rows = [
-        (rule, [_cell(rule.id, lan, found.get((rule.id, lan), [])) for lan in lans])
+        (rule, [_cell(rule.id, lan, cells.get((rule.id, lan), [])) for lan in lans])
         for rule in RULES.values()
     ]
-    return [(rule, cells) for rule, cells in rows if any(cells)]
+    return [(rule, row) for rule, row in rows if any(row)]
 
 
 def _cell(rule: str, lan: str, tests: Sequence[Test]) -> Cell | None:
@@ -196,7 +193,7 @@ def _cell(rule: str, lan: str, tests: Sequence[Test]) -> Cell | None:
 
 
 def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, str, int]]:
-    """Why tests deviated, or did not run: (word, LAN, reason, how many)."""
+    """Why tests deviated, or did not run: (outcome, LAN, reason, how many)."""
     counted = Counter(
         (test.result.outcome, test.result.lan or "", test.result.reason)
         for test in tests
@@ -206,15 +203,15 @@ def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, str, int]]:
 
 
 def _settled(tests: Sequence[Test]) -> list[tuple[str, list[str]]]:
-    """How it was known that nothing more would come, and on which LANs."""
-    found: dict[str, dict[str, None]] = {}
+    """How it was known that nothing more would arrive, and on which LANs."""
+    lans: dict[str, dict[str, None]] = {}
     for test in tests:
         if test.result.settled and test.result.lan:
-            told = SETTLED.get(test.result.settled, test.result.settled)
-            found.setdefault(told, {})[test.result.lan] = None
-    return [(told, list(lans)) for told, lans in found.items()]
+            how = SETTLED.get(test.result.settled, test.result.settled)
+            lans.setdefault(how, {})[test.result.lan] = None
+    return [(how, list(names)) for how, names in lans.items()]
 
 
 def _packed(shown: Sequence[str]) -> str:
-    """All details, compressed: they repeat each other, and most are never looked at."""
+    """All details, compressed: they repeat each other, and most are never opened."""
     return base64.b64encode(gzip.compress(json.dumps(shown).encode(), 6, mtime=0)).decode()

@@ -24,7 +24,7 @@ def answer(paths: Sequence[Path], folder: Path) -> Answer:
         return Answer((), (str(error),), 2)
     except OSError as error:
         return Answer((), (f"{error.filename or folder}: {error.strerror}",), 2)
-    lines = [*runs.problems, *(f"unfinished: {each}" for each in runs.unfinished)]
+    lines = [*runs.problems, *(f"unfinished: {test}" for test in runs.unfinished)]
     lines += [added] if added else []
     lines += [html.verdict(runs), f"report: {folder / html.FILE_NAME}"]
     return Answer(tuple(lines), (), 0 if html.mood(runs) == "good" else 1)

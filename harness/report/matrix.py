@@ -1,4 +1,4 @@
-"""Rule by LAN: what runs made of each, as a Markdown table."""
+"""Rules by LAN with the outcomes of their tests, as a Markdown table."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WORDS: tuple[Outcome, ...] = (
     "skipped",
     "passed",
 )
-"""Outcomes, the one that a reader must see first in front."""
+"""Outcomes, the most urgent first."""
 
 
 def table(tests: Iterable[Result]) -> list[str]:
-    """A row for each rule that any LAN was judged by; no lines if there is none."""
+    """A row for each rule that was tested on a LAN; no lines if there is none."""
     cells: dict[tuple[str, str], Counter[Outcome]] = {}
     for test in tests:
         for rule in test.rules if test.lan is not None else ():
@@ -30,7 +30,7 @@ def table(tests: Iterable[Result]) -> list[str]:
     lans = list(dict.fromkeys(lan for _, lan in cells))
     others = dict.fromkeys(rule for rule, _ in cells if rule not in RULES)
     rows = [
-        [rule, *(_told(cells.get((rule, lan))) for lan in lans)]
+        [rule, *(_counts(cells.get((rule, lan))) for lan in lans)]
         for rule in (*RULES, *others)
         if any((rule, lan) in cells for lan in lans)
     ]
@@ -41,14 +41,14 @@ def table(tests: Iterable[Result]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, in one line: no tag, no link, no end of a cell."""
+    """Text for Markdown, in one line, shown literally: no tag, no link, no end of a cell."""
     one_line = " ".join(text.split())
-    printable = "".join(each if each.isprintable() else "\ufffd" for each in one_line)
+    printable = "".join(char if char.isprintable() else "\ufffd" for char in one_line)
     escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:$])", r"\\\1", printable)
     return html.escape(escaped, quote=False)
 
 
-def _told(outcomes: Counter[Outcome] | None) -> str:
+def _counts(outcomes: Counter[Outcome] | None) -> str:
     if not outcomes:
         return ""
     return ", ".join(f"{outcomes[word]} {word}" for word in WORDS if outcomes[word])

@@ -1,4 +1,4 @@
-"""A run in Markdown: the verdict, rule by LAN, and what failed; for the page of a CI's job."""
+"""A run in Markdown: the verdict, rules by LAN, and what failed; for the page of a CI job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIABLE = "GITHUB_STEP_SUMMARY"
 """The environment variable that names the file of a CI's summary."""
 
 MOST_BYTES = 1024 * 1024
-"""What a CI takes of one step; it shows nothing at all of more."""
+"""The limit of a CI for one step; of more it shows nothing."""
 
 LONGEST_REASON = 400
 """Characters of a reason; the report has the rest."""
@@ -33,8 +33,8 @@ def markdown(runs: Runs, room: int = MOST_BYTES) -> str:
     for number, line in enumerate(lines):
         size += len(line.encode()) + 1
         if size > room - RESERVED:
-            left = sum(bool(each) for each in lines[number:])
-            kept += ["", f"{left} more lines do not fit here; the report has them all."]
+            left = sum(bool(rest) for rest in lines[number:])
+            kept += ["", f"{left} more lines do not fit here; the report has all."]
             break
         kept.append(line)
     text = "\n".join(kept) + "\n"
@@ -56,7 +56,7 @@ def _lines(runs: Runs) -> Iterator[str]:
     if runs.unfinished:
         yield "Unfinished:"
         yield ""
-        yield from (f"- {plain(each)}" for each in runs.unfinished)
+        yield from (f"- {plain(test)}" for test in runs.unfinished)
         yield ""
     yield from table(test.result for test in runs.tests)
 
@@ -69,17 +69,16 @@ def _row(test: Test) -> str:
 
 
 def add(runs: Runs) -> str:
-    """Add the summary to the file that the environment names, if it does.
+    """Append the summary to the file that the environment names, if it names one.
 
-    Gives the line that says why it could not, or "". Others may have written there before:
-    the limit is one for all.
+    Returns why that failed, or "". Others may have written there before: the limit is for all.
     """
     name = os.environ.get(VARIABLE)
     if not name:
         return ""
     try:
         with Path(name).open("ab") as file:
-            # A file in append mode may tell 0 until its end is asked for.
+            # A file in append mode may report position 0 before the first seek.
             file.write(markdown(runs, MOST_BYTES - file.seek(0, os.SEEK_END)).encode())
     except OSError as error:
         return f"{VARIABLE}: {name}: {error.strerror}"
@@ -87,7 +86,7 @@ def add(runs: Runs) -> str:
 
 
 def matrix(paths: Sequence[Path]) -> Answer:
-    """Rule by LAN of these runs; code 2 if one cannot be read."""
+    """Rules by LAN of these runs; code 2 if one cannot be read."""
     try:
         runs = load(paths)
     except BadResults as error:

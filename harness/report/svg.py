@@ -1,4 +1,4 @@
-"""Where everything stands in a sequence diagram; the template only writes it down.
+"""The layout of a sequence diagram; the template only writes it as SVG.
 
 All numbers are pixels.
 """
@@ -20,10 +20,10 @@ MARGIN = 79
 TOP = 44
 LINE = 13
 LETTERS = 25
-"""Letters of small print that fit a column."""
+"""Characters of small print that fit a column."""
 
 LETTER = 6.3
-"""How wide a letter of a heading is at most."""
+"""The width of a character of a heading, at most."""
 
 STUB = 46
 """How long the arrow is of a frame that reaches no port."""
@@ -66,7 +66,7 @@ class Drawing:
     height: float
     title: str
     lifelines: tuple[tuple[float, str, str], ...]
-    """Where each stands, its name and its address."""
+    """The position, name and address of each."""
     bands: tuple[Label, ...]
     strokes: tuple[Stroke, ...]
     labels: tuple[Label, ...]
@@ -125,12 +125,12 @@ def draw(
 
 
 def _heading(step: Step, exchanges: Sequence[Exchange]) -> tuple[int, str]:
-    """The exchange that a step belongs to, 0 for none but its control; and what stands above."""
-    for number, each in enumerate(exchanges, start=1):
-        if each.first <= step.packet <= each.last:
-            return number, f"exchange {number}{'' if each.held else ': not as expected'}"
-        if each.last < step.packet <= each.control:
-            return 0, f"control after exchange {number}: is the LAN alive?"
+    """The exchange that a step belongs to (0: none, or its control), and its heading."""
+    for number, exchange in enumerate(exchanges, start=1):
+        if exchange.first <= step.packet <= exchange.last:
+            return number, f"exchange {number}{'' if exchange.held else ': not as expected'}"
+        if exchange.last < step.packet <= exchange.control:
+            return 0, f"control broadcast after exchange {number}"
     return 0, ""
 
 

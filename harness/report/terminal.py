@@ -1,7 +1,7 @@
-"""A capture as a sequence diagram in letters: a lifeline per port, an arrow per delivery.
+"""A capture as a sequence diagram in text: a lifeline per port, an arrow per delivery.
 
-All is drawn with line-drawing characters, one column each, and translated at the end for
-a terminal that has none.
+It is drawn with line-drawing characters, one column each, which are translated at the end
+for a terminal that has none.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ STYLES: Mapping[str, Style] = MappingProxyType(
         "deviation": MappingProxyType({"fg": "yellow", "bold": True}),
     }
 )
-"""How a frame's fate and a test's verdict are coloured."""
+"""Colours of the fates of frames and of verdicts."""
 
 NARROWEST = 40
-"""Columns that a diagram takes at least; a terminal that has fewer wraps its lines."""
+"""Columns of a diagram, at least; a narrower terminal wraps its lines."""
 
 WIDEST_GAP = 30
 SMALLEST_GAP = 4
 """Columns from one lifeline to the next, at most and at least."""
 
 LONGEST_WORD = 12
-"""Letters before the colon of a comment, where it is one that names what follows."""
+"""Characters before the colon of a comment that names what follows."""
 
 ROOM_FOR_NOTES = 28
-"""Columns behind the last lifeline that are kept free where the gaps stay readable."""
+"""Columns kept free behind the last lifeline, if the gaps remain readable."""
 
 READABLE_GAP = 16
 
@@ -71,7 +71,7 @@ def can_draw(encoding: str | None, term: str | None) -> bool:
 
 
 def for_encoding(line: str, encoding: str | None, *, ascii_only: bool) -> str:
-    r"""A line as it can be printed there; what is not in the encoding is written as ``\xXX``."""
+    r"""A line in that encoding; what it does not have is written as ``\xXX``."""
     if ascii_only:
         line = line.translate(_ASCII)
     known = encoding or "ascii"
@@ -101,8 +101,8 @@ def _header(comment: str, width: int) -> Iterator[str]:
     style = STYLES.get(rest, BOLD) if word in ("test", "verdict") else PLAIN
     indent = " " * (len(word) + 2)
     first = click.style(f"{word}: ", **DIM)
-    for each in textwrap.wrap(rest, width - len(indent), break_on_hyphens=False):
-        yield first + click.style(each, **style)
+    for line in textwrap.wrap(rest, width - len(indent), break_on_hyphens=False):
+        yield first + click.style(line, **style)
         first = indent
 
 

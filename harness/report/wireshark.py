@@ -1,4 +1,4 @@
-"""A profile for Wireshark and tshark that shows what our captures tell of a packet."""
+"""A profile for Wireshark and tshark that shows the comments of our captures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.evidence import comments
 from harness.lan import FateKind
 
 NAME = "lguest-harness"
-"""What the profile is called, if it is not put elsewhere."""
+"""The name of the profile, unless it is put elsewhere."""
 
 COLUMNS = (
     ("No.", "%m"),
@@ -26,7 +26,7 @@ COLUMNS = (
     ("What happened", "%Cus:frame.comment:3:R"),
     ("Info", "%i"),
 )
-"""Titles and what stands there. A test's comments are its rules, its outcome, what happened."""
+"""Titles and fields. Comments 1 to 3 of a packet: rules, outcome, what happened."""
 
 _RED = 'frame.comment == "failed" || frame.comment == "inconclusive"'
 
@@ -46,7 +46,7 @@ _REFUSED = _states(FateKind.REFUSED)
 _FILTERED = _states(FateKind.FILTERED)
 
 COLOURS = (
-    # The first that fits colours a packet: on red, where its test failed, else on its own.
+    # The first match applies: on red where the test failed.
     ("refused, test failed", f"({_REFUSED}) && ({_RED})", "b3261e", "ffb3ff"),
     ("cut, test failed", f"({_CUT}) && ({_RED})", "b3261e", "ffe680"),
     ("dropped, test failed", f"({_DROPPED}) && ({_RED})", "b3261e", "9fe8ff"),
@@ -57,11 +57,11 @@ COLOURS = (
     ("not for this host", _FILTERED, "ececec", "6a6a6a"),
     ("deviation", 'frame.comment == "deviation"', "d9e6fb", "16335e"),
 )
-"""Name, filter, background and letters (RRGGBB), the first that fits first."""
+"""Name, filter, background and text colour (RRGGBB); the first match applies."""
 
 
 class NoProfile(Exception):
-    """Why the profile cannot be written, said in one line."""
+    """Why the profile cannot be written, in one line."""
 
 
 def files() -> Mapping[str, str]:
@@ -83,29 +83,29 @@ def _rgb(colour: str) -> str:
 
 
 def usual_place() -> Path:
-    """Where Wireshark looks for a profile of ours, asked of tshark; NoProfile without it."""
+    """Where Wireshark looks for our profile, according to tshark; NoProfile without it."""
     program = shutil.which("tshark")
     if program is None:
-        raise NoProfile("tshark is not installed, and only it knows where profiles go: name a DIR")
+        raise NoProfile("tshark is not installed, so the folder of profiles is unknown: name a DIR")
     done = subprocess.run([program, "-G", "folders"], capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         what, _, where = line.partition(":")
         if what.strip() == "Personal configuration" and where.strip():
             return Path(where.strip()) / "profiles" / NAME
-    raise NoProfile("tshark does not say where profiles go: name a DIR")
+    raise NoProfile("tshark does not name the folder of profiles: name a DIR")
 
 
 def advice(folder: Path) -> str:
-    """How to use a profile that lies there."""
+    """How to use a profile in this folder."""
     if folder.absolute().parent.name == "profiles":
         return f"use it with -C {folder.name} (wireshark, tshark)"
-    return "Wireshark finds it once it lies in `profiles`, in its configuration's directory"
+    return "to use it, move it into `profiles` in the configuration folder of Wireshark"
 
 
 def write(folder: Path, *, replace: bool = False) -> list[Path]:
-    """Write the profile, and return what it replaced.
+    """Write the profile, and return which files it replaced.
 
-    NoProfile if another one is there and is not to be replaced, or it cannot be written.
+    NoProfile if another profile exists and is not to be replaced, or it cannot be written.
     """
     content = files()
     try:
@@ -115,7 +115,7 @@ def write(folder: Path, *, replace: bool = False) -> list[Path]:
             if (folder / name).exists() and (folder / name).read_bytes() != text.encode()
         ]
         if others and not replace:
-            raise NoProfile(f"{others[0]}: another profile is there (--force replaces it)")
+            raise NoProfile(f"{others[0]}: another profile exists (--force replaces it)")
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in content.items():
             (folder / name).write_text(text)
