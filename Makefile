@@ -10,13 +10,15 @@ LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
-.PHONY: help venv conformance test bench mutants clean
+.PHONY: help venv conformance test docs bench mutants clean
 help:
-	@echo "make conformance   run the suite on the simulated lguest LAN; captures in reports/"
+	@echo "make conformance   run the suite on the simulated lguest LAN; report in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
-	@echo "make bench         measure, and write reports/bench.json"
-	@echo "make mutants       change the simulated LAN in every small way, and see who notices"
-	@echo "make venv          only make .venv"
+	@echo "make venv          set up .venv, and nothing else"
+	@echo "make docs          write docs/api.md again, from the docstrings"
+	@echo "make bench         measure speed; results in reports/bench.json"
+	@echo "make mutants       run the suite on small changes of the simulated LAN; list what it missed"
+	@echo "make clean         remove environments, caches, captures"
 
 venv: .venv/.made
 
@@ -38,6 +40,9 @@ test: venv
 	$(BIN)/lguest-harness play fixtures/recorded/*.jsonl
 	$(BIN)/lguest-harness rules --coverage
 	$(BIN)/pytest testcases tests -n auto $(STRICT) $(LANS)
+
+docs: venv
+	$(BIN)/python docs/make_api.py
 
 bench: venv .venv/.made-bench
 	$(BIN)/python -m bench

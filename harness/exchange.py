@@ -45,7 +45,21 @@ NOWHERE = Span(0, 0, 0)
 class Delivery:
     """Who received what in one exchange; frames are ``bytes``.
 
-    ``expected`` is what it was last compared with; None if it never was.
+    It equals a mapping of ports to lists of frames if each port received exactly those
+    frames, and every port that is left out, the sender included, received nothing. ValueError
+    for a port of another LAN. ``expected`` is what it was last compared with; None if it never
+    was. ``delivery[port]`` is what one port received, a tuple.
+
+    >>> lan = Testbench(create("lguest"))
+    >>> sender, owner, bystander = lan.ports(3)
+    >>> frame = ethernet(to=owner, by=sender)
+    >>> delivery = lan.exchange(sender, frame)
+    >>> delivery == {owner: [frame]}
+    True
+    >>> delivery == {owner: [frame], bystander: [frame]}
+    False
+    >>> delivery[bystander]
+    ()
     """
 
     __hash__ = None  # type: ignore[assignment]  # it is compared, not looked up
@@ -80,11 +94,17 @@ class Delivery:
 
 
 class Testbench:
-    """A LAN as a test sees it.
+    r"""A LAN as a test sees it: the fixture ``lan``.
 
     ``view`` is the rule's: what reached the port (wire), or what a host's card would
     pass up (host). What comes back to its own sender counts in either view. A ``shared`` LAN
     has ports that the test did not ask for: a unicast that one of them gets is a stray.
+
+    >>> lan = Testbench(create("lguest"))
+    >>> sender, *others = lan.ports(3)
+    >>> frame = ethernet(to=b"\xff" * 6, by=sender)
+    >>> lan.exchange(sender, frame) == {port: [frame] for port in others}
+    True
     """
 
     __test__ = False  # pytest would take it for a class of tests

@@ -73,9 +73,17 @@ def ethernet(
     stamp: int = 0,
     kind: int = EXPERIMENTAL,
 ) -> bytes:
-    """A frame of ``size`` bytes in all, cut short if that is less than a header.
+    r"""A frame of ``size`` bytes in all, cut short if that is less than a header of 14.
 
-    ``kind`` is the EtherType, or the length field of an 802.3 frame.
+    ``to`` and ``by`` are ports, or addresses of six bytes. ``kind`` is the EtherType (0x88B5,
+    which is for experiments), or the length field of an 802.3 frame. ``stamp`` selects the
+    payload: two stamps give two payloads that differ at once and everywhere.
+
+    >>> frame = ethernet(to=b"\x02\0\0\0\0\2", by=b"\x02\0\0\0\0\1", size=60)
+    >>> len(frame), frame[:14].hex(" ")
+    (60, '02 00 00 00 00 02 02 00 00 00 00 01 88 b5')
+    >>> len(ethernet(to=frame[:6], by=frame[6:12], size=13))
+    13
     """
     header = bytes(Ether(dst=address(to).hex(":"), src=address(by).hex(":"), type=kind))
     return (header + payload(max(0, size - HEADER), stamp))[:size]

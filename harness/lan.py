@@ -9,19 +9,58 @@ from typing import Literal, NamedTuple, Protocol
 
 
 class LanError(Exception):
-    """A LAN cannot do what it was asked to do; the message is one line."""
+    """A LAN cannot do what it was asked to do; the message is one line.
+
+    The base class of the other errors here. A class of your own raises it for its own faults:
+    the test is then inconclusive, not failed.
+
+    >>> issubclass(FrameRefused, LanError)
+    True
+    """
 
 
 class FrameRefused(LanError):
-    """A port did not send a frame: no byte of it crossed."""
+    """A port did not send a frame: no byte of it crossed.
+
+    >>> lan = create("lguest")
+    >>> sender, receiver = lan.ports(2)
+    >>> sender.close()
+    >>> try:
+    ...     sender.send(ethernet(to=receiver, by=sender))
+    ... except FrameRefused as error:
+    ...     print(error)
+    eth0 of Guest 1 cannot send this frame: the device is not open
+    """
 
 
 class Inconclusive(LanError):
-    """No verdict is possible: the stimulus did not cross, or the LAN is dead or deaf."""
+    """No verdict is possible: the stimulus did not cross, or the LAN is dead or deaf.
+
+    Such a test is red, but says nothing about the rule.
+
+    >>> lan = Testbench(create("lguest"))
+    >>> sender, receiver = lan.ports(2)
+    >>> receiver.close()
+    >>> try:
+    ...     lan.exchange(sender, ethernet(to=receiver, by=sender))
+    ... except Inconclusive:
+    ...     print("not even a control broadcast arrived")
+    not even a control broadcast arrived
+    """
 
 
 class Unsupported(LanError):
-    """A test needs a feature that the LAN declares not to have."""
+    """A test needs a feature that the LAN declares not to have.
+
+    `Testbench.require` raises it. Such a test is reported as unsupported, which is not red.
+
+    >>> lan = Testbench(create("lguest"))
+    >>> try:
+    ...     lan.require(lan.traits.learns, "does not learn addresses")
+    ... except Unsupported as error:
+    ...     print(error)
+    lguest: does not learn addresses
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +68,15 @@ class Layout:
     """How a frame lies in its sender's memory; only simulated LANs take one.
 
     The first ``linear`` bytes (all, if None) start at ``offset`` in a page; the rest lie
-    in ``fragments`` of (size, offset in a page of its own), in order.
+    in ``fragments`` of (size, offset in a page of its own), in order. All numbers are bytes;
+    a page has 4,096.
+
+    >>> lan = Testbench(create("lguest"))
+    >>> sender, receiver = lan.ports(2)
+    >>> frame = ethernet(to=receiver, by=sender, size=1000)
+    >>> in_three_parts = Layout(linear=200, offset=16, fragments=((500, 0), (300, 64)))
+    >>> lan.exchange(sender, frame, layout=in_three_parts) == {receiver: [frame]}
+    True
     """
 
     linear: int | None = None
@@ -58,9 +105,17 @@ class _ArrivalFields(NamedTuple):
 class Arrival(_ArrivalFields):
     """A frame that reached a port, at ``time`` (nanoseconds since 1970).
 
-    ``passes_filter`` says whether a host's network card would pass the frame up: it is to
-    the card's own address, to a group, or the card is promiscuous. ``for_host`` is the name
-    that this field had in version 0.1; both are accepted.
+    ``frame`` is the whole frame without preamble and FCS. ``passes_filter`` says whether a
+    host's network card would pass the frame up: it is to the card's own address, to a group,
+    or the card is promiscuous. ``for_host`` is the name that this field had in version 0.1;
+    both are accepted.
+
+    >>> lan = create("lguest")
+    >>> sender, receiver = lan.ports(2)
+    >>> sender.send(ethernet(to=receiver, by=sender, size=60))
+    >>> lan.settle()
+    >>> [(len(arrival.frame), arrival.passes_filter) for arrival in receiver.arrivals()]
+    [(60, True)]
     """
 
     __slots__ = ()
@@ -83,7 +138,13 @@ class Arrival(_ArrivalFields):
 
 
 class FateKind(enum.StrEnum):
-    """What became of a frame at a port."""
+    """What became of a frame at a port.
+
+    The values are those of the comments in captures, and do not change.
+
+    >>> FateKind("truncated")
+    <FateKind.TRUNCATED: 'truncated'>
+    """
 
     SENT = "sent"
     """It left its sender whole."""
@@ -112,6 +173,14 @@ class Fate:
     ``reason`` says why, in a few words, where there is a reason. ``port`` is the receiver
     that an UNDELIVERED frame did not reach whole. ``count`` of ``of`` bytes crossed (sections,
     if SENT_PARTLY). ``buffer`` is the receive buffer, on the simulated LAN.
+
+    >>> lan = create("lguest")
+    >>> sender, receiver = lan.ports(2)
+    >>> sender.send(ethernet(to=receiver, by=sender, size=9014))
+    >>> lan.settle()
+    >>> fate = lan.records()[-1].fates[0]
+    >>> f"{fate.kind}: {fate.count} of {fate.of} bytes"
+    'truncated: 1514 of 9014 bytes'
     """
 
     kind: FateKind
@@ -135,9 +204,18 @@ DROPPED = "dropped by the receiver"
 class Record(NamedTuple):
     """One line of a capture: a frame at a port, and what became of it.
 
-    ``original_length`` is more than the frame's own length where it was cut. ``fates`` say
-    what became of it. A record without fates, as version 0.1 made them, is read by its
-    comments: FILTERED, or one that ends in DROPPED; else it was sent, or delivered.
+    ``time`` is in nanoseconds since 1970, ``port`` the port's name, ``frame`` what crossed.
+    ``original_length``, in bytes, is more than the frame's own length where it was cut.
+    ``comments`` are lines for people, shown in Wireshark; ``fates`` say the same for programs.
+    A record without fates, as version 0.1 made them, is read by its comments: FILTERED, or
+    one that ends in DROPPED; else it was sent, or delivered.
+
+    >>> lan = create("lguest")
+    >>> sender, receiver = lan.ports(2)
+    >>> sender.send(ethernet(to=receiver, by=sender))
+    >>> lan.settle()
+    >>> [(record.port, record.direction) for record in lan.records()]
+    [('guest1', 'sent'), ('guest2', 'received')]
     """
 
     time: int
@@ -153,12 +231,26 @@ class Record(NamedTuple):
 class Traits:
     """What a LAN can do and how it behaves, as it declares it.
 
-    ``filters`` says who keeps a frame from ports that do not want it; ``burst`` how many
-    frames may be sent before the LAN must settle (one, if not ``ordered``); ``shortest``
-    and ``longest`` are the bytes in a frame that it takes; ``oversized`` what becomes of one
-    that is longer than a receiver takes; ``settles`` how quiet is known; ``ports`` how many
-    a test may ask for. ``ordered``: frames of one sender to one receiver never overtake
-    each other. ``wait_s`` is how many seconds a LAN that settles by waiting waits.
+    - ``filters``: who keeps a frame from ports that do not want it: the sender (or a switch
+      on its behalf), the receiver's card, or nobody
+    - ``learns``: it learns from source addresses, as a bridge does
+    - ``ordered``: frames of one sender to one receiver never overtake each other
+    - ``shortest``, ``longest``: bytes in a frame that it takes, header included, without FCS
+    - ``oversized``: what becomes of a frame that is longer than a receiver takes
+    - ``burst``: how many frames may be sent before the LAN must settle (one, if not ``ordered``)
+    - ``layouts``: `Port.send` takes a `Layout`
+    - ``counters``: its devices have lguest's counters
+    - ``settles``: how quiet is known: a barrier of the LAN's own, a fence, or a wait
+    - ``ports``: how many ports a test may ask for
+    - ``wait_s``: seconds that a LAN waits which settles by waiting
+    - ``needs``: what it needs to run, for people to read
+
+    >>> traits = Traits(
+    ...     filters="sender", learns=True, ordered=True, shortest=14, longest=1514,
+    ...     oversized="dropped", burst=64, layouts=False, counters=False, settles="barrier",
+    ... )
+    >>> traits.ports
+    8
     """
 
     filters: Literal["sender", "receiver", "nobody"]
@@ -177,16 +269,27 @@ class Traits:
 
 
 class Port(Protocol):
-    """Where one peer is plugged in. ``mac`` is its address, six bytes."""
+    """Where one peer is plugged in, with the network card of its host.
+
+    A class of your own needs every member listed here; it need not inherit.
+
+    >>> port = create("lguest").ports(1)[0]
+    >>> port.name, port.mac.hex(":")
+    ('guest1', '02:00:01:00:00:00')
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What results and captures call it; no two ports of a LAN have the same."""
+        ...
 
     @property
-    def mac(self) -> bytes: ...
+    def mac(self) -> bytes:
+        """Its address, six bytes."""
+        ...
 
     def send(self, frame: bytes, layout: Layout | None = None) -> None:
-        """Send one frame; FrameRefused when the port will not."""
+        """Send one frame; FrameRefused when the port will not. ``layout``: see `Traits`."""
 
     def arrivals(self) -> Sequence[Arrival]:
         """Frames that arrived since the last call, in order."""
@@ -205,22 +308,39 @@ class Port(Protocol):
 
 
 class Lan(Protocol):
-    """A LAN under test."""
+    """A LAN under test.
+
+    A class of your own needs every member listed here, and a constructor without arguments;
+    it need not inherit. An attribute ``version``, a text, is optional.
+
+    >>> lan = create("lguest")
+    >>> sender, receiver = lan.ports(2)
+    >>> frame = ethernet(to=receiver, by=sender)
+    >>> sender.send(frame)
+    >>> lan.settle()
+    >>> [arrival.frame for arrival in receiver.arrivals()] == [frame]
+    True
+    >>> lan.close()
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What its messages call it."""
+        ...
 
     @property
-    def traits(self) -> Traits: ...
+    def traits(self) -> Traits:
+        """What it can do and how it behaves."""
+        ...
 
     def ports(self, count: int) -> Sequence[Port]:
-        """The first ``count`` ports, made and opened as needed."""
+        """The first ``count`` ports, made and opened as needed; the same ones at every call."""
 
     def settle(self) -> None:
         """Return when nothing more will arrive; Inconclusive when that cannot be known."""
 
     def interfaces(self) -> Sequence[tuple[str, bytes]]:
-        """Name and address of everything that may appear in ``records``."""
+        """Name and address (six bytes) of everything that may appear in ``records``."""
 
     def records(self) -> Sequence[Record]:
         """Everything that was sent and received since the LAN began, in order."""

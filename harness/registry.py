@@ -241,7 +241,20 @@ def entries(given: Iterable[str]) -> dict[str, Entry]:
 
 
 def create(given: str) -> Lan:
-    """A new LAN; LanError for one that is not known, or cannot be made."""
+    """A new LAN (`Lan`) for what ``--lan`` takes: ``NAME``, ``SPEC`` or ``NAME=SPEC``.
+
+    LanError, in one line, for one that is not known or cannot be made. Close it after use.
+
+    >>> lan = create("lguest-repaired")
+    >>> [port.name for port in lan.ports(3)]
+    ['guest1', 'guest2', 'guest3']
+    >>> lan.close()
+    >>> try:
+    ...     create("bridgee")
+    ... except LanError as error:
+    ...     print(str(error).partition("?")[0])
+    unknown LAN 'bridgee': did you mean bridge
+    """
     return entry(given).make()
 
 

@@ -24,7 +24,18 @@ View = Literal["wire", "host"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule."""
+    """One rule: a statement about a LAN that tests check.
+
+    - ``id``: permanent: never given to another rule
+    - ``text``: the statement, in a line
+    - ``source``: where it comes from
+    - ``scope``: whether it holds for any LAN, or describes lguest's inside
+    - ``view``: whether it is about what reached the port (wire), or about what a host's card
+      would pass up (host)
+
+    >>> RULES["DLV-2"].view
+    'host'
+    """
 
     id: str
     text: str
@@ -241,7 +252,15 @@ _TABLE = (
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})
-"""Every rule by its id, in the order of the specification."""
+"""Every rule of the suite (`Rule`) by its id, in the order of the specification.
+
+It cannot be changed; rules of your own go into a file (see writing-tests).
+
+>>> RULES["LEN-2"].scope
+'any'
+>>> [rule_id for rule_id in RULES if rule_id.startswith("LEN")]
+['LEN-1', 'LEN-2', 'LEN-3']
+"""
 
 _OWN_ID = re.compile(r"[A-Z][A-Z0-9]{0,15}-[0-9]{1,4}")
 _OWN_KEYS = {"id": str, "text": str, "source": str, "scope": str, "view": str}
