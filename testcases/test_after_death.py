@@ -1,0 +1,358 @@
+"""The rules again after a death, a failed refill, a failed open, or a new start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.frames import PAGE, ethernet
+from harness.lans.lguest import LguestLan
+from harness.lguest.driver import NUM_SKBS, Counters
+from harness.lguest.events import Fault, Message, Point
+from harness.lguest.host import MAX_BOUND
+from harness.lguest.memory import LguestError
+from harness.plugin.marks import rule
+
+from .kit.dma import (
+    ARRAY,
+    DATA,
+    SPARE_SLOT,
+    bind,
+    crosses,
+    fill_up,
+    filled,
+    killed,
+    send,
+    send_bytes,
+    set_list,
+    set_used,
+    used_lens,
+)
+from .kit.steps import NO_ADDRESS, acting_at, broadcast
+
+# A killed Guest
+
+
+@rule("DMA-9")
+@pytest.mark.parametrize("size", [14, 60, 1514])
+def test_a_killed_guest_sends_nothing_though_it_sent_the_like_before(
+    lguest: LguestLan, size: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address, size=size)
+    sender.transmit(frame)
+    lguest.settle()
+    lguest.host.kill(sender.guest, "for a test")
+    with pytest.raises(LguestError, match="it runs no more"):
+        sender.transmit(frame)
+    assert owner.guest.pending == 0
+    assert sender.counters == Counters(tx_packets=1, tx_bytes=size)
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+
+
+@rule("DMA-5", "DMA-9")
+def test_a_full_ring_of_a_killed_guest_is_tried_twice_too(lguest: LguestLan) -> None:
+    sender, dead = lguest.open_devices(2)
+    lguest.host.kill(dead.guest, "for a test")
+    fill_up(sender, dead)
+
+    def empty_one() -> None:
+        set_used(dead.guest, dead.ring, 3, 0)
+
+    with acting_at(lguest.host, Point.RESTOCK, empty_one):
+        sender.transmit(ethernet(dead.address, sender.address, size=77))
+    assert sender.counters.tx_packets == NUM_SKBS + 1
+    assert used_lens(dead.guest, dead.ring)[3] == 77
+    sender.transmit(ethernet(dead.address, sender.address))
+    assert filled(lguest)[-2:] == [None, None]
+
+
+@rule("DMA-5", "DMA-2")
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_the_second_try_searches_the_arrays_of_its_own_moment(
+    lguest: LguestLan, is_dead: bool
+) -> None:
+    """In the gap the full array goes, and the frame finds the older one of another Guest."""
+    sender, owner, other = lguest.open_devices(3)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(other.guest, key, 1)
+    assert bind(owner.guest, key, 1)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+    if is_dead:
+        lguest.host.kill(owner.guest, "for a test")
+
+        def leave() -> None:
+            lguest.launcher(owner.guest).exit()
+    else:
+
+        def leave() -> None:
+            assert owner.guest.bind_dma(key, ARRAY, 1, 0)
+
+    with acting_at(lguest.host, Point.RESTOCK, leave):
+        assert send_bytes(sender.guest, key, bytes(61)) == 61
+    assert used_lens(owner.guest, ARRAY, 1) == [60]
+    assert used_lens(other.guest, ARRAY, 1) == [61]
+    assert other.guest.pending == 1 << 9
+
+
+@rule("DMA-5", "DMA-2")
+def test_the_second_try_takes_an_array_bound_in_the_gap(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+
+    def bind_newer() -> None:
+        assert bind(other.guest, key, 2)
+
+    with acting_at(lguest.host, Point.RESTOCK, bind_newer):
+        assert send_bytes(sender.guest, key, bytes(61)) == 61
+    assert used_lens(owner.guest, ARRAY, 1) == [60]
+    assert used_lens(other.guest, ARRAY, 2) == [61, 0]
+
+
+@rule("DMA-5", "DMA-2")
+def test_the_second_try_begins_at_the_cursor_of_a_fresh_bind(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 3)
+    for _ in range(4):
+        send_bytes(sender.guest, key, bytes(60))
+    for n in range(3):
+        set_used(owner.guest, ARRAY, n, 60)
+
+    def bind_again() -> None:
+        assert owner.guest.bind_dma(key, ARRAY, 3, 0)
+        assert bind(owner.guest, key, 3)
+
+    with acting_at(lguest.host, Point.RESTOCK, bind_again):
+        assert send_bytes(sender.guest, key, bytes(61)) == 61
+    assert used_lens(owner.guest, ARRAY, 3) == [61, 0, 0]
+
+
+@rule("DMA-9", "DMA-4")
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_a_broadcast_ends_with_its_sender(lguest: LguestLan, bad: int) -> None:
+    """The sender is killed at one of its receivers; those behind it get nothing."""
+    sender, *others = lguest.open_devices(4)
+    assert broadcast(sender) == (3, 0)
+    lguest.settle()
+    seen = 0
+
+    def spoil() -> None:
+        nonlocal seen
+        if seen == bad:
+            lguest.host.kill(sender.guest, "for a test")
+        seen += 1
+
+    lguest.host.interleave = lambda point, _: spoil() if point is Point.COPIED else None
+    sender.transmit(ethernet(b"\xff" * 6, sender.address, stamp=5))
+    lguest.host.interleave = None
+    lguest.settle()
+    assert [len(lguest.received(other)) for other in others] == [
+        2 if n <= bad else 1 for n in range(3)
+    ]
+
+
+@rule("DMA-4", "DMA-9")
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_receiver_that_dies_of_a_broadcast_takes_nobody_along(
+    lguest: LguestLan, position: int
+) -> None:
+    sender, *others = lguest.open_devices(4)
+    assert broadcast(sender) == (3, 0)
+    lguest.settle()
+    set_list(others[position], 1, [(DATA, PAGE + 1)])
+    for turn in range(3):
+        assert broadcast(sender) == (2, 1)
+        assert killed(lguest) == [others[position].guest.id]
+        lguest.settle()
+        for n, other in enumerate(others):
+            assert len(lguest.received(other)) == (1 if n == position else 2 + turn)
+
+
+@rule("DMA-1", "DMA-9")
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_a_guest_with_the_id_of_one_that_ended_has_32_arrays(
+    lguest: LguestLan, is_dead: bool
+) -> None:
+    sender, first = lguest.open_devices(2)
+    guest_id = first.guest.id
+    for n in range(MAX_BOUND - 1):
+        assert first.guest.bind_dma(first.peer_key(SPARE_SLOT + n), ARRAY, 1, 9)
+    if is_dead:
+        lguest.host.kill(first.guest, "for a test")
+    lguest.launcher(first.guest).exit()
+    heir = lguest.device(first.slot, guest_id=guest_id)
+    assert heir.open() == 0
+    results = [heir.guest.bind_dma(heir.peer_key(SPARE_SLOT + n), ARRAY, 1, 9) for n in range(33)]
+    assert results == [True] * (MAX_BOUND - 1) + [False] * 2
+    assert crosses(lguest, sender, heir)
+    assert crosses(lguest, heir, sender)
+    assert lguest.received(first) == lguest.received(heir)
+
+
+@rule("DMA-9", "PUB-6")
+@pytest.mark.parametrize("how", ["killed", "bad list", "alive"])
+def test_the_end_of_a_launcher_clears_and_frees_the_slot_however_its_guest_ended(
+    lguest: LguestLan, tmp_path: Path, how: str
+) -> None:
+    file = lguest.parts.file(tmp_path / "lan")
+    launchers = [lguest.launch(n) for n in (20, 21)]
+    devices = [launcher.join(file) for launcher in launchers]
+    lguest.devices += devices
+    assert [device.open() for device in devices] == [0, 0]
+    leaver, sender = devices
+    if how == "killed":
+        lguest.host.kill(leaver.guest, "for a test")
+    elif how == "bad list":
+        assert send(leaver.guest, leaver.peer_key(sender.slot), [(DATA, PAGE + 1)]) == 0
+        assert killed(lguest) == [20]
+    launchers[0].exit()
+    ghost = lguest.host.defects.leaves_ghosts
+    assert file.pages.published(0) == (leaver.address if ghost else NO_ADDRESS)
+    assert broadcast(sender) == (0, int(ghost))
+    heir = lguest.launch(22).join(file)
+    assert heir.slot == 0
+    assert heir.open() == 0
+    assert broadcast(sender) == (1, 0)
+    file.close()
+
+
+# Failed refills
+
+
+@rule("RCV-5", "LIF-1")
+@pytest.mark.parametrize("cycles", [30])
+def test_failed_refills_lose_no_buffer_for_good(lguest: LguestLan, cycles: int) -> None:
+    """Also where the next interrupt refills the slot, and at the next opening."""
+    sender, owner = lguest.open_devices(2)
+    shipped = lguest.host.defects.failed_refill_leaves_hole
+    for turn in range(cycles):
+        sender.transmit(ethernet(owner.address, sender.address, stamp=turn))
+        owner.guest.memory_left = 0
+        assert owner.guest.interrupt()
+        owner.guest.memory_left = None
+        before = len(lguest.received(owner))
+        frame = ethernet(owner.address, sender.address, stamp=1000 + turn)
+        sender.transmit(frame)
+        assert owner.guest.interrupt()
+        assert lguest.received(owner)[before:] == [frame]
+        assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
+    faults = [event for event in lguest.host.events if isinstance(event, Fault)]
+    assert len(faults) == (cycles if shipped else 0)
+    frames = fill_up(sender, owner)
+    before = len(lguest.received(owner))
+    lguest.settle()
+    assert sorted(lguest.received(owner)[before:]) == sorted(frames)
+
+
+@rule("RCV-5", "LIF-1")
+@pytest.mark.parametrize("holes", [1, 3, NUM_SKBS])
+def test_an_opening_after_failed_refills_has_all_its_buffers(lguest: LguestLan, holes: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    for turn in range(12):
+        fill_up(sender, owner, holes)
+        owner.guest.memory_left = 0
+        owner.guest.interrupt()
+        owner.guest.memory_left = None
+        owner.close()
+        assert owner.open() == 0, f"opening {turn}"
+        frames = fill_up(sender, owner)
+        before = len(lguest.received(owner))
+        lguest.settle()
+        assert sorted(lguest.received(owner)[before:]) == sorted(frames)
+    assert not any(isinstance(event, Fault) for event in lguest.host.events)
+
+
+@rule("RCV-5", "RCV-1")
+@pytest.mark.parametrize("failing", range(NUM_SKBS))
+def test_one_failed_refill_does_not_touch_the_rest_of_the_batch(
+    lguest: LguestLan, failing: int
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    frames = fill_up(sender, owner)
+    turn = -1
+
+    def next_slot() -> None:
+        nonlocal turn
+        turn += 1
+        owner.guest.memory_left = 0 if turn == failing else None
+
+    lguest.host.interleave = lambda point, _: next_slot() if point is Point.TAKEN else None
+    assert owner.guest.interrupt()
+    lguest.host.interleave = None
+    owner.guest.memory_left = None
+    shipped = lguest.host.defects.failed_refill_leaves_hole
+    rest = [frame for n, frame in enumerate(frames) if shipped or n != failing]
+    assert lguest.received(owner)[:NUM_SKBS] == rest
+    messages = [event.text for event in lguest.host.events if isinstance(event, Message)]
+    assert messages == [f"eth0: could not fill slot {failing}"]
+
+
+# Failed openings
+
+
+@rule("LIF-1")
+@pytest.mark.parametrize("left", range(NUM_SKBS))
+def test_failed_openings_lose_no_buffer(lguest: LguestLan, left: int) -> None:
+    (sender,) = lguest.open_devices(1)
+    owner = lguest.device()
+    for _ in range(20):
+        owner.guest.memory_left = left
+        assert owner.open() == -12
+    owner.guest.memory_left = None
+    assert owner.open() == 0
+    frames = fill_up(sender, owner)
+    lguest.settle()
+    assert lguest.received(owner) == frames
+
+
+@rule("LIF-1", "DMA-1")
+def test_openings_that_cannot_bind_lose_no_buffer(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    owner = lguest.device()
+    for n in range(MAX_BOUND):
+        assert owner.guest.bind_dma(owner.peer_key(SPARE_SLOT + n), ARRAY, 1, 9)
+    for _ in range(20):
+        assert owner.open() == -12
+    assert owner.guest.bind_dma(owner.peer_key(SPARE_SLOT), ARRAY, 1, 0)
+    assert owner.open() == 0
+    frames = fill_up(sender, owner)
+    lguest.settle()
+    assert lguest.received(owner) == frames
+
+
+# Openings that follow one another
+
+
+@rule("DMA-2", "LIF-1")
+@pytest.mark.parametrize("sent", range(NUM_SKBS + 1))
+def test_a_new_opening_is_filled_from_its_first_buffer(lguest: LguestLan, sent: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    for turn in range(3):
+        fill_up(sender, owner, sent)
+        lguest.settle()
+        owner.close()
+        assert owner.open() == 0
+        frames = fill_up(sender, owner, 2)
+        assert used_lens(owner.guest, owner.ring) == [60, 60, *[0] * 6], f"opening {turn}"
+        before = len(lguest.received(owner))
+        lguest.settle()
+        assert lguest.received(owner)[before:] == frames
+
+
+@rule("DMA-2")
+def test_an_array_bound_again_forgets_the_cursor_whatever_else_was_bound(
+    lguest: LguestLan,
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    for _ in range(3):
+        assert bind(owner.guest, key, 4)
+        for n in range(2):
+            assert send_bytes(sender.guest, key, bytes(60 + n)) == 60 + n
+        assert used_lens(owner.guest, ARRAY, 4) == [60, 61, 0, 0]
+        assert owner.guest.bind_dma(key, ARRAY, 4, 0)

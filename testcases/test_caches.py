@@ -1,0 +1,424 @@
+"""A sender remembers receivers and lists; the Host remembers checked lists. Each may go stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.frames import PAGE, ethernet
+from harness.lan import Layout
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import MOST_REMEMBERED, Counters, NetDevice
+from harness.lguest.memory import ADDRESS_BYTES
+from harness.plugin.marks import rule
+
+from .kit.dma import (
+    ARRAY,
+    DATA,
+    END,
+    ROOM,
+    SPARE_SLOT,
+    bind,
+    killed,
+    send,
+    send_bytes,
+    set_list,
+    set_used,
+)
+from .kit.steps import NO_ADDRESS, broadcast, lan_of_pages
+
+NEW = bytes.fromhex("02005a5a5a5a")
+"""An address that appears on the page during a test."""
+
+
+def slot_address(device: NetDevice, slot: int) -> int:
+    """Where a Guest sees the published address of a slot."""
+    return device.page + slot * ADDRESS_BYTES
+
+
+# Remembered receivers: the page changes
+
+
+def by_publishing(writer: NetDevice, _: NetDevice, slot: int, address: bytes) -> None:
+    """A device publishes the address."""
+    writer.pages.publish(slot, address)
+
+
+def by_its_own_write(writer: NetDevice, _: NetDevice, slot: int, address: bytes) -> None:
+    """A Guest writes it with its own memory access."""
+    writer.guest.memory.write(slot_address(writer, slot), address)
+
+
+def by_a_copy(writer: NetDevice, other: NetDevice, slot: int, address: bytes) -> None:
+    """The Host copies it into a buffer that lies on the page."""
+    copy_to(writer, other, [(slot_address(writer, slot), len(address))], address)
+
+
+def by_the_end_of_a_copy(writer: NetDevice, other: NetDevice, slot: int, address: bytes) -> None:
+    """The same, but the first section of that buffer lies in normal memory."""
+    sections = [(ROOM, 10), (slot_address(writer, slot), len(address))]
+    copy_to(writer, other, sections, bytes(10), address)
+
+
+def copy_to(
+    writer: NetDevice, other: NetDevice, sections: list[tuple[int, int]], *parts: bytes
+) -> None:
+    """Send these parts, one section for each, into a buffer with these sections."""
+    key = writer.peer_key(SPARE_SLOT)
+    if writer.guest.host.binding(writer.guest, key) is None:
+        assert bind(writer.guest, key, 1)
+    writer.guest.memory.write(ARRAY, bytes(4) + dma.pack(sections))
+    source: list[tuple[int, int]] = []
+    for part in parts:
+        other.guest.memory.write(DATA + 100 * len(source), part)
+        source.append((DATA + 100 * len(source), len(part)))
+    assert send(other.guest, key, source) == sum(len(part) for part in parts)
+
+
+Change = Callable[[NetDevice, NetDevice, int, bytes], None]
+
+EVERY_CHANGE = pytest.mark.parametrize(
+    "change",
+    [by_publishing, by_its_own_write, by_a_copy, by_the_end_of_a_copy],
+    ids=lambda change: change.__name__,
+)
+
+
+@rule("DLV-3", "DLV-6")
+@EVERY_CHANGE
+def test_every_sender_notices_every_change_of_the_page(lguest: LguestLan, change: Change) -> None:
+    """Twice over: a change that was noticed once must be noticed again."""
+    other, writer, *senders = lguest.open_devices(4)
+    for _ in range(2):
+        assert [broadcast(sender) for sender in senders] == [(3, 0)] * 2
+        lguest.settle()
+        change(writer, other, 300, NEW)
+        assert [broadcast(sender) for sender in senders] == [(3, 1)] * 2
+        lguest.settle()
+        change(writer, other, 300, NO_ADDRESS)
+    assert [broadcast(sender) for sender in senders] == [(3, 0)] * 2
+
+
+@rule("DLV-2", "DLV-7")
+@EVERY_CHANGE
+def test_an_address_that_moves_to_another_slot_is_followed(
+    lguest: LguestLan, change: Change
+) -> None:
+    sender, first, second, writer = lguest.open_devices(4)
+    lguest.pages.publish(second.slot, NO_ADDRESS)
+    lguest.pages.publish(first.slot, NEW)
+    for turn in range(3):
+        frame = ethernet(NEW, sender.address, stamp=turn)
+        sender.transmit(frame)
+        lguest.settle()
+        assert lguest.received(first)[turn:] == [frame]
+        change(writer, sender, first.slot, NO_ADDRESS)
+        change(writer, sender, second.slot, NEW)
+        sender.transmit(frame)
+        lguest.settle()
+        assert lguest.received(first)[turn + 1 :] == []
+        assert lguest.received(second)[turn:] == [frame]
+        change(writer, sender, second.slot, NO_ADDRESS)
+        sender.transmit(frame)
+        assert sender.counters.tx_packets == 2 * (turn + 1)
+        change(writer, sender, first.slot, NEW)
+
+
+@rule("PUB-3", "DLV-4")
+@EVERY_CHANGE
+@pytest.mark.parametrize("slot", [2, 150, 681])
+def test_a_bit_that_alone_changes_is_noticed(lguest: LguestLan, change: Change, slot: int) -> None:
+    sender, owner, writer = (lguest.device(n) for n in (0, 1, 5))
+    listener = lguest.device(slot)
+    assert [device.open() for device in (sender, owner, writer, listener)] == [0] * 4
+    lguest.pages.publish(slot, NEW)
+    frame = ethernet(owner.address, sender.address)
+    for turn in range(3):
+        sender.transmit(frame)
+        lguest.settle()
+        assert len(lguest.received(listener)) == turn
+        change(writer, sender, slot, b"\x03" + NEW[1:])
+        sender.transmit(frame)
+        lguest.settle()
+        assert len(lguest.received(listener)) == turn + 1
+        change(writer, sender, slot, NEW)
+    assert lguest.received(owner) == [frame] * 6
+
+
+@rule("DLV-6", "DLV-2")
+def test_the_used_len_of_an_array_on_the_page_publishes(lguest: LguestLan) -> None:
+    """An array may lie on the page: its ``used_len`` is then the first bytes of a slot."""
+    sender, owner, other = lguest.open_devices(3)
+    slot = 400
+    array = slot_address(owner, slot)
+    owner.guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
+    key = owner.peer_key(SPARE_SLOT)
+    assert owner.guest.bind_dma(key, array, 1, 9)
+    whole, failed = broadcast(sender)
+    assert broadcast(sender) == (whole, failed)
+    assert lguest.pages.published(slot)[0] == 0
+    assert send_bytes(other.guest, key, bytes(60)) == 60
+    assert lguest.pages.published(slot)[0] == 60
+    assert broadcast(sender) == (whole, failed + 1)
+    owner.guest.memory.write(array, bytes(4))
+    assert broadcast(sender) == (whole, failed)
+
+
+@rule("DLV-6", "DLV-4")
+def test_a_frame_that_overwrites_the_page_changes_who_else_gets_it(lguest: LguestLan) -> None:
+    """The first receiver's buffer is the slot of the second, which the frame clears."""
+    sender, first, second, third = lguest.open_devices(4)
+    for device in (first, second, third):
+        device.set_flags(promiscuous=True)
+    frame = ethernet(bytes.fromhex("00aa00000001"), sender.address)
+    sender.transmit(frame)
+    assert sender.counters == Counters(tx_packets=3, tx_bytes=180)
+    lguest.settle()
+    set_list(first, 1, [(slot_address(first, second.slot), ADDRESS_BYTES)])
+    sender.transmit(frame)
+    assert lguest.pages.published(second.slot) == frame[:6]
+    assert sender.counters == Counters(tx_packets=4, tx_bytes=240, tx_carrier_errors=1)
+    lguest.settle()
+    assert [len(lguest.received(device)) for device in (second, third)] == [1, 2]
+
+
+@rule("DLV-6", "DLV-4")
+def test_a_frame_that_publishes_a_peer_reaches_it_too(lguest: LguestLan) -> None:
+    sender, first, second = lguest.open_devices(3)
+    frame = ethernet(b"\xff" * 6, sender.address)
+    lguest.pages.publish(second.slot, NO_ADDRESS)
+    assert broadcast(sender) == (1, 0)
+    lguest.settle()
+    set_list(first, 1, [(slot_address(first, second.slot), ADDRESS_BYTES)])
+    sender.transmit(frame)
+    lguest.settle()
+    assert lguest.received(second) == [frame]
+
+
+# Remembered receivers: more destinations than are remembered
+
+
+def fill_destinations(sender: NetDevice, first: int = 0) -> None:
+    """Send to as many unknown addresses as a device remembers."""
+    for number in range(first, first + MOST_REMEMBERED):
+        sender.transmit(b"\x06" + number.to_bytes(5, "big") + bytes(54))
+
+
+@rule("DLV-2", "DLV-3", "DLV-7")
+def test_destinations_beyond_those_remembered_are_looked_up(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    fill_destinations(sender)
+    for turn in range(3):
+        frame = ethernet(owner.address, sender.address, stamp=turn)
+        sender.transmit(frame)
+        lguest.settle()
+        assert lguest.received(owner)[2 * turn :] == [frame]
+        assert broadcast(sender) == (2, 0)
+        lguest.settle()
+    sender.transmit(ethernet(b"\x06" + bytes(4) + b"\x07", sender.address))
+    assert sender.counters.tx_packets == 9
+    assert sender.counters.tx_carrier_errors == 0
+    assert len(lguest.received(other)) == 3
+
+
+@rule("DLV-2", "DLV-7")
+def test_a_full_table_of_destinations_follows_the_page_too(lguest: LguestLan) -> None:
+    sender, other = lguest.open_devices(2)
+    owner = lguest.device()
+    sender.transmit(ethernet(owner.address, sender.address))
+    sender.transmit(ethernet(other.address, sender.address))
+    fill_destinations(sender)
+    assert owner.open() == 0
+    other.close()
+    frame = ethernet(owner.address, sender.address)
+    sender.transmit(frame)
+    sender.transmit(ethernet(other.address, sender.address))
+    lguest.settle()
+    assert lguest.received(owner) == [frame]
+    assert sender.counters == Counters(tx_packets=2, tx_bytes=120)
+    fill_destinations(sender, 10_000)
+    owner.close()
+    sender.transmit(frame)
+    assert sender.counters == Counters(tx_packets=2, tx_bytes=120)
+
+
+# Remembered lists: one length, many layouts
+
+
+@rule("SEC-1", "DLV-9")
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(offset=100),
+        Layout(offset=4000),
+        Layout(offset=4095),
+        Layout(14, 0, ((100, 7), (86, 0))),
+        Layout(14, 30, ((186, 0),)),
+        Layout(199, 0, ((1, 4095),)),
+    ],
+)
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_frames_of_one_length_and_another_layout_bring_their_own_bytes(
+    lguest: LguestLan, layout: Layout, plain_first: bool
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    frames = [ethernet(owner.address, sender.address, size=200, stamp=n) for n in range(7)]
+    for n, frame in enumerate(frames):
+        lie = Layout() if n % 2 != plain_first else layout
+        sender.transmit(frame, lie.linear, lie.offset, lie.fragments)
+    lguest.settle()
+    assert lguest.received(owner) == frames
+    assert sender.counters == Counters(tx_packets=7, tx_bytes=1400)
+
+
+@rule("SEC-1", "DLV-9")
+def test_each_device_of_a_guest_lists_its_own_frame(lguest: LguestLan) -> None:
+    owner, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, 9)
+    assert second.open() == 0
+    frames = [ethernet(owner.address, first.address, size=90, stamp=n) for n in range(6)]
+    for n, frame in enumerate(frames):
+        (first, second)[n % 2].transmit(frame)
+    lguest.settle()
+    assert lguest.received(owner) == frames
+
+
+# Checked lists
+
+
+BAD = {"crosses a page": (DATA + PAGE - 10, 11), "across the end": (END - 30, 60)}
+"""Sections that no Guest may list."""
+
+MANY = 4200
+"""More lists than the Host remembers of a Guest."""
+
+
+def many_lists(first: int) -> list[tuple[int, int]]:
+    """So many different sections, each within a page."""
+    return [(first + n // 2000, 1 + n % 2000) for n in range(MANY)]
+
+
+@rule("DMA-4")
+@pytest.mark.parametrize("section", BAD.values(), ids=BAD)
+def test_after_thousands_of_lists_a_bad_one_still_kills_its_sender(
+    lguest: LguestLan, section: tuple[int, int]
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    for place in many_lists(DATA):
+        assert send(sender.guest, key, [place]) == min(1514, place[1])
+        set_used(owner.guest, ARRAY, 0, 0)
+    assert send(sender.guest, key, [(DATA, 20), section]) == 0
+    assert killed(lguest) == [sender.guest.id]
+
+
+@rule("DMA-4")
+@pytest.mark.parametrize("section", BAD.values(), ids=BAD)
+def test_after_thousands_of_lists_a_bad_one_still_kills_its_receiver(
+    lguest: LguestLan, section: tuple[int, int]
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    for place in many_lists(ROOM):
+        owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([place]))
+        assert send(sender.guest, key, [(DATA, 5)]) == min(5, place[1])
+    owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([(ROOM, 20), section]))
+    assert send(sender.guest, key, [(DATA, 60)]) == 0
+    assert killed(lguest) == [owner.guest.id]
+
+
+@rule("DMA-10", "DLV-9")
+def test_one_list_in_two_guests_names_the_memory_of_each(lguest: LguestLan) -> None:
+    one, other, owner = lguest.open_devices(3)
+    key = owner.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 4)
+    for n, sender in enumerate((one, other, one, other)):
+        data = bytes((n + 1,)) * 50
+        assert send_bytes(sender.guest, key, data) == 50
+        assert owner.guest.memory.read(ROOM + n * PAGE, 50) == data
+    assert bind(one.guest, one.peer_key(SPARE_SLOT + 1), 1)
+    assert bind(other.guest, one.peer_key(SPARE_SLOT + 2), 1)
+    for n, receiver in enumerate((one, other)):
+        data = bytes((n + 9,)) * 70
+        assert send_bytes(owner.guest, owner.peer_key(SPARE_SLOT + 1 + n), data) == 70
+        assert receiver.guest.memory.read(ROOM, 70) == data
+
+
+@rule("RCV-2", "LIF-1")
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_refill_writes_its_list_over_whatever_the_guest_left(
+    lguest: LguestLan, reopened: bool
+) -> None:
+    """Also where the buffer has been in that slot before."""
+    sender, owner = lguest.open_devices(2)
+    for turn in range(30):
+        for n in range(8):
+            set_list(owner, n, [(ROOM + n * PAGE, 1514)])
+        for _ in range(8):
+            assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)) == 60
+        lguest.settle()
+        if reopened:
+            owner.close()
+            assert owner.open() == 0
+        frames = [ethernet(owner.address, sender.address, stamp=8 * turn + n) for n in range(8)]
+        before = len(lguest.received(owner))
+        for frame in frames:
+            sender.transmit(frame)
+        lguest.settle()
+        assert sorted(lguest.received(owner)[before:]) == sorted(frames)
+
+
+# Keys
+
+
+@rule("DMA-2", "DMA-7")
+@pytest.mark.parametrize("pages", [1, 2, 4])
+def test_a_key_used_before_follows_every_bind_and_unbind(lguest: LguestLan, pages: int) -> None:
+    with lan_of_pages(lguest, pages) as lan:
+        sender, one, other = lan.open_devices(3)
+        key = sender.peer_key(SPARE_SLOT)
+
+        def receivers() -> list[int]:
+            """Send a frame; returns the Guests that were interrupted."""
+            moved = send_bytes(sender.guest, key, bytes(60))
+            hit = [device.guest.id for device in (one, other) if device.guest.pending]
+            one.guest.pending = other.guest.pending = 0
+            assert (moved == 60) == bool(hit)
+            return hit
+
+        assert receivers() == []
+        assert bind(one.guest, key, 8)
+        assert receivers() == [one.guest.id]
+        assert bind(other.guest, key, 8)
+        assert receivers() == [other.guest.id]
+        assert one.guest.bind_dma(key, ARRAY, 8, 0)
+        assert receivers() == [other.guest.id]
+        assert bind(one.guest, key, 8)
+        assert receivers() == [one.guest.id]
+        assert one.guest.bind_dma(key, ARRAY, 8, 0)
+        assert receivers() == [other.guest.id]
+        assert other.guest.bind_dma(key, ARRAY, 8, 0)
+        assert receivers() == []
+
+
+@rule("DMA-7", "DMA-2")
+def test_one_key_in_two_guests_may_be_two_places(lguest: LguestLan) -> None:
+    """Two Guests see the same page at different addresses, and use one another's keys."""
+    plain, owner = lguest.open_devices(2)
+    launcher = lguest.launch(50)
+    with lan_of_pages(lguest, 1) as elsewhere:
+        launcher.join(elsewhere.pages, 0)
+        moved = lguest.second_device(launcher.guest, 5)
+        assert moved.open() == 0
+        keys = [plain.peer_key(owner.slot), moved.peer_key(owner.slot)]
+        assert keys[0] != keys[1]
+        for turn in range(3):
+            for device, key in zip((plain, moved), keys, strict=True):
+                assert send_bytes(device.guest, key, bytes(60 + turn)) == 60 + turn
+            assert send_bytes(moved.guest, keys[0], bytes(60)) == 0
+            assert owner.guest.interrupt()
+        assert killed(lguest) == []

@@ -1,0 +1,475 @@
+"""The rules again for the second of two: devices, arrays, networks and Launchers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.frames import PAGE, ethernet
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
+from harness.lguest.events import Message, Received
+from harness.lguest.host import MAX_BOUND
+from harness.lguest.launcher import HostNetwork, Launcher, SharedFile
+from harness.lguest.memory import LguestError
+from harness.lguest.tap import MemoryTap
+from harness.plugin.marks import rule
+
+from .kit.dma import (
+    ARRAY,
+    DATA,
+    ROOM,
+    SPARE_SLOT,
+    bind,
+    crosses,
+    fill_up,
+    killed,
+    send,
+    send_bytes,
+    set_used,
+    used_lens,
+)
+from .kit.host_network import HOST
+from .kit.steps import NO_ADDRESS, broadcast, reaches, run_interrupts, send_list
+
+# Two Host networks of one Launcher
+
+TAPS = [bytes.fromhex("020000ff0001"), bytes.fromhex("020000ff0002")]
+"""The addresses of their TAPs."""
+
+
+def two_host_networks(lguest: LguestLan) -> tuple[list[HostNetwork], list[MemoryTap]]:
+    """Two Host networks of one Guest, both devices open."""
+    launcher = lguest.launch(50)
+    taps = [MemoryTap(address) for address in TAPS]
+    networks = [launcher.join_host(tap) for tap in taps]
+    lguest.devices += [network.device for network in networks]
+    assert [network.device.open() for network in networks] == [0, 0]
+    return networks, taps
+
+
+@rule("HST-1", "HST-2")
+def test_each_of_two_host_networks_has_its_own_tap(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    sent: list[list[bytes]] = [[], []]
+    for n in (1, 0, 1, 1, 0):
+        device = networks[n].device
+        frame = ethernet(TAPS[n], device.address, size=60 + 10 * n, stamp=len(sent[n]))
+        device.transmit(frame)
+        sent[n].append(frame)
+    assert [tap.written for tap in taps] == sent
+    assert networks[0].device.counters == Counters(tx_packets=2, tx_bytes=120)
+    assert networks[1].device.counters == Counters(tx_packets=3, tx_bytes=210)
+
+
+@rule("HST-3", "RCV-1")
+def test_each_of_two_host_networks_fills_its_own_ring(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    guest = networks[0].device.guest
+    for n in (1, 0):
+        device = networks[n].device
+        frame = ethernet(device.address, TAPS[n], stamp=n)
+        taps[n].feed(frame)
+        assert not networks[1 - n].input()
+        assert networks[n].input()
+        assert guest.pending == 1 << device.interrupt
+        assert guest.interrupt()
+        assert lguest.received(device)[-1] == frame
+    frames = [ethernet(networks[0].device.address, HOST, stamp=n) for n in range(6)]
+    for n, frame in enumerate(frames):
+        taps[n % 2].feed(frame)
+        assert networks[n % 2].input()
+    assert guest.interrupt()
+    received = [event for event in lguest.host.events if isinstance(event, Received)]
+    assert len(received) == 8
+    assert [network.device.counters.rx_packets for network in networks] == [4, 4]
+
+
+@rule("HST-3", "HST-4")
+def test_a_full_ring_of_one_host_network_does_not_stop_the_other(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    for n in range(NUM_SKBS):
+        taps[0].feed(ethernet(networks[0].device.address, HOST, stamp=n))
+        assert networks[0].input()
+    frame = ethernet(networks[1].device.address, HOST, stamp=99)
+    taps[1].feed(frame)
+    assert networks[1].input()
+    second = networks[1].device
+    assert used_lens(second.guest, second.ring) == [60] + [0] * 7
+    second.guest.interrupt()
+    assert networks[0].device.counters.rx_packets == NUM_SKBS
+    assert networks[1].device.counters.rx_packets == 1
+
+
+@rule("HST-2")
+def test_the_end_of_a_launcher_silences_both_its_host_networks(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    first, second = (network.device for network in networks)
+    assert send_list(second, second.peer_key(0), [(DATA, 10), (2**32 - 8, 20)]) == 0
+    assert killed(lguest) == [50]
+    assert [tap.written for tap in taps] == [[], []]
+    assert lguest.host.bound_by(first.guest) == []
+    for tap, network in zip(taps, networks, strict=True):
+        tap.feed(ethernet(HOST, HOST))
+        assert not network.input()
+    assert used_lens(first.guest, first.ring) == used_lens(second.guest, second.ring) == [0] * 8
+
+
+@rule("HST-2", "HST-1")
+@pytest.mark.parametrize("shared_first", [True, False])
+def test_a_guest_on_both_kinds_of_network_sends_on_the_right_one(
+    lguest: LguestLan, shared_first: bool
+) -> None:
+    (peer,) = lguest.open_devices(1)
+    launcher = lguest.launch(50)
+    tap = MemoryTap()
+    if shared_first:
+        shared = lguest.second_device(launcher.guest, 9)
+        network = launcher.join_host(tap)
+    else:
+        network = launcher.join_host(tap)
+        shared = lguest.second_device(launcher.guest, 9)
+    lguest.devices.append(network.device)
+    assert [shared.open(), network.device.open()] == [0, 0]
+    assert reaches(shared, peer)
+    assert reaches(peer, shared)
+    assert tap.written == []
+    assert broadcast(network.device) == (1, 0)
+    assert len(tap.written) == 1
+    assert broadcast(peer) == (1, 0)
+    assert broadcast(shared) == (1, 0)
+    run_interrupts(lguest.host)
+    assert len(tap.written) == 1
+    frame = ethernet(network.device.address, HOST)
+    tap.feed(frame)
+    assert network.input()
+    run_interrupts(lguest.host)
+    assert lguest.received(network.device) == [frame]
+    assert shared.counters.rx_packets == 2
+
+
+@rule("HST-3", "DMA-2")
+def test_the_newest_of_two_arrays_is_filled_from_the_tap(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    device = networks[1].device
+    assert bind(device.guest, device.key, 2, interrupt=11)
+    for n in range(2):
+        taps[1].feed(ethernet(device.address, HOST, stamp=n))
+        assert networks[1].input()
+    assert used_lens(device.guest, ARRAY, 2) == [60, 60]
+    assert used_lens(device.guest, device.ring) == [0] * NUM_SKBS
+    assert device.guest.pending == 1 << 11
+    assert device.guest.bind_dma(device.key, ARRAY, 2, 0)
+    taps[1].feed(ethernet(device.address, HOST, stamp=5))
+    assert networks[1].input()
+    assert used_lens(device.guest, device.ring) == [60] + [0] * 7
+    assert device.guest.pending == 1 << 11 | 1 << device.interrupt
+
+
+# Two shared networks of one Launcher
+
+
+@pytest.fixture
+def files(lguest: LguestLan, tmp_path: Path) -> Iterator[list[SharedFile]]:
+    """The files of two networks."""
+    with contextlib.ExitStack() as opened:
+        yield [
+            opened.enter_context(contextlib.closing(lguest.parts.file(tmp_path / name)))
+            for name in ("one", "two")
+        ]
+
+
+def join_both(
+    lguest: LguestLan, files: list[SharedFile], guest_id: int
+) -> tuple[Launcher, list[NetDevice]]:
+    """A Launcher whose Guest has an open device on each network."""
+    launcher = lguest.launch(guest_id)
+    devices = [launcher.join(file) for file in files]
+    lguest.devices += devices
+    assert [device.open() for device in devices] == [0, 0]
+    return launcher, devices
+
+
+@rule("DEV-2", "PUB-6", "DMA-9")
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_a_launcher_that_ends_gives_up_its_slots_on_both_networks(
+    lguest: LguestLan, files: list[SharedFile], is_dead: bool
+) -> None:
+    leaver, left = join_both(lguest, files, 20)
+    _, stayed = join_both(lguest, files, 21)
+    if is_dead:
+        lguest.host.kill(left[0].guest, "for a test")
+    leaver.exit()
+    ghost = lguest.host.defects.leaves_ghosts
+    for n, file in enumerate(files):
+        assert file.pages.published(0) == (left[n].address if ghost else NO_ADDRESS)
+        assert file.pages.published(1) == stayed[n].address
+        assert broadcast(stayed[n]) == (0, int(ghost))
+    assert lguest.host.bound_by(left[0].guest) == []
+    _, heirs = join_both(lguest, files, 22)
+    assert [heir.slot for heir in heirs] == [0, 0]
+    for heir, device in zip(heirs, stayed, strict=True):
+        assert reaches(heir, device)
+        assert reaches(device, heir)
+
+
+@rule("PUB-6")
+def test_a_slot_on_the_second_network_is_cleared_of_its_ghost_too(
+    lguest: LguestLan, files: list[SharedFile]
+) -> None:
+    ghost = bytes.fromhex("0200a5a5a5a5")
+    for file in files:
+        file.pages.publish(0, ghost)
+    launcher = lguest.launch(20)
+    lguest.devices += [launcher.join(file) for file in files]
+    kept = ghost if lguest.host.defects.leaves_ghosts else NO_ADDRESS
+    assert [file.pages.published(0) for file in files] == [kept, kept]
+
+
+@rule("DEV-2", "PUB-6")
+def test_a_slot_that_is_taken_keeps_its_address(
+    lguest: LguestLan, files: list[SharedFile], tmp_path: Path
+) -> None:
+    _, (owner, _) = join_both(lguest, files, 20)
+    with contextlib.closing(lguest.parts.file(tmp_path / "one")) as again:
+        with pytest.raises(LguestError, match="slot 0 is taken"):
+            lguest.launch(30).join(again, 0)
+        assert files[0].pages.published(0) == owner.address
+        assert again.take_slot() == 1
+
+
+@rule("DMA-2", "DMA-7")
+def test_keys_of_two_networks_are_two_places(lguest: LguestLan, files: list[SharedFile]) -> None:
+    """The same slot on both, and the same address in the Guests' memory."""
+    _, one = join_both(lguest, files, 20)
+    _, other = join_both(lguest, list(reversed(files)), 21)
+    assert one[0].key == other[0].key - 4
+    for device, peer in ((one[0], other[1]), (one[1], other[0])):
+        assert reaches(device, peer)
+        assert reaches(peer, device)
+        assert broadcast(device) == broadcast(peer) == (1, 0)
+        run_interrupts(lguest.host)
+    assert [device.counters.rx_packets for device in (*one, *other)] == [2] * 4
+
+
+# Two devices of one Guest
+
+
+def two_devices(lguest: LguestLan) -> tuple[NetDevice, NetDevice, NetDevice]:
+    """A peer, and two open devices of another Guest."""
+    sender, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, 9)
+    assert second.open() == 0
+    return sender, first, second
+
+
+@rule("LIF-1", "PUB-2")
+@pytest.mark.parametrize("cause", ["memory", "binding"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_failed_open_of_one_device_leaves_the_other_alone(
+    lguest: LguestLan, cause: str, which: int
+) -> None:
+    sender, *devices = two_devices(lguest)
+    failing, other = devices[which], devices[1 - which]
+    failing.close()
+    if cause == "memory":
+        failing.guest.memory_left = 3
+    else:
+        for n in range(MAX_BOUND - 1):
+            assert bind(failing.guest, sender.peer_key(SPARE_SLOT + n), 1)
+    assert failing.open() == -12
+    failing.guest.memory_left = None
+    assert lguest.pages.published(other.slot) == other.address
+    ghost = lguest.host.defects.leaves_ghosts
+    assert lguest.pages.published(failing.slot) == (failing.address if ghost else NO_ADDRESS)
+    assert send(sender.guest, sender.peer_key(other.slot), [(DATA, 60)]) == 60
+    assert send(sender.guest, sender.peer_key(failing.slot), [(DATA, 60)]) == 0
+    other.close()
+    assert other.open() == 0
+    fill_up(sender, other)
+    assert used_lens(other.guest, other.ring) == [60] * NUM_SKBS
+
+
+@rule("RCV-1")
+def test_one_interrupt_serves_both_devices_of_a_guest(lguest: LguestLan) -> None:
+    sender, first, second = two_devices(lguest)
+    frames = [ethernet(first.address, sender.address, stamp=n) for n in range(2)]
+    for frame in frames:
+        sender.transmit(frame)
+    assert first.guest.pending == 1 << first.interrupt | 1 << second.interrupt
+    assert first.guest.interrupt()
+    assert first.guest.pending == 0
+    assert lguest.received(first) == lguest.received(second) == frames
+    assert send_bytes(sender.guest, sender.peer_key(second.slot), frames[0]) == 60
+    first.guest.pending |= 1 << first.interrupt
+    assert first.guest.interrupt()
+    assert lguest.received(second) == [*frames, frames[0]]
+
+
+@rule("RCV-5", "RCV-1")
+def test_memory_that_ends_between_two_devices_harms_the_second_alone(lguest: LguestLan) -> None:
+    sender, first, second = two_devices(lguest)
+    frame = ethernet(first.address, sender.address)
+    sender.transmit(frame)
+    first.guest.memory_left = 1
+    assert first.guest.interrupt()
+    first.guest.memory_left = None
+    shipped = lguest.host.defects.failed_refill_leaves_hole
+    assert lguest.received(first) == [frame]
+    assert lguest.received(second) == [frame] * shipped
+    messages = [event.text for event in lguest.host.events if isinstance(event, Message)]
+    assert messages == ["eth1: could not fill slot 0"]
+    assert used_lens(first.guest, first.ring) == [0] * NUM_SKBS
+    assert used_lens(second.guest, second.ring) == [60 * shipped] + [0] * 7
+
+
+@rule("PUB-4", "DLV-4")
+@pytest.mark.parametrize("which", [0, 1])
+def test_each_device_of_a_guest_asks_for_itself(lguest: LguestLan, which: int) -> None:
+    sender, *devices = two_devices(lguest)
+    listener, other = devices[which], devices[1 - which]
+    listener.set_flags(promiscuous=True)
+    frame = ethernet(bytes.fromhex("0200deadbeef"), sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert (lguest.received(listener), lguest.received(other)) == ([frame], [])
+    other.set_flags(all_multicast=True)
+    listener.set_flags()
+    sender.transmit(frame)
+    lguest.settle()
+    assert (lguest.received(listener), lguest.received(other)) == ([frame], [frame])
+
+
+@rule("DLV-8", "DLV-5", "CNT-3")
+def test_two_devices_of_a_guest_do_not_reach_one_another_but_all_others(
+    lguest: LguestLan,
+) -> None:
+    sender, first, second = two_devices(lguest)
+    for device in (first, second, first):
+        assert broadcast(device) == (1, 1)
+        assert device.guest.pending == 0
+    lguest.settle()
+    assert sender.counters.rx_packets == 3
+    assert first.counters.rx_packets == second.counters.rx_packets == 0
+
+
+@rule("PUB-6", "DMA-9")
+def test_a_guest_with_two_devices_that_is_killed_leaves_two_ghosts(lguest: LguestLan) -> None:
+    sender, first, second = two_devices(lguest)
+    lguest.host.kill(first.guest, "for a test")
+    assert broadcast(sender) == (2, 0)
+    lguest.launcher(first.guest).exit()
+    ghosts = 2 * lguest.host.defects.leaves_ghosts
+    assert broadcast(sender) == (0, ghosts)
+    held = [lguest.pages.published(device.slot) for device in (first, second)]
+    assert held == ([first.address] * 2 if ghosts else [NO_ADDRESS] * 2)
+    assert lguest.host.bound_by(first.guest) == []
+
+
+# Two arrays
+
+
+@rule("DMA-1", "DMA-2")
+def test_each_of_two_arrays_on_a_key_has_its_own_cursor(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    older, newer = ARRAY, ARRAY + PAGE
+    for array in (older, newer):
+        for n in range(4):
+            room = dma.pack([(ROOM, 100)])
+            owner.guest.memory.write(array + n * dma.SIZE, bytes(4) + room)
+
+    def sent() -> None:
+        assert send_bytes(sender.guest, key, bytes(60)) == 60
+
+    assert owner.guest.bind_dma(key, older, 4, 9)
+    sent()
+    sent()
+    for n in range(4):
+        set_used(owner.guest, older, n, 0)
+    assert owner.guest.bind_dma(key, newer, 4, 10)
+    sent()
+    assert used_lens(owner.guest, newer, 4) == [60, 0, 0, 0]
+    sent()
+    sent()
+    assert used_lens(owner.guest, newer, 4) == [60, 60, 60, 0]
+    assert used_lens(owner.guest, older, 4) == [0] * 4
+    assert owner.guest.bind_dma(key, newer, 4, 0)
+    owner.guest.pending = 0
+    sent()
+    assert used_lens(owner.guest, older, 4) == [0, 0, 60, 0]
+    assert owner.guest.pending == 1 << 9
+
+
+@rule("DMA-1", "DMA-2")
+def test_one_array_bound_to_two_keys_has_two_cursors(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    keys = [sender.peer_key(SPARE_SLOT + n) for n in range(2)]
+    for n, key in enumerate(keys):
+        assert bind(owner.guest, key, 4, interrupt=9 + n)
+    for n in (0, 0, 1):
+        assert send_bytes(sender.guest, keys[n], bytes(60 + n)) == 60 + n
+    assert used_lens(owner.guest, ARRAY, 4) == [60, 60, 61, 0]
+    assert owner.guest.pending == 1 << 9 | 1 << 10
+    for n in range(4):
+        set_used(owner.guest, ARRAY, n, 0)
+    assert send_bytes(sender.guest, keys[1], bytes(70)) == 70
+    assert send_bytes(sender.guest, keys[0], bytes(71)) == 71
+    assert used_lens(owner.guest, ARRAY, 4) == [0, 70, 71, 0]
+    assert owner.guest.bind_dma(keys[0], ARRAY, 4, 0)
+    assert send_bytes(sender.guest, keys[0], bytes(60)) == 0
+    assert send_bytes(sender.guest, keys[1], bytes(62)) == 62
+
+
+@rule("DMA-5", "DMA-2")
+def test_a_full_newest_array_is_not_passed_over_for_an_older_one(lguest: LguestLan) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(other.guest, key, 2)
+    assert bind(owner.guest, key, 1)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+    owner.guest.pending = 0
+    assert send_bytes(sender.guest, key, bytes(60)) == 0
+    assert owner.guest.pending == 1 << 9
+    assert other.guest.pending == 0
+    assert used_lens(other.guest, ARRAY, 2) == [0, 0]
+
+
+@rule("DLV-2", "CNT-1", "CNT-3")
+@pytest.mark.parametrize("full", [0, 1])
+def test_of_two_peers_with_one_address_a_full_one_costs_the_other_nothing(
+    lguest: LguestLan, full: int
+) -> None:
+    sender, *peers = lguest.open_devices(3)
+    for peer in peers:
+        lguest.pages.publish(peer.slot, bytes.fromhex("020011223344"))
+    for n in range(NUM_SKBS):
+        set_used(peers[full].guest, peers[full].ring, n, 60)
+    frame = ethernet(bytes.fromhex("020011223344"), sender.address)
+    for turn in range(1, 4):
+        sender.transmit(frame)
+        assert sender.counters.tx_packets == sender.counters.tx_carrier_errors == turn
+    peers[1 - full].guest.interrupt()
+    assert lguest.received(peers[1 - full]) == [frame] * 3
+
+
+@rule("CNT-1", "CNT-3", "LIF-2")
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_transfer_that_moved_nothing_is_not_counted_by_the_one_before_it(
+    lguest: LguestLan, order: tuple[int, int]
+) -> None:
+    """One receiver gets the frame, the other has bound nothing; then one frame at a time."""
+    sender, *peers = lguest.open_devices(3)
+    without = peers[order[0]]
+    assert without.guest.bind_dma(without.key, without.ring, NUM_SKBS, 0)
+    for turn in range(1, 4):
+        assert broadcast(sender) == (1, 1)
+        sender.transmit(ethernet(without.address, sender.address))
+        assert sender.counters.tx_carrier_errors == 2 * turn
+        assert sender.counters.tx_packets == turn
+    lguest.settle()
+    assert crosses(lguest, sender, peers[order[1]])

@@ -1,0 +1,301 @@
+"""The ends of every table, and numbers that need a whole word."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.frames import PAGE, ethernet, payload
+from harness.lans.lguest import LguestLan
+from harness.lguest import dma
+from harness.lguest.driver import NUM_SKBS, NetDevice
+from harness.lguest.events import Dropped
+from harness.lguest.guest import MAX_DEVICES
+from harness.lguest.host import MAX_BOUND
+from harness.plugin.marks import rule
+
+from .kit.dma import (
+    ARRAY,
+    DATA,
+    ROOM,
+    SPARE_SLOT,
+    STRUCTURE,
+    bind,
+    cursor,
+    fill_up,
+    gather,
+    number,
+    send,
+    send_bytes,
+    set_list,
+    set_used,
+    used_lens,
+)
+from .kit.host_network import frames_for, open_network
+from .kit.host_network import used_lens as network_used_lens
+from .kit.steps import reaches, send_list
+
+MOST = dma.MAX_SECTIONS * PAGE
+"""The most that one SEND_DMA can move: 0x10000 bytes."""
+
+HALVES = [0x0000_0100, 0x0001_0000, 0x0100_0000, 0x7FFF_0000, 0x8000_0000, 0xFFFF_0000]
+"""Numbers that are 0 in one byte, in one half, or in both when cut short."""
+
+
+def pages_from(start: int) -> list[tuple[int, int]]:
+    """Sixteen whole pages."""
+    return [(start + n * PAGE, PAGE) for n in range(dma.MAX_SECTIONS)]
+
+
+# used_len is a word of 32 bits
+
+
+@rule("DMA-2", "DMA-3")
+def test_a_copy_of_sixteen_whole_pages_is_counted_whole(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 2)
+    owner.guest.memory.write(ARRAY, bytes(4) + dma.pack(pages_from(ROOM)))
+    data = payload(MOST)
+    sender.guest.memory.write(DATA, data)
+    assert send(sender.guest, key, pages_from(DATA)) == MOST
+    assert number(sender.guest.memory, STRUCTURE) == MOST == 0x10000
+    assert used_lens(owner.guest, ARRAY, 2) == [MOST, 0]
+    assert owner.guest.memory.read(ROOM, MOST) == data
+    assert owner.guest.pending == 1 << 9
+    assert send(sender.guest, key, [(DATA, 60)]) == 60
+    assert used_lens(owner.guest, ARRAY, 2) == [MOST, 60]
+
+
+@rule("DMA-2", "DMA-5")
+@pytest.mark.parametrize("used", HALVES)
+@pytest.mark.parametrize("array_offset", [0, 1, 2])
+def test_a_buffer_is_free_only_if_all_of_its_used_len_is_0(
+    lguest: LguestLan, used: int, array_offset: int
+) -> None:
+    """At any alignment of the array."""
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    array = ARRAY + array_offset
+    for n in range(4):
+        at = array + n * dma.SIZE
+        owner.guest.memory.write(at, bytes(4) + dma.pack([(ROOM + n * PAGE, 100)]))
+    assert owner.guest.bind_dma(key, array, 4, 9)
+    for n in (0, 1, 3):
+        set_used(owner.guest, array, n, used)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+    assert used_lens(owner.guest, array, 4) == [used, used, 60, used]
+    assert send_bytes(sender.guest, key, bytes(60)) == 0
+    assert used_lens(owner.guest, array, 4) == [used, used, 60, used]
+
+
+@rule("DMA-2", "DMA-5")
+@pytest.mark.parametrize("used", HALVES)
+def test_a_buffer_on_the_device_page_is_free_by_the_same_rule(lguest: LguestLan, used: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    array = owner.page + 2000
+    for n in range(3):
+        at = array + n * dma.SIZE
+        owner.guest.memory.write(at, bytes(4) + dma.pack([(ROOM + n * PAGE, 100)]))
+    assert owner.guest.bind_dma(key, array, 3, 9)
+    for n in (0, 1):
+        set_used(owner.guest, array, n, used)
+    assert [send_bytes(sender.guest, key, bytes(60)) for _ in range(2)] == [60, 0]
+    assert used_lens(owner.guest, array, 3) == [used, used, 60]
+
+
+@rule("LEN-1", "RCV-1")
+@pytest.mark.parametrize("used", [half + 60 for half in HALVES] + [0x10000, 0x3C0000, 0x3C3C3C3C])
+def test_a_driver_takes_used_len_as_a_whole_word(lguest: LguestLan, used: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    set_used(owner.guest, owner.ring, 2, used)
+    owner.guest.pending |= 1 << owner.interrupt
+    assert owner.guest.interrupt()
+    dropped = [event for event in lguest.host.events if isinstance(event, Dropped)]
+    if used == 0x13C:
+        assert [len(frame) for frame in lguest.received(owner)] == [0x13C]
+    else:
+        assert lguest.received(owner) == []
+        assert [event.buffer for event in dropped] == [2]
+    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
+    assert reaches(sender, owner)
+
+
+@rule("HST-3")
+@pytest.mark.parametrize("used", HALVES)
+def test_the_launcher_takes_used_len_as_a_whole_word(lguest: LguestLan, used: int) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    for n in (0, 1, 4):
+        set_used(device.guest, device.ring, n, used)
+    for n, frame in enumerate(frames_for(network, 2)):
+        tap.feed(frame)
+        assert network.input()
+        marked = [used, used, 60, 60 * (n == 1), used, 0, 0, 0]
+        assert network_used_lens(network) == marked
+
+
+@rule("HST-2")
+def test_the_launcher_reports_a_long_write_as_a_whole_word(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    data = payload(MOST)
+    device.guest.memory.write(DATA, data)
+    assert send_list(device, device.peer_key(0), pages_from(DATA)) == MOST
+    assert tap.written == [data]
+
+
+@rule("HST-3")
+def test_a_long_frame_from_the_tap_is_counted_whole(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    set_list(device, 0, pages_from(ROOM))
+    data = payload(MOST + 100)
+    tap.feed(data)
+    tap.feed(data[:60])
+    assert network.input()
+    assert network.input()
+    assert network_used_lens(network) == [MOST, 60, *[0] * 6]
+    assert device.guest.memory.read(ROOM, MOST) == data[:MOST]
+
+
+# Sixteen sections
+
+
+def sixteen(start: int) -> list[tuple[int, int]]:
+    """Sixteen short sections, the last page first."""
+    return [(start + (15 - n) * PAGE + n, 5 + n) for n in range(dma.MAX_SECTIONS)]
+
+
+@rule("DMA-3", "SEC-2")
+def test_all_sixteen_sections_of_both_sides_are_used(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    owner.guest.memory.write(ARRAY, bytes(4) + dma.pack(sixteen(ROOM)))
+    data = payload(16 * PAGE)
+    sender.guest.memory.write(DATA, data)
+    total = sum(length for _, length in sixteen(0))
+    assert send(sender.guest, key, sixteen(DATA)) == total
+    sent = gather(sender.guest.memory, sixteen(DATA))
+    assert gather(owner.guest.memory, sixteen(ROOM)) == sent
+    assert used_lens(owner.guest, ARRAY, 1) == [total]
+
+
+@rule("HST-2", "HST-3")
+def test_all_sixteen_sections_are_written_to_and_read_from_the_tap(lguest: LguestLan) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    device.guest.memory.write(DATA, payload(16 * PAGE))
+    total = sum(length for _, length in sixteen(0))
+    assert send_list(device, device.peer_key(0), sixteen(DATA)) == total
+    assert tap.written == [gather(device.guest.memory, sixteen(DATA))]
+    set_list(device, 0, sixteen(ROOM))
+    frame = payload(total + 7)
+    tap.feed(frame)
+    assert network.input()
+    assert gather(device.guest.memory, sixteen(ROOM)) == frame[:total]
+    assert network_used_lens(network)[0] == total
+
+
+# Arrays of many buffers
+
+
+@rule("DMA-2", "DMA-5")
+@pytest.mark.parametrize("count", [255, 256, 257, 300, 1000])
+def test_the_cursor_goes_round_an_array_of_any_length(lguest: LguestLan, count: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    array = ROOM + PAGE
+    structure = bytes(4) + dma.pack([(ROOM, 100)])
+    owner.guest.memory.write(array, structure * count)
+    assert owner.guest.bind_dma(key, array, count, 9)
+    sender.guest.memory.write(STRUCTURE + 4, dma.pack([(DATA, 20)]))
+    for _ in range(2):
+        for n in range(count):
+            assert sender.guest.send_dma(key, STRUCTURE) == 20
+            assert used_lens(owner.guest, array, count)[n] == 20 if n % 64 == 0 else True
+        assert used_lens(owner.guest, array, count) == [20] * count
+        assert sender.guest.send_dma(key, STRUCTURE) == 0
+        for n in (0, 1, count - 1):
+            set_used(owner.guest, array, n, 0)
+        for n in (0, 1, count - 1):
+            assert sender.guest.send_dma(key, STRUCTURE) == 20
+            assert used_lens(owner.guest, array, count)[n] == 20
+        owner.guest.memory.write(array, structure * count)
+        binding = lguest.host.binding(owner.guest, key)
+        assert binding is not None
+        assert binding.cursor == 3
+        for _ in range(count - 3):
+            assert send(sender.guest, key, []) == 0
+        sender.guest.memory.write(STRUCTURE + 4, dma.pack([(DATA, 20)]))
+
+
+@rule("HST-3")
+@pytest.mark.parametrize("count", [9, 256, 300])
+def test_the_launcher_finds_the_last_free_buffer_of_any_array(
+    lguest: LguestLan, count: int
+) -> None:
+    network, tap = open_network(lguest)
+    device = network.device
+    array = ROOM + PAGE
+    device.guest.memory.write(array, (b"\1\0\0\0" + dma.pack([(ROOM, 100)])) * count)
+    assert device.guest.bind_dma(device.key, array, count, 5)
+    for n in (count - 1, count - 2, 0):
+        set_used(device.guest, array, n, 0)
+        tap.feed(frames_for(network, 1)[0])
+        assert network.input()
+        assert used_lens(device.guest, array, count)[n] == 60
+
+
+# Sixteen devices, 32 arrays
+
+
+@rule("DMA-1", "LIF-1")
+def test_sixteen_devices_and_sixteen_more_arrays_fill_the_table(lguest: LguestLan) -> None:
+    sender = lguest.open_devices(1)[0]
+    first = lguest.device()
+    devices: list[NetDevice] = [first]
+    devices += [lguest.second_device(first.guest, 20 + n) for n in range(MAX_DEVICES - 1)]
+    assert [device.open() for device in devices] == [0] * MAX_DEVICES
+    guest = first.guest
+    spare = [sender.peer_key(SPARE_SLOT + n) for n in range(MAX_BOUND - MAX_DEVICES + 1)]
+    results = [guest.bind_dma(key, ARRAY, 1, 31) for key in spare]
+    assert results == [True] * (MAX_BOUND - MAX_DEVICES) + [False]
+    for device in devices:
+        assert reaches(sender, device)
+    devices[-1].close()
+    assert guest.bind_dma(spare[-1], ARRAY, 1, 31)
+    assert devices[-1].open() == -12
+    assert guest.bind_dma(spare[-1], ARRAY, 1, 0)
+    assert devices[-1].open() == 0
+    assert reaches(sender, devices[-1])
+
+
+@rule("RCV-1", "DMA-2")
+def test_sixteen_devices_are_all_served_by_one_interrupt(lguest: LguestLan) -> None:
+    sender = lguest.open_devices(1)[0]
+    first = lguest.device()
+    devices = [first] + [lguest.second_device(first.guest, 20 + n) for n in range(15)]
+    assert [device.open() for device in devices] == [0] * MAX_DEVICES
+    frames = [ethernet(b"\xff" * 6, sender.address, stamp=n) for n in range(2)]
+    for frame in frames:
+        sender.transmit(frame)
+    assert first.guest.pending == 0x1FFFE
+    assert first.guest.interrupt()
+    assert [lguest.received(device) for device in devices] == [frames] * MAX_DEVICES
+    assert first.guest.pending == 0
+
+
+# Eight buffers, many times over
+
+
+@rule("DMA-2", "RCV-1")
+def test_a_ring_goes_on_for_ever(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for turn in range(60):
+        frames = fill_up(sender, owner, 1 + turn % NUM_SKBS)
+        before = len(lguest.received(owner))
+        lguest.settle()
+        assert sorted(lguest.received(owner)[before:]) == sorted(frames)
+    assert cursor(owner) == sum(1 + turn % NUM_SKBS for turn in range(60)) % NUM_SKBS
