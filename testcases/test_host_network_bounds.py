@@ -440,7 +440,7 @@ def test_a_bad_receive_list_ends_the_launcher_with_the_frame_in_the_tap(
     assert network.device.pages.store[:] == page
     assert guest.pending == 0
     assert not network.input()
-    assert [tap.read(), tap.read()] == frames
+    assert [tap.read() for _ in range(2) if tap.waiting()] == frames
     assert is_well(lguest)
 
 
@@ -520,8 +520,7 @@ def test_an_empty_receive_list_ends_the_launcher_with_the_frame_in_the_tap(
     assert ended(lguest, network) == "its Launcher ended: reading network"
     assert changed(memory, snapshot(guest)) == {ARRAY}
     assert guest.pending == 0
-    assert tap.read() == frame
-    assert not tap.waiting()
+    assert [tap.read() for _ in range(2) if tap.waiting()] == [frame]
     assert is_well(lguest)
 
 

@@ -7,10 +7,13 @@ from types import MappingProxyType
 
 from harness.broken import (
     binding,
+    bounds,
     copying,
     counters,
     delivery,
+    host_lists,
     host_network,
+    killed,
     lengths,
     lifecycle,
     lists,
@@ -28,14 +31,17 @@ _MODULES = (
     payload,
     sections,
     binding,
+    bounds,
     copying,
     lists,
     rings,
+    killed,
     receiving,
     lengths,
     counters,
     lifecycle,
     host_network,
+    host_lists,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

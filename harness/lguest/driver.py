@@ -171,21 +171,21 @@ class NetDevice:
         host.tick()
         self.pages.publish(self.slot, self.address)
         self.show_promiscuity()
-        if not self._goes_on(Point.PUBLISHED):
+        if not self.goes_on(Point.PUBLISHED):
             return ENOMEM
         for slot in range(NUM_SKBS):
             if not self.fill(slot):
                 return self.give_up(slot)
             if self.guest.dead is not None:
                 return ENOMEM
-        if not self._goes_on(Point.FILLED):
+        if not self.goes_on(Point.FILLED):
             return ENOMEM
         if not self.guest.bind_dma(self.key, self.ring, NUM_SKBS, self.interrupt):
             return self.give_up(NUM_SKBS)
         self.is_open = True
         return 0
 
-    def _goes_on(self, point: Point) -> bool:
+    def goes_on(self, point: Point) -> bool:
         """Another CPU may act; false if this Guest was killed by it (DMA-9)."""
         guest = self.guest
         if guest.host.interleave is not None:
@@ -207,10 +207,10 @@ class NetDevice:
         host = self.guest.host
         host.tick()
         self.unpublish()
-        if not self._goes_on(Point.UNPUBLISHED):
+        if not self.goes_on(Point.UNPUBLISHED):
             return
         self.guest.bind_dma(self.key, self.ring, NUM_SKBS, 0)
-        if not self._goes_on(Point.UNBOUND):
+        if not self.goes_on(Point.UNBOUND):
             return
         for slot in range(NUM_SKBS):
             self._free(slot)
@@ -286,7 +286,7 @@ class NetDevice:
         if wanted is None:
             wanted = self._remember_wanted(destination)
         for slot in wanted:
-            if host.interleave is not None and not self._goes_on(Point.ADDRESSED):
+            if host.interleave is not None and not self.goes_on(Point.ADDRESSED):
                 break
             if sections > dma.MAX_SECTIONS:
                 guest.log(MEGAPACKET)
@@ -322,7 +322,7 @@ class NetDevice:
             slot = next((slot for slot in wanted if slot > after), None)
             if slot is None:
                 return
-            if host.interleave is not None and not self._goes_on(Point.ADDRESSED):
+            if host.interleave is not None and not self.goes_on(Point.ADDRESSED):
                 return
             if sections > dma.MAX_SECTIONS:
                 guest.log(MEGAPACKET)
@@ -458,7 +458,7 @@ class NetDevice:
         at = self.ring + slot * dma.SIZE
         listed = self.offer_lists.get(address) or self.offer_list(address)
         self._store[at + 4 : at + dma.SIZE] = listed
-        if self.guest.host.interleave is not None and not self._goes_on(Point.LISTED):
+        if self.guest.host.interleave is not None and not self.goes_on(Point.LISTED):
             return
         self._words[at >> 2] = 0
 
@@ -524,7 +524,7 @@ class NetDevice:
         """Take a filled buffer, put a fresh one in its place, then judge the length (RCV-1)."""
         guest = self.guest
         host = guest.host
-        if host.interleave is not None and not self._goes_on(Point.TAKEN):
+        if host.interleave is not None and not self.goes_on(Point.TAKEN):
             return
         buffer = self.buffers[slot]
         if guest.memory_left is None:

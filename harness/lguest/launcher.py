@@ -71,7 +71,7 @@ class SharedFile:
     def __init__(self, path: Path, pages: int = 1) -> None:
         check_pages(pages)
         self.path = path
-        self._taken: set[int] = set()
+        self.taken: set[int] = set()
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -106,8 +106,8 @@ class SharedFile:
             if candidate in shared:
                 return candidate
             # One open file may lock a byte twice, so what it holds is remembered.
-            if candidate not in self._taken and self._lock(candidate):
-                self._taken.add(candidate)
+            if candidate not in self.taken and self._lock(candidate):
+                self.taken.add(candidate)
                 return candidate
         if slot is not None:
             raise LguestError(f"{self.path}: slot {slot} is taken")
@@ -123,7 +123,7 @@ class SharedFile:
     def free_slot(self, slot: int) -> None:
         """Release a slot."""
         fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, slot))
-        self._taken.discard(slot)
+        self.taken.discard(slot)
 
     def close(self) -> None:
         """Close the file, which releases every slot taken through it."""
@@ -184,7 +184,7 @@ class Launcher:
         if slot is not None and not 0 <= slot < pages.slots:
             raise LguestError(f"slot {slot} is not among the {pages.slots} of {pages.pages} pages")
         if file is not None:
-            slot = file.take_slot(slot, self._own_slots(file.pages))
+            slot = file.take_slot(slot, self.own_slots(file.pages))
         assert slot is not None
         self.host.recognise(pages)
         if not self.host.defects.leaves_ghosts:
@@ -192,7 +192,7 @@ class Launcher:
         self.slots.append((pages, slot, file))
         return self.offer_device(pages, slot, nocsum, randomness, rx_offset)
 
-    def _own_slots(self, pages: DevicePages) -> set[int]:
+    def own_slots(self, pages: DevicePages) -> set[int]:
         """The slots of a file that this Launcher's own locks do not keep it out of (DEF-12)."""
         if not self.host.defects.locks_belong_to_process:
             return set()
@@ -235,18 +235,23 @@ class Launcher:
             if key == network.device.peer_key(HOST_SLOT):
                 network.output(address, sections)
                 return
+        self.warn(guest, key, address)
+
+    def warn(self, guest: Owner, key: int, address: int) -> None:
+        """Warn of a send to a key that no device watches (HST-2)."""
         text = f"Pending dma {address:#x}, key {key:#x}"
         self.host.events.append(Warned(self.host.now, guest.id, text))
 
     def convert(self, address: int) -> list[Section]:
         """The sections of a structure; BadAddress for what the Launcher cannot reach (HST-2)."""
-        self._check(address, dma.SIZE)
+        self.check(address, dma.SIZE)
         sections = dma.unpack(self.guest.memory.read(address + 4, dma.SIZE - 4))
         for section in sections:
-            self._check(*section)
+            self.check(*section)
         return sections
 
-    def _check(self, address: int, length: int) -> None:
+    def check(self, address: int, length: int) -> None:
+        """Raise BadAddress for a range that does not end below the top of memory."""
         if not self.guest.memory.inside(address, length + 1):
             raise BadAddress(f"invalid address {address:#x}")
 

@@ -247,6 +247,10 @@ class GuestMemory:
         self.last_end = limit - self._refuses_end
         self.last_structure = min(self.private_size, self.last_end) - dma.SIZE
 
+    def mapped(self) -> list[DevicePages]:
+        """The device pages that are mapped, in order."""
+        return [device for _, device in self._regions]
+
     def device_at(self, address: int) -> DevicePages | None:
         """The device pages that begin at this address, if any do."""
         return next((device for base, device in self._regions if base == address), None)
