@@ -15,7 +15,7 @@ from _pytest.pytester import Pytester
 
 from harness.lan import LanError
 from harness.lans.command import CommandLan
-from harness.lans.wire.process import shown
+from harness.lans.wire.process import readable, shown
 from tests.lans.users import SUITE, lan_name, leaving_nothing, program, unicast
 
 PATIENCE_S = 10.0
@@ -261,6 +261,37 @@ def test_a_right_delivery_and_an_unclean_end_show_both(tmp_path: Path, pytester:
     result.stdout.fnmatch_lines(["*stop: it has ended with exit code 1; stderr: leaked 7 bytes*"])
 
 
+DAEMON = """
+def run(self):
+    if os.fork() == 0:
+        os.setsid()
+        daemon = os.fork()
+        if daemon == 0:
+            os.setsid()
+            for descriptor in range(3):
+                os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            time.sleep(999)
+        open({pid!r}, "w").write(str(daemon))
+        os._exit(0)
+    os.wait()
+    super().run()
+"""
+
+
+def test_a_daemon_that_the_program_started_is_gone_when_the_lan_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "daemon"
+    lan = CommandLan(program(tmp_path, DAEMON.format(pid=str(path))))
+    try:
+        unicast(lan)
+        daemon = os.pidfd_open(int(path.read_text()))
+        assert not readable(daemon, 0.0)
+    finally:
+        lan.close()
+    ended = readable(daemon, 0.0)
+    os.close(daemon)
+    assert ended
+
+
 WORKER = """
 import sys
 from harness import registry
@@ -280,7 +311,7 @@ def test_a_killed_worker_leaves_nothing_of_a_stubborn_program(tmp_path: Path, fo
         f"""
         def run(self):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            child = subprocess.Popen(["sleep", "999"])
+            child = subprocess.Popen(["sleep", "999"], start_new_session=True)
             open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
             super().run()
             time.sleep(999)

@@ -1,9 +1,10 @@
 """A program in a private directory, neither of which outlives us.
 
-A shell, the guard, makes the directory (0700), starts the program in a process group of its
-own and waits for the end of a socket that only we hold: when we close it, or end in whatever
-way, the guard kills the group and removes the directory. Standard error of the program goes
-to a log in the directory, which is read when the program fails.
+``guard.py``, a process between us and the program, makes the directory (0700), starts the
+program in a session of its own and waits for the end of a socket that only we hold: when we
+close it, or end in whatever way, the guard kills the program with all that it started, and
+removes the directory. Standard error of the program goes to a log in the directory, which is
+read when the program fails.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,22 +42,7 @@ _LOG_LINES = 3
 _LONGEST_LOG_LINE = 200
 _TAIL = 4096
 _PAUSE_S = 0.002
-_GUARD = """
-dir=$(mktemp -d "${TMPDIR:-/tmp}/$1XXXXXX") || exit 1
-[ "$2" = here ] || cd "$dir" || exit 1
-shift 2
-exec 3<&0
-setsid "$@" <&3 3<&- 2>"$dir/stderr" &
-child=$!
-exec 3<&- </dev/null >/dev/null
-echo "$child $dir" >&2
-read -r _ <&2
-exec 2>/dev/null
-kill -s KILL $child
-kill -s KILL -- -$child
-wait $child
-cd / && rm -rf -- "$dir"
-"""
+_GUARD = Path(__file__).with_name("guard.py")
 
 T = TypeVar("T")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -83,12 +70,12 @@ class Process:
         stdout: int | None = None,
     ) -> None:
         self._name = words[0]
-        # The program's output follows its standard error, which the guard sends to the log.
-        run = words if stdout is not None else ["/bin/sh", "-c", 'exec "$@" >&2', "sh", *words]
+        where = "here" if here else "inside"
+        output = "log" if stdout is None else "pipe"
         ours, theirs = socket.socketpair()
         with theirs:
             self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "guard", PREFIX, "here" if here else "inside", *run],
+                [sys.executable, "-I", "-S", _GUARD, PREFIX, where, output, *words],
                 stdin=stdin,
                 stdout=subprocess.DEVNULL if stdout is None else stdout,
                 stderr=theirs.fileno(),
@@ -156,6 +143,9 @@ class Process:
         guard = self._guard
         if guard.returncode is not None:
             return
+        # A process that we forked may hold a copy of the lifeline: closing it is not enough.
+        with contextlib.suppress(OSError):
+            self._lifeline.send(b"\0")
         self._lifeline.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
