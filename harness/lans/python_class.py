@@ -1,7 +1,8 @@
 """``python:module:Class``: a Python class of the user's that is a ``harness.lan.Lan``.
 
 It is made without arguments. The LAN is checked for everything in ``Lan``, and every port for
-everything in ``Port``, before either is used.
+everything in ``Port``, before either is used. What its methods return is copied and checked,
+and what they raise is an error of the LAN: a LAN cannot choose its verdict.
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from harness.lan import (
     Arrival,
-    Inconclusive,
     Lan,
     LanError,
     Layout,
@@ -26,8 +24,9 @@ from harness.lan import (
     version_of,
     waited_s,
 )
-
-Answer = TypeVar("Answer")
+from harness.lans import copied
+from harness.lans.copied import BadValue
+from harness.lans.users_code import UsersCode, by_signal, summary
 
 _NAMES_0_1 = {"set_promiscuous": "listen_to_all"}
 """What version 0.1 called a method; classes written for it still work."""
@@ -36,101 +35,136 @@ _NAMES_0_1 = {"set_promiscuous": "listen_to_all"}
 class UsersPort:
     """A port of the user's; its errors are reported as errors of the LAN."""
 
-    def __init__(self, title: str, port: Port) -> None:
-        self._title = title
-        self._port = port
+    def __init__(self, lan: UsersLan, port: Port, name: str, mac: bytes) -> None:
+        self.name = name
+        self.mac = mac
+        self._lan = lan
+        self._port: Any = port
+        self._promiscuous = False
+        self._modes = {False}
+        """Promiscuous or not, since the last call of ``arrivals``."""
 
     def __repr__(self) -> str:
-        return repr(self._port)
-
-    @property
-    def name(self) -> str:
-        return self._port.name
-
-    @property
-    def mac(self) -> bytes:
-        return self._port.mac
+        return f"<{self.name} of {self._lan.name}>"
 
     def send(self, frame: bytes, layout: Layout | None = None) -> None:
-        _call(self._title, self._port.send, frame, layout)
+        traits = self._lan.traits
+        inside = traits.shortest <= len(frame) <= traits.longest
+        lacks = not inside or (layout is not None and not traits.layouts)
+        self._run("send", self._port.send, frame, layout, may_refuse=True, may_lack=lacks)
 
     def arrivals(self) -> Sequence[Arrival]:
-        return _call(self._title, self._port.arrivals)
+        arrived: list[Arrival] = self._run(
+            "arrivals",
+            lambda: copied.arrivals(self._port.arrivals(), self.mac, self._modes),
+        )
+        self._modes = {self._promiscuous}
+        return arrived
 
     def set_promiscuous(self, on: bool) -> None:
-        port: Any = self._port
-        current = getattr(port, "set_promiscuous", None)
-        _call(self._title, current or port.listen_to_all, on)
+        self._lan.use_option("set_promiscuous", on, self._run, self._set_promiscuous)
+        self._promiscuous = on
+        self._modes.add(on)
+
+    def _set_promiscuous(self, on: bool) -> None:
+        current = getattr(self._port, "set_promiscuous", None)
+        (current or self._port.listen_to_all)(on)
 
     def join_groups(self, count: int) -> None:
-        _call(self._title, self._port.join_groups, count)
+        self._lan.use_option("join_groups", count, self._run, self._port.join_groups)
 
     def close(self) -> None:
-        _call(self._title, self._port.close)
+        self._run("close", self._port.close)
 
     def open(self) -> None:
-        _call(self._title, self._port.open)
+        self._run("open", self._port.open)
+
+    def _run(self, method: str, work: Callable[..., Any], *args: object, **options: Any) -> Any:
+        return self._lan.code.run(method, work, *args, port=self.name, **options)
 
 
 class UsersLan:
     """A LAN of the user's class; its ports are checked when they are first used."""
 
-    def __init__(self, title: str, lan: Lan) -> None:
-        self._title = title
+    def __init__(self, code: UsersCode, lan: Lan, name: str, traits: Traits) -> None:
+        self.code = code
+        self.name = name
+        self.traits = traits
         self._lan = lan
         self._ports: list[UsersPort] = []
-
-    @property
-    def name(self) -> str:
-        return self._lan.name
-
-    @property
-    def traits(self) -> Traits:
-        return self._lan.traits
+        self._records: list[Record] = []
+        self._interfaces: list[tuple[str, bytes]] = []
+        self._works: set[str] = set()
+        """Optional methods that have worked: a LAN cannot lack them later."""
 
     @property
     def version(self) -> str:
-        return version_of(self._lan)
+        return self.code.run("version", lambda: copied.one_line(version_of(self._lan)))
 
     @property
     def waited_s(self) -> float:
-        return waited_s(self._lan)
+        return self.code.run("waited_s", waited_s, self._lan)
 
     def ports(self, count: int) -> Sequence[UsersPort]:
-        ports = _call(self._title, self._lan.ports, count)
-        if len(ports) != count:
-            raise LanError(f"{self._title}: ports({count}) gave {len(ports)}")
-        for port in ports[len(self._ports) :]:
-            if lacks := _lacking(port, Port):
-                raise LanError(f"{self._title}: its port {port!r} lacks {lacks}")
-            self._ports.append(UsersPort(self._title, port))
+        if count > len(self._ports):
+            lacks = count > self.traits.ports
+            self.code.run("ports", self._make_ports, count, may_lack=lacks, error=LanError)
         return self._ports[:count]
 
+    def _make_ports(self, count: int) -> None:
+        ports = copied.a_list(self._lan.ports(count), "ports")
+        if len(ports) != count:
+            raise LanError(f"{self.code.title}: ports({count}) gave {len(ports)}")
+        for number, port in enumerate(ports[len(self._ports) :], len(self._ports) + 1):
+            if lacks := _lacking(port, Port):
+                what = copied.shown(port)
+                raise LanError(f"{self.code.title}: its port {what} lacks {lacks}")
+            name = copied.a_name(port.name, f"made port {number}, whose name")
+            mac = copied.an_address(port.mac, f"made port {name}, whose mac")
+            for other in self._ports:
+                if other.name == name:
+                    raise BadValue(f"made two ports with the name {name}")
+                if other.mac == mac:
+                    raise BadValue(
+                        f"made ports {other.name} and {name} with one address, {mac.hex(':')}"
+                    )
+            self._ports.append(UsersPort(self, port, name, mac))
+
+    def use_option(
+        self, method: str, value: int, run: Callable[..., Any], work: Callable[..., Any]
+    ) -> None:
+        """Call a method that a LAN may lack: always, or never."""
+        run(method, work, value, may_lack=bool(value) and method not in self._works)
+        if value:
+            self._works.add(method)
+
     def settle(self) -> None:
-        _call(self._title, self._lan.settle)
+        self.code.run("settle", self._lan.settle)
 
     def interfaces(self) -> Sequence[tuple[str, bytes]]:
-        return _call(self._title, self._lan.interfaces)
+        self._interfaces = self.code.run(
+            "interfaces", lambda: copied.interfaces(self._lan.interfaces())
+        )
+        return self._interfaces
 
     def records(self) -> Sequence[Record]:
-        return _call(self._title, self._lan.records)
+        new = self.code.run(
+            "records", lambda: copied.records(self._lan.records(), len(self._records))
+        )
+        names = {name for name, _ in self._interfaces}
+        for record in new:
+            if record.port not in names:
+                names = {name for name, _ in self.interfaces()}
+            if record.port not in names:
+                raise LanError(
+                    f"{self.code.title}: records returned one of port {record.port}, which is not"
+                    " in interfaces()"
+                )
+        self._records += new
+        return self._records
 
     def close(self) -> None:
-        _call(self._title, self._lan.close)
-
-
-def _call(title: str, method: Callable[..., Answer], *given: object) -> Answer:
-    """The result of a user's method; Inconclusive, with the line of code, for its own errors."""
-    try:
-        return method(*given)
-    except LanError:
-        raise
-    except Exception as error:
-        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-        where = f"{Path(frame.f_code.co_filename).name}:{line}"
-        raise Inconclusive(
-            f"{title}: {method.__name__} raised {_summary(error)}, {where}"
-        ) from error
+        self.code.run("close", self._lan.close)
 
 
 def maker(where: str) -> Callable[[], Lan]:
@@ -139,21 +173,22 @@ def maker(where: str) -> Callable[[], Lan]:
     if not (module and colon and name):
         raise LanError(f"python:{where}: should be python:MODULE:CLASS")
     title = f"python:{where}"
+    code = UsersCode(title)
     made_by = _class(title, module, name)
 
     def make() -> Lan:
         """A Python class of the user's."""
-        try:
-            lan = made_by()
-        except Exception as error:
-            raise LanError(f"{title} cannot be made: {_summary(error)}") from error
-        if lacks := _lacking(lan, Lan):
-            raise LanError(f"{title} lacks {lacks}")
-        if not isinstance(lan.traits, Traits):
-            raise LanError(f"{title}: its traits are {lan.traits!r}, not a harness.lan.Traits")
-        return UsersLan(title, lan)
+        return code.run("", _made, code, made_by, error=LanError)
 
     return make
+
+
+def _made(code: UsersCode, made_by: Callable[[], Any]) -> Lan:
+    lan = made_by()
+    if lacks := _lacking(lan, Lan):
+        raise LanError(f"{code.title} lacks {lacks}")
+    name = copied.a_name(lan.name, "its name")
+    return UsersLan(code, lan, name, copied.traits(lan.traits))
 
 
 def _class(title: str, module: str, name: str) -> Callable[[], Any]:
@@ -164,12 +199,14 @@ def _class(title: str, module: str, name: str) -> Callable[[], Any]:
         value = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
         raise LanError(f"{title}: there is no module {error.name!r}") from None
-    except Exception as error:
-        raise LanError(f"{title}: {module} cannot be imported: {_summary(error)}") from error
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and by_signal(error):
+            raise
+        raise LanError(f"{title}: {module} cannot be imported: {summary(error)}") from None
     if value is None:
         raise LanError(f"{title}: {module} has no {name!r}")
     if not isinstance(value, type):
-        raise LanError(f"{title}: {name} is not a class, but {value!r}")
+        raise LanError(f"{title}: {name} is not a class, but {copied.shown(value)}")
     return value
 
 
@@ -183,8 +220,3 @@ def _has(made: object, name: str, wanted: object) -> bool:
     names = (name, _NAMES_0_1.get(name, name))
     there = [getattr(made, known) for known in names if hasattr(made, known)]
     return bool(there) and (callable(there[0]) or not callable(wanted))
-
-
-def _summary(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
