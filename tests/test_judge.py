@@ -36,7 +36,8 @@ def test_a_run_that_was_left_alone_is_supported(small: Path) -> None:
     assert judged(small) == (
         0,
         [
-            "6 verdicts re-checked from captures, 3 without exchanges, 0 not supported by the evidence"
+            "6 verdicts re-checked from captures, 3 without exchanges,"
+            " 0 not supported by the evidence"
         ],
     )
     assert judged(small / "results.jsonl") == judged(small)
