@@ -8,10 +8,10 @@ import pytest
 
 from harness.frames import PAGE, ethernet
 from harness.lans.lguest import LguestLan
-from harness.lguest.driver import NUM_SKBS, Counters
+from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
 from harness.lguest.events import Fault, Message, Point
 from harness.lguest.host import MAX_BOUND
-from harness.lguest.memory import LguestError
+from harness.lguest.memory import LguestError, Owner
 from harness.plugin.marks import rule
 
 from .kit.dma import (
@@ -356,3 +356,176 @@ def test_an_array_bound_again_forgets_the_cursor_whatever_else_was_bound(
             assert send_bytes(sender.guest, key, bytes(60 + n)) == 60 + n
         assert used_lens(owner.guest, ARRAY, 4) == [60, 61, 0, 0]
         assert owner.guest.bind_dma(key, ARRAY, 4, 0)
+
+
+# Killed in the middle of a step of the driver
+
+
+def kill_at(lguest: LguestLan, point: Point, device: NetDevice, count: int) -> None:
+    """Another CPU kills the Guest the ``count``-th time that it reaches this point."""
+    reached = 0
+
+    def look(where: Point, guest: Owner) -> None:
+        nonlocal reached
+        if where is point and guest.id == device.guest.id:
+            reached += 1
+            if reached == count:
+                lguest.host.kill(device.guest, "for a test")
+
+    lguest.host.interleave = look
+
+
+@rule("DMA-9", "PUB-5")
+@pytest.mark.parametrize("point", [Point.UNPUBLISHED, Point.UNBOUND])
+def test_a_guest_killed_while_it_closes_closes_no_further(lguest: LguestLan, point: Point) -> None:
+    sender, device, other = lguest.open_devices(3)
+    kill_at(lguest, point, device, 1)
+    device.close()
+    lguest.host.interleave = None
+    assert killed(lguest) == [device.guest.id]
+    assert lguest.pages.published(device.slot) == NO_ADDRESS
+    still_bound = point is Point.UNPUBLISHED
+    assert len(lguest.host.bound_by(device.guest)) == still_bound
+    key = sender.peer_key(device.slot)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60 * still_bound
+    assert broadcast(sender) == (1, 0)
+    assert crosses(lguest, other, sender)
+
+
+@rule("DMA-9", "RCV-1", "RCV-2")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("point", [Point.TAKEN, Point.LISTED])
+def test_a_guest_killed_while_it_receives_takes_no_further_buffer(
+    lguest: LguestLan, point: Point, count: int
+) -> None:
+    sender, device = lguest.open_devices(2)
+    frames = fill_up(sender, device, 3)
+    kill_at(lguest, point, device, count)
+    device.guest.interrupt()
+    lguest.host.interleave = None
+    assert lguest.received(device) == frames[: count - 1]
+    assert used_lens(device.guest, device.ring) == [
+        0 if n < count - 1 or n >= 3 else 60 for n in range(NUM_SKBS)
+    ]
+
+
+@rule("DMA-9", "RCV-1")
+def test_a_guest_killed_while_one_device_receives_leaves_the_other(lguest: LguestLan) -> None:
+    sender, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, 9)
+    assert second.open() == 0
+    sender.transmit(ethernet(first.address, sender.address))
+    kill_at(lguest, Point.TAKEN, first, 1)
+    first.guest.interrupt()
+    lguest.host.interleave = None
+    assert lguest.received(first) == lguest.received(second) == []
+    assert used_lens(second.guest, second.ring)[0] == 60
+
+
+@rule("DMA-9", "CNT-1", "CNT-3")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("point", [Point.ADDRESSED, Point.COPIED])
+def test_a_guest_killed_in_a_broadcast_makes_no_further_transfer(
+    lguest: LguestLan, point: Point, count: int
+) -> None:
+    sender, *others = lguest.open_devices(4)
+    assert broadcast(sender) == (3, 0)
+    lguest.settle()
+    kill_at(lguest, point, sender, count)
+    sender.transmit(ethernet(b"\xff" * 6, sender.address))
+    lguest.host.interleave = None
+    done = count - (point is Point.ADDRESSED)
+    assert [used_lens(other.guest, other.ring)[1] for other in others] == [
+        60 * (n < done) for n in range(3)
+    ]
+    assert sender.counters.tx_packets == 3 + count - 1
+    assert sender.counters.tx_carrier_errors == 0
+
+
+@rule("DMA-4", "CNT-3")
+def test_a_receiver_that_dies_of_its_list_is_not_interrupted(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    set_list(owner, 0, [(DATA, PAGE + 1)])
+    sender.transmit(ethernet(owner.address, sender.address))
+    assert killed(lguest) == [owner.guest.id]
+    assert owner.guest.pending == 0
+    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
+    assert sender.counters == Counters(tx_carrier_errors=1)
+
+
+# Interrupts and counters
+
+
+@rule("DMA-5")
+def test_the_second_try_interrupts_a_receiver_that_had_nothing_to_restock(
+    lguest: LguestLan,
+) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+
+    def take() -> None:
+        assert owner.guest.pending == 1 << 9
+        assert not owner.guest.interrupt()
+        assert owner.guest.pending == 0
+
+    with acting_at(lguest.host, Point.RESTOCK, take):
+        assert send_bytes(sender.guest, key, bytes(60)) == 0
+    assert owner.guest.pending == 1 << 9
+
+
+@rule("CNT-1", "CNT-3", "CNT-4")
+def test_counters_go_on_over_closing_failing_and_opening(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    for turn in range(1, 4):
+        for device, other in ((sender, owner), (owner, sender)):
+            device.transmit(ethernet(other.address, device.address, size=100))
+        lguest.settle()
+        for device in (sender, owner):
+            device.close()
+            device.guest.memory_left = 3
+            assert device.open() == -12
+            device.guest.memory_left = None
+            assert device.open() == 0
+            assert device.counters == Counters(turn, 100 * turn, 0, turn, 86 * turn)
+
+
+@rule("DLV-11")
+def test_frames_keep_their_order_over_hundreds_of_fills(lguest: LguestLan) -> None:
+    """Repaired; as shipped, a batch that wraps is in slot order (DEF-2)."""
+    sender, owner = lguest.open_devices(2)
+    for turn in range(120):
+        before = len(lguest.received(owner))
+        frames = fill_up(sender, owner, 5)
+        lguest.settle()
+        received = lguest.received(owner)[before:]
+        if lguest.host.defects.drains_from_slot_zero:
+            assert sorted(received) == sorted(frames)
+        else:
+            assert received == frames, f"batch {turn}"
+
+
+@rule("PUB-5", "RCV-1")
+@pytest.mark.parametrize("filled_first", [0, 1, NUM_SKBS])
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_interrupt_after_closing_one_of_two_devices(
+    lguest: LguestLan, filled_first: int, which: int
+) -> None:
+    """As shipped its handler touches each filled buffer (DEF-6), of whichever device it is."""
+    sender, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, 9)
+    assert second.open() == 0
+    device, other = (first, second) if which == 0 else (second, first)
+    for _ in range(filled_first):
+        assert send_bytes(sender.guest, sender.peer_key(device.slot), bytes(60)) == 60
+    device.close()
+    frame = ethernet(other.address, sender.address)
+    sender.transmit(frame)
+    first.guest.interrupt()
+    faults = [event for event in lguest.host.events if isinstance(event, Fault)]
+    shipped = lguest.host.defects.handler_survives_close
+    assert len(faults) == filled_first * shipped
+    assert all(f"{device.name}:" in fault.text for fault in faults)
+    assert lguest.received(other) == [frame]
+    assert lguest.received(device) == []

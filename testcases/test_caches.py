@@ -12,6 +12,7 @@ from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import MOST_REMEMBERED, Counters, NetDevice
 from harness.lguest.memory import ADDRESS_BYTES
+from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
 from .kit.dma import (
@@ -21,7 +22,10 @@ from .kit.dma import (
     ROOM,
     SPARE_SLOT,
     bind,
+    buffer_list,
+    crosses,
     killed,
+    number,
     send,
     send_bytes,
     set_list,
@@ -202,8 +206,8 @@ def test_a_frame_that_publishes_a_peer_reaches_it_too(lguest: LguestLan) -> None
 
 def fill_destinations(sender: NetDevice, first: int = 0) -> None:
     """Send to as many unknown addresses as a device remembers."""
-    for number in range(first, first + MOST_REMEMBERED):
-        sender.transmit(b"\x06" + number.to_bytes(5, "big") + bytes(54))
+    for suffix in range(first, first + MOST_REMEMBERED):
+        sender.transmit(b"\x06" + suffix.to_bytes(5, "big") + bytes(54))
 
 
 @rule("DLV-2", "DLV-3", "DLV-7")
@@ -372,6 +376,31 @@ def test_a_refill_writes_its_list_over_whatever_the_guest_left(
         assert sorted(lguest.received(owner)[before:]) == sorted(frames)
 
 
+@rule("RCV-2", "RCV-5", "LIF-1")
+def test_a_buffer_that_returns_to_its_slot_is_listed_again(lguest: LguestLan) -> None:
+    """After a failed open, and, repaired, after a failed refill."""
+    sender, owner = lguest.open_devices(2)
+    owner.close()
+    for _ in range(3):
+        owner.guest.memory_left = 1
+        assert owner.open() == -12
+        set_list(owner, 0, [(ROOM, 1514)])
+    owner.guest.memory_left = None
+    assert owner.open() == 0
+    lists = [buffer_list(owner, n) for n in range(8)]
+    assert [sum(length for _, length in sections) for sections in lists] == [1514] * 8
+    assert len({sections[0].address for sections in lists} - {ROOM}) == 8
+    if not lguest.host.defects.failed_refill_leaves_hole:
+        set_list(owner, 0, [(ROOM, 1514)])
+        assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)) == 60
+        owner.guest.memory_left = 0
+        assert owner.guest.interrupt()
+        owner.guest.memory_left = None
+        assert buffer_list(owner, 0) == lists[0]
+    for stamp in range(8):
+        assert crosses(lguest, sender, owner, stamp)
+
+
 # Keys
 
 
@@ -422,3 +451,81 @@ def test_one_key_in_two_guests_may_be_two_places(lguest: LguestLan) -> None:
             assert send_bytes(moved.guest, keys[0], bytes(60)) == 0
             assert owner.guest.interrupt()
         assert killed(lguest) == []
+
+
+# Any number of changes
+
+
+@rule("DLV-3", "DLV-7")
+@pytest.mark.parametrize("changes", [2, 255, 256, 257, 65_535, 65_536, 131_072])
+def test_any_number_of_changes_between_two_frames_is_noticed(
+    lguest: LguestLan, changes: int
+) -> None:
+    sender, other = lguest.open_devices(2)
+    assert broadcast(sender) == (1, 0)
+    for n in range(changes):
+        lguest.pages.publish(300, NEW if n % 2 == changes % 2 else NO_ADDRESS)
+    lguest.pages.publish(301, NO_ADDRESS)
+    assert broadcast(sender) == (1, 0)
+    lguest.pages.publish(300, NO_ADDRESS)
+    for n in range(changes):
+        lguest.pages.publish(300, NEW if n % 2 != changes % 2 else NO_ADDRESS)
+    assert lguest.pages.published(300) == NEW
+    assert broadcast(sender) == (1, 1)
+    lguest.settle()
+    assert other.counters.rx_packets == 3
+
+
+@rule("DLV-6", "DLV-4")
+def test_the_page_is_read_again_before_every_transfer_of_a_broadcast(lguest: LguestLan) -> None:
+    """The second receiver's buffer is the slot of the third; the first one's, a spare slot."""
+    sender, *others = lguest.open_devices(5)
+    for device in others:
+        device.set_flags(promiscuous=True)
+    frame = ethernet(bytes.fromhex("00aa00000001"), sender.address)
+    set_list(others[0], 0, [(slot_address(others[0], 500), ADDRESS_BYTES)])
+    set_list(others[1], 0, [(slot_address(others[1], others[2].slot), ADDRESS_BYTES)])
+    sender.transmit(frame)
+    lguest.settle()
+    assert sender.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=2)
+    assert [len(lguest.received(device)) for device in others[2:]] == [0, 1]
+
+
+@rule("HST-3", "DMA-2")
+def test_the_launcher_follows_every_bind_and_unbind_of_its_guest(lguest: LguestLan) -> None:
+    tap = MemoryTap()
+    network = lguest.host_network(50, tap)
+    device = network.device
+    guest = device.guest
+
+    def filled() -> list[int]:
+        """Move one frame in; returns the arrays that it went to."""
+        tap.feed(ethernet(device.address, tap.address))
+        moved = network.input()
+        arrays = [
+            array
+            for array in (device.ring, ARRAY, ARRAY + PAGE)
+            if number(guest.memory, array) not in (0, 1)
+        ]
+        for array in arrays:
+            set_used(guest, array, 0, 0)
+        assert moved == bool(arrays)
+        return arrays
+
+    for array in (ARRAY, ARRAY + PAGE):
+        guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 1514)]))
+    assert filled() == []
+    assert device.open() == 0
+    assert filled() == [device.ring]
+    assert guest.bind_dma(device.key, ARRAY, 1, 9)
+    assert filled() == [ARRAY]
+    assert guest.bind_dma(device.key, ARRAY + PAGE, 1, 10)
+    assert filled() == [ARRAY + PAGE]
+    assert guest.bind_dma(device.key, ARRAY, 1, 0)
+    assert filled() == [ARRAY + PAGE]
+    assert guest.bind_dma(device.key, ARRAY + PAGE, 1, 0)
+    assert filled() == [device.ring]
+    device.close()
+    assert filled() == []
+    assert device.open() == 0
+    assert filled() == [device.ring]

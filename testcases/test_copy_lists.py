@@ -12,11 +12,14 @@ from harness.lguest.events import Dropped, Killed
 from harness.plugin.marks import rule
 
 from .kit.dma import (
+    ARRAY,
     DATA,
     END,
     ROOM,
     SPARE_SLOT,
+    STRUCTURE,
     Sections,
+    bind,
     buffer_list,
     changed,
     crosses,
@@ -484,3 +487,80 @@ def test_a_killed_guest_with_a_full_ring_is_interrupted_all_the_same(lguest: Lgu
     sender.transmit(ethernet(owner.address, sender.address))
     assert owner.guest.pending
     assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (NUM_SKBS, 1)
+
+
+# Lists that are longer than the copy
+
+
+@rule("DMA-4")
+@pytest.mark.parametrize("room", [1, 20, 30, 35, 100])
+@pytest.mark.parametrize("length", [0x1001, 0x2000, 0x2010, 0x4001, 0x8000, 0x8001, 0xF001])
+def test_a_bad_section_behind_the_receivers_room_kills_its_sender(
+    lguest: LguestLan, room: int, length: int
+) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    set_list(owner, 0, [(ROOM, room)])
+    owner.guest.memory.write(ROOM, b"\x55" * 100)
+    sections = [(DATA, 20), (DATA + 100, 10), (DATA + 2 * PAGE, length)]
+    assert send(sender.guest, sender.peer_key(owner.slot), sections) == 0
+    assert killed(lguest) == [sender.guest.id]
+    assert owner.guest.memory.read(ROOM, 100) == b"\x55" * 100
+    assert used_lens(owner.guest, owner.ring) == [0] * 8
+    assert owner.guest.pending == 0
+    assert send(other.guest, other.peer_key(owner.slot), [(DATA, 60)]) == min(60, room)
+
+
+@rule("DMA-4")
+@pytest.mark.parametrize("length", [0x1001, 0x2000, 0x2010, 0x4001, 0x8000, 0x8001, 0xF001])
+@pytest.mark.parametrize("sent", [1, 20, 25])
+def test_a_bad_section_behind_the_senders_bytes_kills_its_receiver(
+    lguest: LguestLan, length: int, sent: int
+) -> None:
+    sender, owner, other = lguest.open_devices(3)
+    set_list(owner, 0, [(ROOM, 20), (ROOM + 100, 10), (ROOM + PAGE, length)])
+    assert send(sender.guest, sender.peer_key(owner.slot), [(DATA, sent)]) == 0
+    assert killed(lguest) == [owner.guest.id]
+    assert owner.guest.memory.read(ROOM, 100) == bytes(100)
+    assert owner.guest.pending == 0
+    assert crosses(lguest, sender, other)
+
+
+@rule("DMA-2", "DMA-3")
+def test_used_len_is_written_over_bytes_copied_to_its_place(lguest: LguestLan) -> None:
+    """A receive buffer may cover its own structure."""
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    array = ARRAY + 200
+    room = dma.pack([(array - 8, 12)])
+    owner.guest.memory.write(array, bytes(4) + room)
+    assert owner.guest.bind_dma(key, array, 1, 9)
+    assert send_bytes(sender.guest, key, b"abcdefghijkl") == 12
+    assert owner.guest.memory.read(array - 8, 8) == b"abcdefgh"
+    assert used_lens(owner.guest, array, 1) == [12]
+    assert owner.guest.memory.read(array + 4, 96) == room
+
+
+@rule("DMA-2", "DMA-3")
+def test_a_sender_may_send_its_own_structure(lguest: LguestLan) -> None:
+    """Its ``used_len`` is then still 0 among the bytes."""
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 2)
+    for n in range(2):
+        assert send(sender.guest, key, [(STRUCTURE, dma.SIZE)]) == dma.SIZE
+        sent = sender.guest.memory.read(STRUCTURE, dma.SIZE)
+        assert owner.guest.memory.read(ROOM + n * PAGE, dma.SIZE) == bytes(4) + sent[4:]
+
+
+@rule("DMA-3", "DMA-10")
+def test_bytes_of_the_device_page_are_sent_and_received_like_others(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 2)
+    page = lguest.pages.store[:]
+    assert send(sender.guest, key, [(sender.page, 12), (sender.page + 6, 6)]) == 18
+    assert owner.guest.memory.read(ROOM, 18) == page[:12] + page[6:12]
+    owner.guest.memory.write(ARRAY + dma.SIZE + 4, dma.pack([(owner.page + 3000, 12)]))
+    assert send(sender.guest, key, [(sender.page, 12)]) == 12
+    assert lguest.pages.store[3000:3012] == page[:12]
+    assert lguest.pages.store[:3000] == page[:3000]

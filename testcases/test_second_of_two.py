@@ -33,8 +33,8 @@ from .kit.dma import (
     set_used,
     used_lens,
 )
-from .kit.host_network import HOST
-from .kit.steps import NO_ADDRESS, broadcast, reaches, run_interrupts, send_list
+from .kit.host_network import HOST, warnings
+from .kit.steps import NO_ADDRESS, broadcast, lan_of_pages, reaches, run_interrupts, send_list
 
 # Two Host networks of one Launcher
 
@@ -473,3 +473,111 @@ def test_a_transfer_that_moved_nothing_is_not_counted_by_the_one_before_it(
         assert sender.counters.tx_packets == turn
     lguest.settle()
     assert crosses(lguest, sender, peers[order[1]])
+
+
+@rule("DLV-2")
+@pytest.mark.parametrize("count", [3, 5])
+def test_every_peer_with_one_address_gets_the_frame(lguest: LguestLan, count: int) -> None:
+    sender, *peers = lguest.open_devices(count + 2)
+    address = bytes.fromhex("020011223344")
+    for peer in peers[:-1]:
+        lguest.pages.publish(peer.slot, address)
+    frame = ethernet(address, sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    assert [lguest.received(peer) for peer in peers] == [[frame]] * count + [[]]
+
+
+@rule("DLV-4", "DLV-3")
+def test_a_hundred_promiscuous_peers_all_see_a_frame(lguest: LguestLan) -> None:
+    with lan_of_pages(lguest, 4) as lan:
+        slots = [*range(60), 681, 682, 2047, 2048, 2049, *range(2690, 2730)]
+        sender, *peers = (lan.device(slot) for slot in slots)
+        assert sender.open() == 0
+        for peer in peers:
+            peer.set_flags(promiscuous=True)
+            assert peer.open() == 0
+        frame = ethernet(peers[0].address, sender.address)
+        for count in (1, 2):
+            sender.transmit(frame)
+            assert sender.counters.tx_packets == count * len(peers)
+            lan.settle()
+        assert [lan.received(peer) for peer in peers] == [[frame] * 2] * len(peers)
+
+
+@rule("DEV-1", "DMA-7")
+def test_a_guest_on_networks_of_different_sizes_reaches_each(lguest: LguestLan) -> None:
+    """Device pages of four pages, one and two, one above the other."""
+    networks = [lguest.parts.pages(pages) for pages in (4, 1, 2, 1)]
+    devices: list[list[NetDevice]] = []
+    for n, order in enumerate((networks, networks[::-1])):
+        launcher = lguest.launch(20 + n)
+        joined = [launcher.join(pages, pages.slots - 2 + n) for pages in order]
+        lguest.devices += joined
+        assert [device.open() for device in joined] == [0] * 4
+        devices.append(joined)
+    for one, other in zip(devices[0], reversed(devices[1]), strict=True):
+        assert one.pages is other.pages
+        for sender, owner in ((one, other), (other, one)):
+            sender.transmit(ethernet(owner.address, sender.address, stamp=sender.slot))
+            run_interrupts(lguest.host)
+            assert owner.counters.rx_packets == 1
+            assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (1, 0)
+
+
+@rule("HST-1")
+def test_each_of_two_host_networks_shows_its_own_tap(lguest: LguestLan) -> None:
+    networks, _ = two_host_networks(lguest)
+    for network, address in zip(networks, TAPS, strict=True):
+        pages = network.device.pages
+        assert pages.published(0) == bytes((address[0] | 1,)) + address[1:]
+        assert pages.published(1) == network.device.address
+
+
+@rule("HST-3")
+def test_every_frame_from_the_tap_interrupts_beside_what_is_pending(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    guest = networks[0].device.guest
+    for n in (0, 1, 0):
+        taps[n].feed(ethernet(HOST, HOST))
+        assert networks[n].input()
+    assert guest.pending == 0b110
+
+
+@rule("HST-2")
+@pytest.mark.parametrize("key", [DATA, 40 * PAGE])
+def test_a_list_the_launcher_cannot_reach_ends_it_whoever_watches_the_key(
+    lguest: LguestLan, key: int
+) -> None:
+    networks, taps = two_host_networks(lguest)
+    device = networks[0].device
+    assert send_list(device, key, [(DATA, 10)]) == 0
+    assert killed(lguest) == []
+    assert send_list(device, key, [(DATA, 10), (2**32 - 8, 20)]) == 0
+    assert killed(lguest) == [50]
+    assert [tap.written for tap in taps] == [[], []]
+
+
+@rule("HST-3")
+def test_every_frame_that_finds_nothing_bound_is_warned_of(lguest: LguestLan) -> None:
+    networks, taps = two_host_networks(lguest)
+    second = networks[1]
+    second.device.transmit(ethernet(HOST, second.device.address))
+    second.device.close()
+    for count in range(1, 4):
+        taps[1].feed(ethernet(HOST, HOST))
+        assert not second.input()
+        assert warnings(lguest) == ["network: no dma buffer!"] * count
+        assert not taps[1].waiting()
+
+
+@rule("DEV-2")
+def test_launchers_that_share_an_opened_file_keep_their_slots(
+    lguest: LguestLan, files: list[SharedFile]
+) -> None:
+    launchers = [join_both(lguest, files, 20 + n)[0] for n in range(3)]
+    launchers[1].exit()
+    _, heirs = join_both(lguest, files, 30)
+    assert [heir.slot for heir in heirs] == [1, 1]
+    _, others = join_both(lguest, files, 31)
+    assert [other.slot for other in others] == [3, 3]
