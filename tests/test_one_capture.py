@@ -129,7 +129,7 @@ def test_a_capture_that_is_gone_or_damaged_is_named_and_the_others_are_kept(
     merged = one_capture.merge(tmp_path)
     assert merged.tests == 2
     assert merged.problems[0] == f"{tmp_path}/1.pcapng: No such file or directory"
-    assert merged.problems[1].startswith(f"{tmp_path}/2.pcapng: broken off or damaged at byte")
+    assert merged.problems[1].startswith(f"{tmp_path}/2.pcapng: truncated or damaged at byte")
     names = [each.begins for each in read(tmp_path / "run.pcapng") if each.begins]
     assert names == ["t0", "t3"]
 

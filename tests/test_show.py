@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -293,10 +297,10 @@ def test_a_frame_of_any_length_is_read_whole(tmp_path: Path) -> None:
         (b"# a text\n", "not a pcapng file"),
         (b"\xd4\xc3\xb2\xa1" + bytes(20), "not a pcapng file"),
         (b"\x0a\x0d\x0d\x0a" + bytes(30), "not a little-endian pcapng file"),
-        (b"\x0a\x0d\x0d\x0a", "broken off or damaged at byte 0"),
+        (b"\x0a\x0d\x0d\x0a", "truncated or damaged at byte 0"),
     ],
 )
-def test_what_is_no_capture_is_told_in_one_line(
+def test_what_is_no_capture_is_refused_in_one_line(
     tmp_path: Path, content: bytes | None, complaint: str
 ) -> None:
     path = tmp_path / "bad.pcapng"
@@ -308,7 +312,7 @@ def test_what_is_no_capture_is_told_in_one_line(
     assert result.stderr == f"{path}: {complaint}\n"
 
 
-def test_what_is_not_in_it_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_is_not_in_it_is_refused_in_one_line(tmp_path: Path) -> None:
     path = many(tmp_path)
     for arguments in (["--test", "three"], ["--from", "52"]):
         result = shown(path, *arguments)
@@ -339,17 +343,18 @@ def test_a_capture_cut_short_anywhere_or_damaged_is_read_or_refused(tmp_path: Pa
             assert str(error).startswith(f"{path}: ")  # noqa: PT017 (either is right)
 
 
-def test_a_packet_of_no_interface_is_told(tmp_path: Path) -> None:
+def test_a_packet_of_no_interface_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a", [("a", bytes(6))], [Record(1, "a", "sent", bytes(60), 60)])
     content = bytearray(path.read_bytes())
-    at = next(at for at, kind, _ in blocks(path, bytes(content)) if kind == pcapng.PACKET)
+    with path.open("rb") as file:
+        at = next(at for at, kind, _ in blocks(path, file) if kind == pcapng.PACKET)
     content[at + 8] = 7
     path.write_bytes(content)
     done = subprocess.run(
         [sys.executable, "-m", "harness.cli", "show", str(path)], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{path}: a packet after number 0 cannot be read\n"
+    assert done.stderr == f"{path}: packet 1 is of no interface\n"
 
 
 def capture_ends_at(whole: bytes, size: int) -> bool:
@@ -358,3 +363,97 @@ def capture_ends_at(whole: bytes, size: int) -> bool:
     while at < size:
         at += int.from_bytes(whole[at + 4 : at + 8], "little")
     return at == size
+
+
+# What others may have written
+
+
+def test_a_test_whose_ports_are_not_in_the_capture_shows_the_others(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a",
+        [("a", bytes(6))],
+        [Record(1, "a", "sent", bytes(60), 60)],
+        [*ABOUT, "ports: x, y"],
+    )
+    result = shown(path)
+    assert result.exit_code == 0
+    assert "reaches no port" in result.output
+
+
+def test_a_section_without_packets_of_its_ports_is_no_traceback(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", [("a", bytes(6)), ("b", bytes(6))], [
+        Record(1, "b", "received", bytes(60), 60),
+    ], [*ABOUT, "ports: a"])  # fmt: skip
+    result = shown(path)
+    assert result.exit_code == 0, result.output
+    assert "1 packet is not drawn" in result.output
+
+
+def storm(path: Path, count: int, alike: bool) -> Path:
+    """A capture of so many frames, each sent by one port and received by another."""
+    frames = [bytes(6) + n.to_bytes(4, "big") * 14 for n in range(1 if alike else count)]
+    rules = ("DLV-2", "passed")
+    records = (
+        record
+        for n in range(count)
+        for record in (
+            Record(n, "a", "sent", frames[n % len(frames)], 62, rules),
+            Record(n, "b", "received", frames[n % len(frames)], 62, rules),
+        )
+    )
+    path.write_bytes(pcapng.encode([("a", bytes(6)), ("b", bytes(6))], records, ABOUT))
+    return path
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["alike", "different"])
+def test_time_is_linear_in_packets(tmp_path: Path, alike: bool) -> None:
+    took = []
+    for count in (5_000, 40_000):
+        path = storm(tmp_path / str(count), count, alike)
+        best = []
+        for _ in range(3):
+            start = time.process_time()
+            last = list(show(path, 80))[-1]
+            best.append(time.process_time() - start)
+        took.append(min(best))
+        assert click.unstyle(last) == f"{2 * count - 80} packets of the capture are not drawn"
+    assert took[1] < took[0] * 16  # eight times as many; quadratic would be 64
+
+
+def test_memory_does_not_grow_with_packets(tmp_path: Path) -> None:
+    peaks = []
+    for count in (10_000, 60_000):
+        path = storm(tmp_path / str(count), count, alike=False)
+        tracemalloc.start()
+        list(show(path, 80))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] * 1.5
+
+
+def test_what_is_no_regular_file_or_too_large_is_refused_at_once(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.truncate(20 * 1024**3)
+    for path, complaint in (
+        (fifo, "not a regular file"),
+        (tmp_path, "Is a directory"),
+        (Path("/dev/zero"), "not a regular file"),
+        (sparse, "21,474,836,480 bytes, more than the 1,073,741,824 allowed (see --largest)"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        result = shown(path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"{path}: {complaint}\n"
+
+
+def test_options_that_are_damaged_are_named_before_anything_is_shown(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", [("a", bytes(6))], [Record(1, "a", "sent", bytes(60), 60)])
+    content = path.read_bytes()
+    at = content.index(b"passed", content.index(bytes(60)))
+    path.write_bytes(content[: at - 2] + b"\xff\xff" + content[at:])
+    result = shown(path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "damaged options in the block at byte" in result.stderr

@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from harness.cli.main import main
 from harness.evidence import merge
+from harness.evidence.text import visible
 from harness.report import html, summary
 from harness.report.matrix import plain
 from tests.small_run import FILE, edit, lines, run, write
@@ -52,7 +53,7 @@ def test_any_text_is_shown_as_it_is(text: str) -> None:
     shown = rendered(f"| a | b |\n|---|---|\n| x{plain(text)} | x |\n")
     assert len(shown.rows) == 2
     assert shown.tags == {"table", "thead", "tbody", "tr", "th", "td"}
-    want = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
+    want = visible(" ".join(text.split()))
     assert shown.rows[1] == [f"x{want}".rstrip(), "x"]
 
 

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from harness.evidence import results
 from harness.evidence.answer import Answer
 from harness.evidence.comments import RULES_AND_OUTCOME
-from harness.evidence.reader import BadCapture, Packet, read
+from harness.evidence.files import MOST_BYTES, BadFile, content
+from harness.evidence.reader import BadCapture, Packet, parse
 from harness.evidence.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
 from harness.exchange import is_unicast
 
@@ -117,19 +118,19 @@ def proved_alive(exchange: Exchange, packets: Sequence[Packet]) -> bool:
     )
 
 
-def capture_of(test: Result, folder: Path) -> list[Packet]:
+def capture_of(test: Result, folder: Path, most: int = MOST_BYTES) -> list[Packet]:
     """The packets of a test's capture; BadEvidence if it is not the one that was written."""
     if test.capture is None:
         return []
     path = capture_path(test.capture, folder)
     try:
-        written = hashlib.sha256(path.read_bytes()).hexdigest() == test.capture.sha256
-        packets = read(path) if written else []
-    except OSError as error:
-        raise BadEvidence(f"{path}: {error.strerror}") from None
-    except BadCapture as error:
+        written = content(path, most)
+        # What is hashed is what is read: the file may change meanwhile.
+        same = hashlib.sha256(written).hexdigest() == test.capture.sha256
+        packets = parse(path, written) if same else []
+    except (BadFile, BadCapture) as error:
         raise BadEvidence(str(error)) from None
-    if not written or len(packets) != test.capture.packets:
+    if not same or len(packets) != test.capture.packets:
         raise BadEvidence(f"{path}: not the capture that this test wrote")
     return packets
 
@@ -140,16 +141,16 @@ def capture_path(capture: Capture, folder: Path) -> Path:
     path = folder / given
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):  # of a loop, or a name that no file can have
+    except (OSError, ValueError, RuntimeError):  # of a loop, or a name that no file can have
         inside = False
     if not inside or not given.parts or given.is_absolute() or ".." in given.parts:
         raise BadEvidence(f"{capture.path!r} is not a path below {folder}")
     return path
 
 
-def evidence(test: Result, folder: Path) -> list[Packet]:
-    """The packets of a test's capture; BadEvidence if its exchanges are no parts of it."""
-    packets = capture_of(test, folder)
+def evidence(test: Result, folder: Path, most: int = MOST_BYTES) -> list[Packet]:
+    """The packets of a test's capture; BadEvidence if its exchanges are not parts of it."""
+    packets = capture_of(test, folder, most)
     before = 0
     for number, exchange in enumerate(test.exchanges, start=1):
         if not before < exchange.first <= exchange.last + 1 <= exchange.control + 1:
@@ -167,22 +168,22 @@ def evidence(test: Result, folder: Path) -> list[Packet]:
     return packets
 
 
-def judge(test: Result, folder: Path) -> Judgement:
+def judge(test: Result, folder: Path, most: int = MOST_BYTES) -> Judgement:
     """Re-check a test's verdict; ``folder`` is where its results lie."""
     try:
-        problems = tuple(_problems(test, evidence(test, folder)))
+        problems = tuple(_problems(test, evidence(test, folder, most)))
     except BadEvidence as error:
         return Judgement(test.id, 0, (str(error),))
     return Judgement(test.id, len(test.exchanges), problems)
 
 
-def judge_all(run: Results) -> Iterator[Judgement]:
+def judge_all(run: Results, most: int = MOST_BYTES) -> Iterator[Judgement]:
     """Every test of a file of results."""
     for test in run.tests:
-        yield judge(test, run.path.parent)
+        yield judge(test, run.path.parent, most)
 
 
-def answer(paths: Sequence[Path]) -> Answer:
+def answer(paths: Sequence[Path], most: int = MOST_BYTES) -> Answer:
     """Re-check files of results, or folders with one each.
 
     Code 0 if the evidence supports all verdicts; 1 if it does not support one, or if a run is
@@ -193,7 +194,7 @@ def answer(paths: Sequence[Path]) -> Answer:
     checked = unchecked = doubted = incomplete = 0
     for path in paths:
         try:
-            run = results.read(path)
+            run = results.read(path, most)
         except BadResults as error:
             errors.append(str(error))
             continue
@@ -202,7 +203,7 @@ def answer(paths: Sequence[Path]) -> Answer:
             missing.append(f"{run.path}: the run did not finish")
         incomplete += len(missing)
         lines += missing
-        for judgement in judge_all(run):
+        for judgement in judge_all(run, most):
             checked += judgement.exchanges > 0
             unchecked += judgement.exchanges == 0 and not judgement.problems
             doubted += bool(judgement.problems)

@@ -1,7 +1,7 @@
 """A whole run as one capture: the packets of its tests, one test after the other.
 
 It is one section, as Wireshark 4.0 takes the interfaces of a second one for those of the
-first. So that tests can be told apart the first packet of each names it in a comment.
+first. The first packet of each test has a comment with the name of the test.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from harness.evidence import results
+from harness.evidence import judge, results
 from harness.evidence.comments import RULES_AND_OUTCOME, TEST
+from harness.evidence.files import BadFile, opened
 from harness.evidence.pcapng import INTERFACE, PACKET, annotated, encode
-from harness.evidence.reader import BadCapture, blocks
+from harness.evidence.reader import BadCapture, blocks, outlines
 
 FILE_NAME = "run.pcapng"
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """How many tests are in the file, and why others are not, a line each."""
+    """How many tests are in the file, and why others are not, one line each."""
 
     tests: int
     problems: tuple[str, ...]
@@ -31,8 +32,8 @@ class Merged:
 def merge(folder: Path) -> Merged:
     """Write ``run.pcapng`` from the results in a folder, in the order in which tests ended.
 
-    One capture is held at a time. A test that left no packet is counted, and not to be
-    seen. OSError if the file cannot be written.
+    A test without packets is counted, but cannot be seen. OSError if the file cannot be
+    written, BadFile if the results cannot be read.
     """
     tests = 0
     problems: list[str] = []
@@ -41,12 +42,9 @@ def merge(folder: Path) -> Merged:
         out = _Out(file)
         for test in _with_captures(folder / results.FILE_NAME):
             assert test.capture is not None
-            path = folder / test.capture.path
             try:
-                out.add(path, path.read_bytes(), test.id)
-            except OSError as error:
-                problems.append(f"{path}: {error.strerror}")
-            except BadCapture as error:
+                out.add(judge.capture_path(test.capture, folder), test.id)
+            except (BadFile, BadCapture, judge.BadEvidence) as error:
                 problems.append(str(error))
             else:
                 tests += 1
@@ -59,24 +57,25 @@ class _Out:
     numbers: dict[bytes, int] = field(default_factory=dict)
     """An interface's block to its number in the file."""
 
-    def add(self, path: Path, content: bytes, test: str) -> None:
+    def add(self, path: Path, test: str) -> None:
         """The packets of a capture, and those of its interfaces that are not there yet.
 
         BadCapture, and nothing is written, if the capture is damaged.
         """
-        found = [(kind, content[at : at + size]) for at, kind, size in blocks(path, content)]
-        interfaces = [block for kind, block in found if kind == INTERFACE]
-        packets = [block for kind, block in found if kind == PACKET]
-        own = [struct.unpack_from("<I", packet, 8)[0] for packet in packets]
-        if any(number >= len(interfaces) for number in own):
-            raise BadCapture(f"{path}: a packet is of no interface")
-        if packets:
-            numbers = [self._number(interface) for interface in interfaces]
+        outlines(path)  # to read all of it before any of it is written
         about = f"{TEST}{test}"
-        for number, packet in zip(own, packets, strict=True):
-            moved = packet[:8] + struct.pack("<I", numbers[number]) + packet[12:]
-            self.file.write(annotated(moved, about, RULES_AND_OUTCOME) if about else moved)
-            about = ""
+        interfaces: list[bytes] = []
+        numbers: list[int] = []
+        with opened(path) as file:
+            for _, kind, block in blocks(path, file):
+                if kind == INTERFACE:
+                    interfaces.append(block)
+                elif kind == PACKET:
+                    numbers += map(self._number, interfaces[len(numbers) :])
+                    own = struct.unpack_from("<I", block, 8)[0]
+                    moved = block[:8] + struct.pack("<I", numbers[own]) + block[12:]
+                    self.file.write(annotated(moved, about, RULES_AND_OUTCOME) if about else moved)
+                    about = ""
 
     def _number(self, interface: bytes) -> int:
         if interface not in self.numbers:
@@ -86,8 +85,11 @@ class _Out:
 
 
 def _with_captures(path: Path) -> Iterator[results.Result]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         for text in file:
-            line = results.parse(text)
+            try:
+                line = results.parse(text)
+            except ValueError:  # `judge` and `report` name it
+                continue
             if isinstance(line, results.Result) and line.capture is not None:
                 yield line

@@ -23,6 +23,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.evidence.files import MOST_BYTES, BadFile, opened
 from harness.rules import RULES
 
 SCHEMA = 1
@@ -190,16 +191,20 @@ def wanted(frame: bytes, sent: Mapping[int, bytes]) -> Wanted:
     return Wanted(len(frame), hex=frame.hex())
 
 
-def read(path: Path) -> Results:
-    """Read a file, or the one in a folder.
+def read(path: Path, most: int = MOST_BYTES) -> Results:
+    """Read a file of at most ``most`` bytes, or the one in a folder.
 
     BadResults if it cannot be opened, Headless if it does not begin with a run.
     """
     path = path / FILE_NAME if path.is_dir() else path
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise BadResults(f"{path}: {error.strerror}") from None
+        with opened(path, most) as file:
+            return _read(path, file)
+    except BadFile as error:
+        raise BadResults(str(error)) from None
+
+
+def _read(path: Path, lines: Iterable[bytes]) -> Results:
     problems: list[str] = []
     decoded = _decoded(path, lines, problems)
     run = next(decoded, None)
@@ -247,7 +252,7 @@ def _contradictions(end: End, tests: Sequence[Result]) -> Iterator[str]:
 
 def _decoded(path: Path, lines: Iterable[bytes], problems: list[str]) -> Iterator[Line]:
     for number, text in enumerate(lines, start=1):
-        if not text:
+        if not text.strip(b"\n"):
             continue
         try:
             yield parse(text)

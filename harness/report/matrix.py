@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from harness.evidence.results import Outcome, Result
+from harness.evidence.text import visible
 from harness.rules import RULES
 
 WORDS: tuple[Outcome, ...] = (
@@ -42,9 +43,8 @@ def table(tests: Iterable[Result]) -> list[str]:
 
 def plain(text: str) -> str:
     """Text for Markdown, in one line, shown literally: no tag, no link, no end of a cell."""
-    one_line = " ".join(text.split())
-    printable = "".join(char if char.isprintable() else "\ufffd" for char in one_line)
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:$])", r"\\\1", printable)
+    one_line = visible(" ".join(text.split()))
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:$])", r"\\\1", one_line)
     return html.escape(escaped, quote=False)
 
 

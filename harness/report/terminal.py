@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import click
 
-from harness.evidence.reader import Section
+from harness.evidence.reader import Outline, Packet
+from harness.evidence.text import visible
 from harness.lan import FateKind
 from harness.report.sequence import Arrow, Diagram, Step, diagram
 
@@ -78,25 +79,25 @@ def for_encoding(line: str, encoding: str | None, *, ascii_only: bool) -> str:
     return line.encode(known, "backslashreplace").decode(known)
 
 
-def lines(section: Section, width: int, first: int = 1) -> Iterator[str]:
-    """A section's comments and its diagram from packet ``first`` on, ``width`` columns wide."""
+def lines(outline: Outline, packets: Iterable[Packet], width: int, first: int = 1) -> Iterator[str]:
+    """A test's comments and its diagram from packet ``first`` on, ``width`` columns wide."""
     width = max(width, NARROWEST)
-    for comment in section.comments:
+    for comment in outline.comments:
         yield from _header(comment, width)
     yield ""
-    if not section.packets:
+    if not outline.count:
         yield "no frames"
         return
-    drawn = diagram(section.watched, section.packets, len(section.packets), first)
+    drawn = diagram(outline.watched, packets, outline.count, first)
     if drawn.ports:
         yield from _Drawing(drawn, width).lines()
     yield from _hidden(drawn)
 
 
 def _header(comment: str, width: int) -> Iterator[str]:
-    word, colon, rest = _plain(comment).partition(": ")
+    word, colon, rest = visible(comment).partition(": ")
     if not colon or len(word) > LONGEST_WORD:
-        yield from textwrap.wrap(_plain(comment), width)
+        yield from textwrap.wrap(visible(comment), width)
         return
     style = STYLES.get(rest, BOLD) if word in ("test", "verdict") else PLAIN
     indent = " " * (len(word) + 2)
@@ -111,13 +112,6 @@ def _hidden(drawn: Diagram) -> Iterator[str]:
         if count:
             some = f"{count} {what}s of the capture are" if count > 1 else f"1 {what} is"
             yield click.style(f"{some} not drawn", **DIM)
-
-
-def _plain(text: str) -> str:
-    """Nothing in a name or a comment may steer the terminal."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 class _Row:
@@ -147,7 +141,7 @@ class _Drawing:
         numbers = [_number(step, arrow) for step in drawn.steps for arrow in step.arrows]
         numbers += [str(step.packet) for step in drawn.steps]
         self._margin = max(map(len, numbers), default=0) + 1
-        names = [len(_plain(port)) for port in drawn.ports]
+        names = [len(visible(port)) for port in drawn.ports]
         start = self._margin + max(names[0] // 2, 1)
         between = max(len(names) - 1, 1)
         gap = (width - ROOM_FOR_NOTES - start) // between
@@ -175,7 +169,7 @@ class _Drawing:
             row = _Row(self._width)
             free = 0
             for port, at in self._at.items():
-                name = _plain(port)[: self._width - 1]
+                name = visible(port)[: self._width - 1]
                 start = max(0, min(at - len(name) // 2, self._width - len(name)))
                 if port not in waiting:
                     row.put(at, "│", DIM)
@@ -237,9 +231,9 @@ class _Drawing:
         if arrow.buffer is not None:
             notes.append((f"Host → buffer {arrow.buffer}, interrupt", DIM))
         room = self._width - end - 2 - 2 * (begin == end)
-        if notes and begin <= end and len(_plain(notes[0][0])) < room:
+        if notes and begin <= end and len(visible(notes[0][0])) < room:
             note, colour = notes.pop(0)
-            row.put(end + 1 + 3 * (begin == end), f" {_plain(note)} ", colour)
+            row.put(end + 1 + 3 * (begin == end), f" {visible(note)} ", colour)
         yield row
         for note, colour in notes:
             yield from self._beside(end, note, colour)
@@ -248,7 +242,7 @@ class _Drawing:
         self, at: int, text: str, style: Style, *, before: bool = False, after: int = 2
     ) -> Iterator[_Row]:
         """Text to the right of a lifeline (or up to it), else wherever it has room."""
-        text = _plain(text)
+        text = visible(text)
         if before:
             start = at - len(text) - 1
         elif self._width - at - after >= min(len(text), READABLE_GAP):
