@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CANNOT_WRITE = 3
+"""The exit code of a command whose output cannot be written: disk full, read-only, ..."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

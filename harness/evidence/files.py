@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-MOST_BYTES = 1 << 30
+LARGEST = 1 << 30
 """Bytes of the largest file that is read unless the user allows more."""
 
 
@@ -18,7 +18,7 @@ class BadFile(Exception):
 
 
 @contextmanager
-def opened(path: Path, most: int = MOST_BYTES) -> Iterator[BinaryIO]:
+def opened(path: Path, most: int = LARGEST) -> Iterator[BinaryIO]:
     """A file to read; BadFile if it is not a regular one, too large, or cannot be opened.
 
     A FIFO or a device is refused without waiting for it.
@@ -41,20 +41,17 @@ def opened(path: Path, most: int = MOST_BYTES) -> Iterator[BinaryIO]:
         os.close(descriptor)
         raise BadFile(f"{path}: {why_not}")
     with os.fdopen(descriptor, "rb", buffering=1 << 17) as file:
-        try:
-            yield file
-        except OSError as error:
-            # Of the caller's own files it is the caller's.
-            if error.filename is not None:
-                raise
-            raise BadFile(f"{path}: {error.strerror}") from None
+        yield file
 
 
-def content(path: Path, most: int = MOST_BYTES) -> bytes:
+def content(path: Path, most: int = LARGEST) -> bytes:
     """All bytes of a file, under the same conditions."""
     with opened(path, most) as file:
-        # One byte more than allowed: the file may grow while it is read.
-        whole = file.read(most + 1)
+        try:
+            # One byte more than allowed: the file may grow while it is read.
+            whole = file.read(most + 1)
+        except OSError as error:
+            raise BadFile(f"{path}: {error.strerror}") from None
     if len(whole) > most:
         raise BadFile(f"{path}: more than the {most:,} bytes allowed (see --largest)")
     return whole

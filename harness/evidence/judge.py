@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from harness.evidence import results
 from harness.evidence.answer import Answer
 from harness.evidence.comments import RULES_AND_OUTCOME
-from harness.evidence.files import MOST_BYTES, BadFile, content
+from harness.evidence.files import LARGEST, BadFile, content
 from harness.evidence.reader import BadCapture, Packet, parse
 from harness.evidence.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
 from harness.exchange import is_unicast
@@ -118,7 +118,7 @@ def proved_alive(exchange: Exchange, packets: Sequence[Packet]) -> bool:
     )
 
 
-def capture_of(test: Result, folder: Path, most: int = MOST_BYTES) -> list[Packet]:
+def capture_of(test: Result, folder: Path, most: int = LARGEST) -> list[Packet]:
     """The packets of a test's capture; BadEvidence if it is not the one that was written."""
     if test.capture is None:
         return []
@@ -148,7 +148,7 @@ def capture_path(capture: Capture, folder: Path) -> Path:
     return path
 
 
-def evidence(test: Result, folder: Path, most: int = MOST_BYTES) -> list[Packet]:
+def evidence(test: Result, folder: Path, most: int = LARGEST) -> list[Packet]:
     """The packets of a test's capture; BadEvidence if its exchanges are not parts of it."""
     packets = capture_of(test, folder, most)
     before = 0
@@ -168,7 +168,7 @@ def evidence(test: Result, folder: Path, most: int = MOST_BYTES) -> list[Packet]
     return packets
 
 
-def judge(test: Result, folder: Path, most: int = MOST_BYTES) -> Judgement:
+def judge(test: Result, folder: Path, most: int = LARGEST) -> Judgement:
     """Re-check a test's verdict; ``folder`` is where its results lie."""
     try:
         problems = tuple(_problems(test, evidence(test, folder, most)))
@@ -177,13 +177,13 @@ def judge(test: Result, folder: Path, most: int = MOST_BYTES) -> Judgement:
     return Judgement(test.id, len(test.exchanges), problems)
 
 
-def judge_all(run: Results, most: int = MOST_BYTES) -> Iterator[Judgement]:
+def judge_all(run: Results, most: int = LARGEST) -> Iterator[Judgement]:
     """Every test of a file of results."""
     for test in run.tests:
         yield judge(test, run.path.parent, most)
 
 
-def answer(paths: Sequence[Path], most: int = MOST_BYTES) -> Answer:
+def answer(paths: Sequence[Path], most: int = LARGEST) -> Answer:
     """Re-check files of results, or folders with one each.
 
     Code 0 if the evidence supports all verdicts; 1 if it does not support one, or if a run is

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NamedTuple, get_args
 
 from harness.evidence import comments
 from harness.evidence.comments import PORTS, RULES_AND_OUTCOME, TEST
-from harness.evidence.files import MOST_BYTES, BadFile, opened
+from harness.evidence.files import LARGEST, BadFile, opened
 from harness.evidence.pcapng import COMMENT, FLAGS, IF_NAME, INTERFACE, PACKET, SECTION
 from harness.evidence.results import Outcome
 from harness.lan import Fate, FateKind
@@ -109,7 +109,7 @@ class Outline:
         return tuple(port for port in self.ports if port in used) or self.ports
 
 
-def read(path: Path, most: int = MOST_BYTES) -> list[Packet]:
+def read(path: Path, most: int = LARGEST) -> list[Packet]:
     """All packets of a capture; BadCapture unless every byte of it can be read."""
     return [packet for section in sections(path, most) for packet in section.packets]
 
@@ -120,7 +120,7 @@ def parse(path: Path, content: bytes) -> list[Packet]:
     return [packet for test in _outlines(path, file) for packet in _packets(path, file, test)]
 
 
-def sections(path: Path, most: int = MOST_BYTES) -> Iterator[Section]:
+def sections(path: Path, most: int = LARGEST) -> Iterator[Section]:
     """A capture, test by test; BadCapture unless every byte of it can be read.
 
     Packets are numbered throughout, as in Wireshark. In the capture of a run the ports of a
@@ -130,22 +130,26 @@ def sections(path: Path, most: int = MOST_BYTES) -> Iterator[Section]:
         yield Section(test.comments, test.ports, tuple(packets(path, test, most)))
 
 
-def outlines(path: Path, most: int = MOST_BYTES) -> list[Outline]:
+def outlines(path: Path, most: int = LARGEST) -> list[Outline]:
     """The tests of a capture; BadCapture unless every byte of it can be read."""
     try:
         with opened(path, most) as file:
             return list(_outlines(path, file))
     except BadFile as error:
         raise BadCapture(str(error)) from None
+    except OSError as error:
+        raise BadCapture(f"{path}: {error.strerror}") from None
 
 
-def packets(path: Path, test: Outline, most: int = MOST_BYTES) -> Iterator[Packet]:
+def packets(path: Path, test: Outline, most: int = LARGEST) -> Iterator[Packet]:
     """The packets of a test, one at a time."""
     try:
         with opened(path, most) as file:
             yield from _packets(path, file, test)
     except BadFile as error:
         raise BadCapture(str(error)) from None
+    except OSError as error:
+        raise BadCapture(f"{path}: {error.strerror}") from None
 
 
 def blocks(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:

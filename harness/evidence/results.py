@@ -23,7 +23,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.evidence.files import MOST_BYTES, BadFile, opened
+from harness.evidence.files import LARGEST, BadFile, opened
 from harness.rules import RULES
 
 SCHEMA = 1
@@ -191,17 +191,19 @@ def wanted(frame: bytes, sent: Mapping[int, bytes]) -> Wanted:
     return Wanted(len(frame), hex=frame.hex())
 
 
-def read(path: Path, most: int = MOST_BYTES) -> Results:
+def read(path: Path, most: int = LARGEST) -> Results:
     """Read a file of at most ``most`` bytes, or the one in a folder.
 
     BadResults if it cannot be opened, Headless if it does not begin with a run.
     """
-    path = path / FILE_NAME if path.is_dir() else path
     try:
+        path = path / FILE_NAME if path.is_dir() else path
         with opened(path, most) as file:
             return _read(path, file)
     except BadFile as error:
         raise BadResults(str(error)) from None
+    except OSError as error:
+        raise BadResults(f"{path}: {error.strerror}") from None
 
 
 def _read(path: Path, lines: Iterable[bytes]) -> Results:

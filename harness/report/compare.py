@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.evidence.answer import Answer
+from harness.evidence.files import LARGEST
 from harness.evidence.results import RED, BadResults, Outcome, Result, Results, read
 
 ORDER: tuple[Outcome, ...] = (
@@ -70,13 +71,13 @@ def _outcome(test: Result) -> str:
     return f"{test.outcome} ({test.reason})" if test.reason else test.outcome
 
 
-def answer(old: Path, new: Path) -> Answer:
+def answer(old: Path, new: Path, most: int = LARGEST) -> Answer:
     """Compare two files of results, or folders with one each.
 
     Code 0 if nothing got worse, 1 if something did, 2 if something cannot be read.
     """
     try:
-        one, other = read(old), read(new)
+        one, other = read(old, most), read(new, most)
     except BadResults as error:
         return Answer((), (str(error),), 2)
     problems = (*one.problems, *other.problems)

@@ -11,6 +11,7 @@ from scapy.utils import hexdump
 
 from harness import frames
 from harness.evidence import judge
+from harness.evidence.files import LARGEST
 from harness.evidence.reader import Packet
 from harness.evidence.results import Exchange, Result
 from harness.report import sequence, svg
@@ -69,10 +70,12 @@ class Detail:
     deciding: Deciding | None
 
 
-def detail(result: Result, folder: Path, capture: str, repeat: Sequence[str]) -> Detail:
+def detail(
+    result: Result, folder: Path, capture: str, repeat: Sequence[str], most: int = LARGEST
+) -> Detail:
     """The details of a test; ``capture`` is the link to its capture, "" if it has none."""
     try:
-        packets: Sequence[Packet] = judge.evidence(result, folder)
+        packets: Sequence[Packet] = judge.evidence(result, folder, most)
         exchanges, problem = result.exchanges, ""
     except judge.BadEvidence as error:
         packets, exchanges, problem = [], [], str(error)

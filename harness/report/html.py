@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 from collections import Counter
@@ -13,13 +14,19 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.evidence.files import LARGEST
+from harness.evidence.judge import BadEvidence, capture_path
 from harness.evidence.merge import Runs, Test
+from harness.evidence.own_folder import replace
 from harness.evidence.results import RED, Outcome
 from harness.report.details import Detail, detail
 from harness.report.matrix import WORDS
 from harness.rules import RULES, Rule
 
 FILE_NAME = "index.html"
+
+OURS = b"LAN conformance</title>"
+"""What stands in the beginning of every report, and tells it from a page of the user."""
 
 SIGNS: Mapping[Outcome, str] = {
     "failed": "✗",
@@ -62,8 +69,11 @@ class Line:
     opened: bool
 
 
-def write(runs: Runs, folder: Path) -> Path:
-    """Write the report into a folder; its captures lie below that folder, or are linked."""
+def write(runs: Runs, folder: Path, most: int = LARGEST) -> Path:
+    """Write the report into a folder; its captures lie below that folder, or are linked.
+
+    OSError if it cannot be written, or a page of the user is there.
+    """
     environment = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
@@ -75,7 +85,7 @@ def write(runs: Runs, folder: Path) -> Path:
     lans = _versions(runs)
     lines = [_line(number, test) for number, test in enumerate(tests)]
     one = environment.get_template("detail.html.j2")
-    shown = [one.render(detail=_detail(test, folder), signs=SIGNS) for test in tests]
+    shown = [one.render(detail=_detail(test, folder, most), signs=SIGNS) for test in tests]
     page = environment.get_template("report.html.j2").render(
         runs=runs,
         verdict=verdict(runs),
@@ -92,7 +102,7 @@ def write(runs: Runs, folder: Path) -> Path:
         red=RED,
     )
     target = folder / FILE_NAME
-    target.write_text(page, encoding="utf-8")
+    replace(target, page.encode("utf-8", "backslashreplace"), OURS)
     return target
 
 
@@ -153,13 +163,14 @@ def _line(number: int, test: Test) -> Line:
     return Line(number, test, title, shown, test.result.outcome in RED and number < MOST_OPEN)
 
 
-def _detail(test: Test, folder: Path) -> Detail:
+def _detail(test: Test, folder: Path, most: int) -> Detail:
     link = ""
     if test.result.capture is not None:
-        path = test.folder / test.result.capture.path
-        near = path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()
-        link = quote(near.as_posix())
-    return detail(test.result, test.folder, link, test.repeat)
+        with contextlib.suppress(BadEvidence):
+            path = capture_path(test.result.capture, test.folder)
+            near = path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()
+            link = quote(near.as_posix(), errors="surrogateescape")
+    return detail(test.result, test.folder, link, test.repeat, most)
 
 
 def _counts(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, int]]:

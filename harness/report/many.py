@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.evidence import merge
-from harness.evidence.answer import Answer
+from harness.evidence import lock, merge
+from harness.evidence.answer import CANNOT_WRITE, Answer
+from harness.evidence.files import LARGEST
 from harness.evidence.results import BadResults
 from harness.report import html, summary
 
 
-def answer(paths: Sequence[Path], folder: Path) -> Answer:
+def answer(paths: Sequence[Path], folder: Path, most: int = LARGEST) -> Answer:
     """Make the report of these runs in a folder that can be carried away.
 
-    Code 0 if the verdict is clean, 1 if not, 2 if there is no report.
+    Code 0 if the verdict is clean, 1 if not, 2 if a file cannot be read or the folder is not
+    one for a report, 3 if the report cannot be written.
     """
     try:
-        runs = merge.gather(merge.load(paths), folder)
-        html.write(runs, folder.resolve())
+        runs = merge.gather(merge.load(paths, most), folder, most)
+        with lock.hold(folder):
+            html.write(runs, folder.resolve(), most)
         added = summary.add(runs)
-    except BadResults as error:
+    except (BadResults, lock.Locked) as error:
         return Answer((), (str(error),), 2)
     except OSError as error:
-        return Answer((), (f"{error.filename or folder}: {error.strerror}",), 2)
+        wrong = isinstance(error, FileExistsError | NotADirectoryError)
+        code = 2 if wrong else CANNOT_WRITE
+        return Answer((), (f"{error.filename or folder}: {error.strerror}",), code)
     lines = [*runs.problems, *(f"unfinished: {test}" for test in runs.unfinished)]
     lines += [added] if added else []
     lines += [html.verdict(runs), f"report: {folder / html.FILE_NAME}"]

@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 
 from harness.evidence.comments import TEST
-from harness.evidence.files import MOST_BYTES
+from harness.evidence.files import LARGEST
 from harness.evidence.reader import BadCapture, Outline, outlines, packets
 from harness.report.terminal import can_draw, for_encoding, lines
 
 
 def show(
-    path: Path, width: int, first: int = 1, test: str = "", most: int = MOST_BYTES
+    path: Path, width: int, first: int = 1, test: str = "", most: int = LARGEST
 ) -> Iterator[str]:
     """One line at a time, ``width`` columns wide, from packet ``first`` on.
 
@@ -37,9 +37,7 @@ def show(
         yield from lines(outline, packets(path, outline, most), width, first)
 
 
-def print_all(
-    path: Path, first: int, test: str, *, ascii_only: bool, most: int = MOST_BYTES
-) -> None:
+def print_all(path: Path, first: int, test: str, *, ascii_only: bool, most: int = LARGEST) -> None:
     """Print it as wide as the terminal, and with the characters that it has."""
     encoding = sys.stdout.encoding
     ascii_only = ascii_only or not can_draw(encoding, os.environ.get("TERM"))

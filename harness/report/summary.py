@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.evidence.answer import Answer
+from harness.evidence.files import LARGEST
 from harness.evidence.merge import Runs, Test, load
 from harness.evidence.results import RED, BadResults
 from harness.report import html
@@ -85,10 +86,10 @@ def add(runs: Runs) -> str:
     return ""
 
 
-def matrix(paths: Sequence[Path]) -> Answer:
+def matrix(paths: Sequence[Path], most: int = LARGEST) -> Answer:
     """Rules by LAN of these runs; code 2 if one cannot be read."""
     try:
-        runs = load(paths)
+        runs = load(paths, most)
     except BadResults as error:
         return Answer((), (str(error),), 2)
     return Answer(tuple(table(test.result for test in runs.tests)), runs.problems, 0)
