@@ -109,6 +109,11 @@ def _last_part(text: str) -> str:
     return text.rpartition(":")[2]
 
 
+def _first_word(text: str) -> str:
+    """What stands before the first comma."""
+    return text.partition(",")[0]
+
+
 _SIMULATED = (
     Entry(
         "lguest",
@@ -200,6 +205,13 @@ FORMS: Sequence[Form] = (
         "A Python class with the methods of harness.Lan.",
         _in("python_class", "maker"),
         _last_part,
+    ),
+    Form(
+        "interfaces:",
+        "interfaces:[NETNS/]IF,[NETNS/]IF,...",
+        "Linux network interfaces, each possibly in a namespace (a name, or a process id).",
+        _in("interfaces", "maker"),
+        _first_word,
     ),
 )
 """Forms of a user's own LAN."""

@@ -56,9 +56,9 @@ def mac_of(number: int) -> bytes:
 class FencedPort:
     """A port of a real LAN."""
 
-    def __init__(self, lan: FencedLan, number: int, transport: Transport) -> None:
-        self.name = f"port{number}"
-        self.mac = mac_of(number)
+    def __init__(self, lan: FencedLan, name: str, mac: bytes, transport: Transport) -> None:
+        self.name = name
+        self.mac = mac
         self.transport = transport
         self.is_open = True
         self.promiscuous = False
@@ -90,8 +90,8 @@ class FencedPort:
     def close(self) -> None:
         if self.is_open:
             self._lan.settle()
-            self.is_open = False
             self.transport.unplug()
+            self.is_open = False
             self._lan.regroup()
 
     def open(self) -> None:
@@ -114,8 +114,8 @@ class FencedLan:
     """A real LAN that settles by fences.
 
     ``limit_s`` is the limit for a fence, and for frames that keep arriving; ``waited_s`` the
-    total time waited for a LAN that settles by waiting; ``version`` the LAN's version, if it
-    states one.
+    total time waited for a LAN that settles by waiting; ``foreign_frames`` how many frames were
+    set aside as ``foreign``; ``version`` the LAN's version, if it states one.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class FencedLan:
         self._plant = plant
         self.limit_s = limit_s
         self.waited_s = 0.0
+        self.foreign_frames = 0
         self.version = ""
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
@@ -137,13 +138,22 @@ class FencedLan:
     def ports(self, count: int) -> Sequence[FencedPort]:
         new: list[FencedPort] = []
         for number in range(len(self._ports) + 1, count + 1):
-            transport = self._plant.connect(number, f"port{number}", mac_of(number))
-            new.append(FencedPort(self, number, transport))
+            name, mac = self.station(number)
+            transport = self._plant.connect(number, name, mac)
+            new.append(FencedPort(self, name, mac, transport))
             self._ports.append(new[-1])
         if new:
             self.welcome(new)
             self.regroup()
         return self._ports[:count]
+
+    def station(self, number: int) -> tuple[str, bytes]:
+        """Name and address of a port."""
+        return f"port{number}", mac_of(number)
+
+    def foreign(self, frame: bytes) -> bool:  # noqa: ARG002
+        """Whether a frame that arrived is none of the harness's, and allowed on this LAN."""
+        return False
 
     def send(self, port: FencedPort, frame: bytes) -> None:
         """Send one frame from a port, and record it."""
@@ -248,6 +258,12 @@ class FencedLan:
                 port.marker_seen = max(port.marker_seen, int.from_bytes(frame[27:35], "big"))
                 continue
             now = time.time_ns()
+            if self.foreign(frame):
+                self.foreign_frames += 1
+                fates: tuple[Fate, ...] = (Fate(FateKind.DROPPED, "not sent by the harness"),)
+                record = Record(now, port.name, "received", frame, got.length, (), fates)
+                self._records.append(record)
+                continue
             wanted = port.wants(got)
             fates = () if wanted else (Fate(FateKind.FILTERED),)
             port.arrived.append(Arrival(now, frame, wanted))

@@ -1,4 +1,4 @@
-"""A network namespace without a name.
+"""A network namespace: a new one without a name, or one that exists.
 
 A thread is in it, and all work inside runs on that thread. The namespace lasts as long as
 the thread and the sockets made there, so it ends with the process, however that ends.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +33,10 @@ T = TypeVar("T")
 
 
 class Namespace:
-    """An empty, quiet network namespace."""
+    """An empty, quiet network namespace; with a ``path``, the existing one that it names."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
         self._thread = ThreadPoolExecutor(1, "namespace")
         self._links: Any = None
         self._outside: int | None = None
@@ -46,6 +48,15 @@ class Namespace:
 
     def _enter(self) -> None:
         self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        if self._path is None:
+            self._make()
+        else:
+            self._join(self._path)
+        from pyroute2 import IPRoute
+
+        self._links = IPRoute()
+
+    def _make(self) -> None:
         if _LIBC.unshare(_NEW_NETWORK) != 0:
             reason = os.strerror(ctypes.get_errno())
             raise LanError(f"no network namespace: {reason}")
@@ -53,9 +64,28 @@ class Namespace:
             # A kernel without IPv6 or bridge filters is quiet as it is.
             with contextlib.suppress(FileNotFoundError):
                 (Path("/proc/sys/net") / setting).write_text(value)
-        from pyroute2 import IPRoute
 
-        self._links = IPRoute()
+    def _join(self, path: str) -> None:
+        try:
+            there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise LanError(f"namespace {path}: {error.strerror}") from None
+        try:
+            # Joining one's own needs a right that using it does not.
+            here = os.fstat(self._outside or 0)
+            if os.path.samestat(here, os.fstat(there)):
+                return
+            if _LIBC.setns(there, _NEW_NETWORK) != 0:
+                code = ctypes.get_errno()
+                needs = ": needs CAP_SYS_ADMIN" if code == errno.EPERM else ""
+                raise LanError(f"namespace {path}: {os.strerror(code)}{needs}")
+        finally:
+            os.close(there)
+
+    @property
+    def links(self) -> Any:
+        """The netlink connection, for use on the namespace's thread."""
+        return self._links
 
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function inside."""

@@ -1,0 +1,296 @@
+"""``interfaces:[NETNS/]IF,[NETNS/]IF,...``: Linux network interfaces as the ports of a LAN.
+
+Frames cross AF_PACKET sockets, opened in the interface's namespace (a name, or the id of a
+process that lives in it). Address and MTU are the interface's own. Offloads are turned off
+while the LAN is in use, and restored; promiscuous mode belongs to the socket and ends with it.
+Addresses and routes are never changed: an interface with addresses is not taken down.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from harness.lan import Lan, LanError, Traits, Unsupported
+from harness.lans.wire import journal, offloads
+from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.journal import Change, Journal
+from harness.lans.wire.namespace import Namespace
+from harness.lans.wire.packet import PacketSocket
+from harness.lans.wire.transport import Transport
+
+CARRIER_S = 10.0
+"""How long an interface may take to have a carrier."""
+
+QUIET_S = 1.0
+"""How long the LAN is listened to before the first test, for frames of others."""
+
+TRAITS = Traits(
+    filters="receiver",
+    learns=False,
+    ordered=True,
+    shortest=14,
+    longest=1514,
+    oversized="dropped",
+    burst=64,
+    layouts=False,
+    counters=False,
+    settles="fence",
+    needs=("network interfaces", "pyroute2"),
+)
+
+_UP, _LOWER_UP = 0x1, 0x10000
+_IPV6 = b"\x86\xdd"
+_HOP_BY_HOP, _ICMPV6 = 0, 58
+_NEIGHBOUR_DISCOVERY = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
+_FORM = "interfaces:[NETNS/]IF,[NETNS/]IF,..."
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An interface as it is: where, and how it is set up."""
+
+    namespace: str
+    name: str
+    index: int
+    inode: int
+    mac: bytes
+    mtu: int
+    has_addresses: bool
+
+    @property
+    def shown(self) -> str:
+        """The interface as a user names it."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def parsed(text: str) -> list[tuple[str, str]]:
+    """Namespace, or nothing, and name of every interface; LanError for a text without them."""
+    places = []
+    for word in text.split(","):
+        namespace, slash, name = word.strip().rpartition("/")
+        if not name or (slash and not namespace) or "/" in namespace or len(name) > 15:
+            raise LanError(f"{_FORM}: {word!r} is not the name of an interface")
+        if (namespace, name) in places:
+            raise LanError(f"{_FORM}: {word.strip()} is named twice")
+        places.append((namespace, name))
+    if len(places) < 2:
+        raise LanError(f"{_FORM} needs two interfaces at least")
+    return places
+
+
+def inspected(namespace: str, name: str) -> Interface:
+    """An interface that can be used; LanError, in one line, for one that cannot."""
+    try:
+        space = Namespace(journal.namespace_path(namespace))
+    except LanError as error:
+        if namespace:
+            raise LanError(f"interface {namespace}/{name}: {error}") from None
+        raise
+    try:
+        return space.run(_inspected, space, namespace, name)
+    finally:
+        space.close()
+
+
+def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
+    shown = f"{namespace}/{name}" if namespace else name
+    found = space.links.link_lookup(ifname=name)
+    if not found:
+        raise LanError(f"interface {shown}: there is no such interface")
+    (link,) = space.links.get_links(found[0])
+    address = link.get_attr("IFLA_ADDRESS") or ""
+    if len(address) != 17:
+        raise LanError(f"interface {shown} has no Ethernet address")
+    if not link["flags"] & _UP:
+        raise LanError(f"interface {shown} is down: ip link set {name} up")
+    routes = [route for route in space.links.get_routes() if route["dst_len"] == 0]
+    if any(found[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes):
+        raise LanError(f"interface {shown} has a default route: test frames are not sent on it")
+    addresses = [
+        row
+        for row in space.links.get_addr(index=found[0])
+        if not str(row.get_attr("IFA_ADDRESS")).startswith("fe80:")
+    ]
+    return Interface(
+        namespace,
+        name,
+        found[0],
+        os.stat("/proc/thread-self/ns/net").st_ino,  # noqa: PTH116  # of this thread
+        bytes.fromhex(address.replace(":", "")),
+        link.get_attr("IFLA_MTU"),
+        bool(addresses),
+    )
+
+
+def _next_hops(route: object) -> list[int]:
+    hops = route.get_attr("RTA_MULTIPATH") or ()  # type: ignore[attr-defined]
+    return [hop["oif"] for hop in hops]
+
+
+class InterfacePort(PacketSocket):
+    """A socket at an interface, with the interface's link as its plug."""
+
+    def __init__(self, interface: Interface, space: Namespace) -> None:
+        self._interface = interface
+        self._space = space
+        super().__init__(interface.shown, interface.name, interface.index, self._set_link)
+
+    def _set_link(self, up: bool) -> None:
+        if not up and self._interface.has_addresses:
+            raise Unsupported(f"{self._interface.shown}: has addresses, so it is not taken down")
+        self._space.link("set", index=self._interface.index, state="up" if up else "down")
+
+
+class InterfacesPlant:
+    """Interfaces of the user's, with their offloads turned off until ``close``."""
+
+    one_cpu = True
+    fences = 1
+
+    def __init__(self, interfaces: Sequence[Interface]) -> None:
+        self.interfaces = interfaces
+        self._spaces: dict[str, Namespace] = {}
+        self._journals: list[Journal] = []
+        try:
+            for interface in interfaces:
+                self._take(interface)
+            for interface in interfaces:
+                self._wait_for_carrier(interface)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, interface: Interface) -> None:
+        if interface.namespace not in self._spaces:
+            path = journal.namespace_path(interface.namespace)
+            self._spaces[interface.namespace] = Namespace(path)
+        space = self._spaces[interface.namespace]
+        before = Change(interface.namespace, interface.name, interface.index, interface.inode)
+        held = Journal(before)
+        self._journals.append(held)
+        names = space.run(offloads.enabled, interface.name)
+        held.write(replace(before, offloads=names))
+        if names:
+            space.run(offloads.switch, interface.name, names, False)
+
+    def _wait_for_carrier(self, interface: Interface) -> None:
+        space = self._spaces[interface.namespace]
+        deadline = time.monotonic() + CARRIER_S
+        while True:
+            (link,) = space.run(space.links.get_links, interface.index)
+            if link["flags"] & _LOWER_UP:
+                return
+            if time.monotonic() > deadline:
+                raise LanError(f"interface {interface.shown}: no carrier within {CARRIER_S:g} s")
+            time.sleep(0.02)
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        interface = self.interfaces[number - 1]
+        space = self._spaces[interface.namespace]
+        try:
+            return space.run(InterfacePort, interface, space)
+        except PermissionError:
+            raise LanError(f"interface {interface.shown}: needs CAP_NET_RAW") from None
+
+    def close(self) -> None:
+        try:
+            while self._journals:
+                self._journals.pop().close()
+        finally:
+            while self._spaces:
+                self._spaces.popitem()[1].close()
+
+
+class InterfacesLan(FencedLan):
+    """Interfaces as a LAN; group frames that others send on it are set aside.
+
+    Set aside are neighbour discovery and group membership of IPv6, and frames to a group whose
+    address and EtherType were seen while the harness sent nothing. A frame that equals one
+    that the harness sent never is.
+    """
+
+    def __init__(
+        self, name: str, traits: Traits, plant: InterfacesPlant, limit_s: float = FENCE_LIMIT_S
+    ) -> None:
+        super().__init__(name, traits, plant, limit_s)
+        self._interfaces = plant.interfaces
+        self._chatter: set[bytes] = set()
+        self._own: set[bytes] = set()
+        self._heard_others = False
+
+    def station(self, number: int) -> tuple[str, bytes]:
+        interface = self._interfaces[number - 1]
+        return interface.shown, interface.mac
+
+    def ports(self, count: int) -> Sequence[FencedPort]:
+        if count > self.traits.ports:
+            raise Unsupported(f"{self.name}: has {self.traits.ports} ports")
+        return super().ports(count)
+
+    def welcome(self, newcomers: Sequence[FencedPort]) -> None:
+        if not self._heard_others:
+            self._heard_others = True
+            self._hear_others(newcomers)
+        super().welcome(newcomers)
+
+    def _hear_others(self, ports: Sequence[FencedPort]) -> None:
+        deadline = time.monotonic() + QUIET_S
+        while time.monotonic() < deadline:
+            for port in ports:
+                self.read(port)
+                for arrival in port.arrivals():
+                    if arrival.frame[0] & 1:
+                        self._chatter.add(_kind(arrival.frame))
+            time.sleep(0.01)
+
+    def send(self, port: FencedPort, frame: bytes) -> None:
+        self._own.add(frame)
+        super().send(port, frame)
+
+    def foreign(self, frame: bytes) -> bool:
+        if not frame or not frame[0] & 1 or frame in self._own or frame[12:14] == ETHERTYPE:
+            return False
+        return _kind(frame) in self._chatter or _is_neighbour_discovery(frame)
+
+
+def _kind(frame: bytes) -> bytes:
+    """Destination and EtherType."""
+    return frame[:6] + frame[12:14]
+
+
+def _is_neighbour_discovery(frame: bytes) -> bool:
+    if frame[12:14] != _IPV6 or frame[:2] != b"\x33\x33" or len(frame) < 62:
+        return False
+    header, rest = frame[20], frame[54:]
+    if header == _HOP_BY_HOP:
+        header, rest = rest[0], rest[8 + 8 * rest[1] :]
+    return header == _ICMPV6 and bool(rest) and rest[0] in _NEIGHBOUR_DISCOVERY
+
+
+def maker(text: str) -> Callable[[], Lan]:
+    """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used."""
+    places = parsed(text)
+    try:
+        import pyroute2  # noqa: F401
+    except ImportError:
+        raise LanError("interfaces: pyroute2 is not installed: pip install pyroute2") from None
+    for place in places:
+        inspected(*place)
+    return functools.partial(_make, f"interfaces:{text}", places)
+
+
+def _make(name: str, places: Sequence[tuple[str, str]]) -> Lan:
+    """Linux network interfaces as ports, each possibly in a namespace."""
+    interfaces = [inspected(*place) for place in places]
+    longest = min(interface.mtu for interface in interfaces) + 14
+    traits = replace(TRAITS, ports=len(interfaces), longest=longest)
+    return InterfacesLan(name, traits, InterfacesPlant(interfaces))
+
+
+def restore() -> list[str]:
+    """Restore interfaces that killed runs left changed; their names."""
+    return journal.restore()
