@@ -15,7 +15,7 @@ help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; report in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
 	@echo "make venv          set up .venv, and nothing else"
-	@echo "make docs          write docs/api.md again, from the docstrings"
+	@echo "make docs          write the generated pages of docs/ again"
 	@echo "make bench         measure speed; results in reports/bench.json"
 	@echo "make mutants       run the suite on small changes of the simulated LAN; list what it missed"
 	@echo "make clean         remove environments, caches, captures"
@@ -43,6 +43,7 @@ test: venv
 
 docs: venv
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_overrides.py
 
 bench: venv .venv/.made-bench
 	$(BIN)/python -m bench

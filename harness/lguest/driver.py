@@ -193,6 +193,7 @@ class NetDevice:
         return guest.dead is None
 
     def give_up(self, filled: int) -> int:
+        """Undo an open that failed after this many buffers were filled; -12 (LIF-1, DEF-7)."""
         for slot in range(filled):
             self._free(slot)
         if not self.guest.host.defects.leaves_ghosts:
@@ -217,6 +218,7 @@ class NetDevice:
         self.is_open = False
 
     def unpublish(self) -> None:
+        """Zero the six bytes of the own slot (PUB-5)."""
         self.pages.publish(self.slot, bytes(ADDRESS_BYTES))
 
     def set_flags(
@@ -463,6 +465,7 @@ class NetDevice:
         self._words[at >> 2] = 0
 
     def offer_list(self, address: int) -> bytes:
+        """The section list of a receive buffer that starts there (SEC-5)."""
         listed = self.offer_lists[address] = self.pack(dma.linear_sections(address, BUFFER_BYTES))
         return listed
 
@@ -568,6 +571,7 @@ class NetDevice:
         host.events.append(_new_tuple(Received, fields))
 
     def drop(self, slot: int, buffer: int, length: int, reason: str) -> None:
+        """Drop a frame of invalid length, in silence (LEN-1)."""
         guest = self.guest
         if guest.host.trace:
             size = min(length, BUFFER_BYTES)

@@ -375,6 +375,7 @@ class HostNetwork:
         return None
 
     def record_copy(self, buffer: int | None, moved: int, why: str) -> None:
+        """Add the event of a frame from the TAP."""
         if self.host.trace:
             guest = self.device.guest
             key = 4 * self.device.slot

@@ -328,6 +328,7 @@ class GuestMemory:
         return known
 
     def check_list(self, listed: bytes) -> tuple[Chunk, ...]:
+        """Where the sections of a list lie; BadList for one that the Host refuses (DMA-4)."""
         chunks = []
         for section in dma.unpack(listed):
             address, length = section
