@@ -244,6 +244,17 @@ class Traits:
     - ``ports``: how many ports a test may ask for
     - ``wait_s``: seconds that a LAN waits which settles by waiting
     - ``needs``: what it needs to run, for people to read
+    - ``kind``: who gets a unicast; None: it follows from ``filters`` and ``learns``
+    - ``hairpin``: a frame to one's own address comes back
+    - ``reserved``: what becomes of frames to 01:80:c2:00:00:00 to 0f
+    - ``unknown``: what becomes of unicasts to an address that was not learned
+    - ``promiscuous``: a promiscuous port sees all frames, or only what reaches it anyway
+    - ``padding``: 0 if short frames arrive as sent, 60 if zeros fill them up to 60 bytes
+    - ``vlan``: "aware" if the LAN may drop frames of VLANs that it does not carry
+    - ``addresses``: how many a learning LAN's table holds
+    - ``lag_s``: seconds that learning may take
+
+    Of the properties from ``kind`` on, None means not declared: both readings are accepted.
 
     >>> traits = Traits(
     ...     filters="sender", learns=True, ordered=True, shortest=14, longest=1514,
@@ -266,6 +277,15 @@ class Traits:
     ports: int = 8
     wait_s: float = 0.0
     needs: tuple[str, ...] = ()
+    kind: Literal["repeater", "learning", "directory", "wire"] | None = None
+    hairpin: bool = False
+    reserved: Literal["forwarded", "filtered"] | None = None
+    unknown: Literal["flooded", "dropped"] = "flooded"
+    promiscuous: Literal["all", "reached"] | None = None
+    padding: int | None = None
+    vlan: Literal["transparent", "aware"] = "transparent"
+    addresses: int | None = None
+    lag_s: float = 0.0
 
 
 class Port(Protocol):

@@ -26,9 +26,20 @@ BRIDGE = Traits(
     counters=False,
     settles="fence",
     needs=("network namespace", "pyroute2"),
+    kind="learning",
+    reserved="filtered",
+    promiscuous="reached",
+    padding=0,
 )
 BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
-MACVLAN = replace(BRIDGE, filters="sender", learns=False)
+MACVLAN = replace(
+    BRIDGE,
+    filters="sender",
+    learns=False,
+    kind="directory",
+    hairpin=True,
+    reserved="forwarded",
+)
 
 
 class BridgePlant:

@@ -31,7 +31,11 @@ SWITCH, DATABASE = "ovs-vswitchd", "ovsdb-server"
 PROGRAMS = (SWITCH, "ovs-vsctl", DATABASE, "ovsdb-tool")
 
 TRAITS = replace(
-    BRIDGE, ordered=False, burst=64, needs=("root", "/dev/net/tun", "pyroute2", SWITCH)
+    BRIDGE,
+    ordered=False,
+    burst=64,
+    lag_s=1.0,
+    needs=("root", "/dev/net/tun", "pyroute2", SWITCH),
 )
 
 _PLACES = ("usr/bin", "usr/sbin", "usr/lib/openvswitch-switch")

@@ -33,6 +33,10 @@ TRAITS = Traits(
     counters=False,
     settles="fence",
     needs=(PROGRAM,),
+    kind="repeater",
+    reserved="forwarded",
+    promiscuous="all",
+    padding=0,
 )
 
 

@@ -40,8 +40,15 @@ VDE = Traits(
     counters=False,
     settles="fence",
     needs=(PROGRAM,),
+    kind="learning",
+    reserved="forwarded",
+    promiscuous="reached",
+    padding=0,
+    vlan="aware",
 )
-VDE_HUB = replace(VDE, filters="nobody", learns=False)
+VDE_HUB = replace(
+    VDE, filters="nobody", learns=False, kind="repeater", promiscuous="all", vlan="transparent"
+)
 
 _LARGEST = 65_536
 _MAGIC, _VERSION, _ANY_PORT = 0xFEEDFACE, 3, 0

@@ -56,7 +56,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
 
 def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
     """Which of the LAN's ports the test used, and what did not arrive as expected."""
-    from harness.exchange import differences
+    from harness.exchange import compare_ports
 
     watched = tester.watched()
     if len(watched) < ports:
@@ -65,5 +65,5 @@ def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -
         zip(tester.compared, exchanges, strict=True), start=1
     ):
         if not exchange.held and delivery.expected is not None:
-            for difference in differences(delivery, delivery.expected):
+            for difference in compare_ports(delivery, delivery.expected):
                 yield f"exchange {number}: {difference}"

@@ -95,9 +95,11 @@ def lan_under_test(request: pytest.FixtureRequest, lan_name: str, lan_pool: Pool
 
 
 @pytest.fixture
-def lan(request: pytest.FixtureRequest, lan_name: str, lan_under_test: Lan) -> Testbench:
+def lan(
+    request: pytest.FixtureRequest, lan_name: str, lan_under_test: Lan, lan_pool: Pool
+) -> Testbench:
     """The LAN as tests of delivery see it (`harness.Testbench`): ports, exact exchanges."""
-    return _session(request.config).testbench(request.node, lan_name, lan_under_test)
+    return _session(request.config).testbench(request.node, lan_name, lan_under_test, lan_pool)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.lan import Inconclusive, Lan, LanError
+from harness.models import Model, kind_of
 from harness.registry import Entry
 
 
@@ -27,6 +28,8 @@ class Pool:
 
     known: Known
     lans: dict[str, Lan] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+    """What the tests did to each LAN so far: it lives as long as the LAN."""
 
     def borrow(self, entry: Entry) -> Lan:
         """A LAN with all its ports; skipped if it cannot run here, else Inconclusive."""
@@ -46,8 +49,16 @@ class Pool:
                 raise Inconclusive(broken[name])
         return self.lans[name]
 
+    def model(self, name: str) -> Model | None:
+        """The model of a LAN that stays for more than one test; None for any other."""
+        lan = self.lans.get(name)
+        if lan is None:
+            return None
+        return self.models.setdefault(name, Model(lan.traits, kind_of(lan.traits)))
+
     def discard(self, name: str) -> None:
         """A LAN that gave no verdict, or ended a test in disorder, is not used again."""
+        self.models.pop(name, None)
         lan = self.lans.pop(name, None)
         if lan is not None:
             lan.close()

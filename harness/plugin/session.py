@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -196,13 +197,15 @@ class Session:
             if writer.evidence(item).undecided or not reset_ports(lan):
                 pool.discard(name)
 
-    def testbench(self, item: pytest.Item, name: str, lan: Lan) -> Testbench:
+    def testbench(self, item: pytest.Item, name: str, lan: Lan, pool: Pool) -> Testbench:
         """A LAN as a test sees it, in the view of the test's first rule."""
         rules = rules_of(item)
         # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
         by_card = lan.traits.filters != "sender"
         view = rules[0].view if rules and by_card else "wire"
-        return Testbench(lan, view, shared=not self.lans[name].simulated)
+        seed = int.from_bytes(hashlib.sha256(item.nodeid.encode()).digest()[:3], "big")
+        shared = not self.lans[name].simulated
+        return Testbench(lan, view, shared=shared, model=pool.model(name), seed=seed)
 
 
 def _known_deviations(

@@ -34,9 +34,30 @@ def pytest_runtest_setup() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, object, object]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     with _unsupported_is_skipped():
-        return (yield)
+        result = yield
+        _judge_the_wire(item)
+        return result
+
+
+class WireViolation(AssertionError):
+    """A test passed by its own asserts, and something else was wrong on the wire."""
+
+
+def _judge_the_wire(item: pytest.Item) -> None:
+    """What the model of the LAN's kind says of all exchanges, and of what came after them."""
+    from harness.exchange import Testbench, explain_violations
+
+    bench = getattr(item, "funcargs", {}).get("lan")
+    if not isinstance(bench, Testbench):
+        return
+    bench.finish()
+    if bench.violations:
+        raise WireViolation(explain_violations(bench.violations))
+    for number, delivery in enumerate(bench.deliveries, start=1):
+        if delivery in bench.unjudged and not delivery.comparisons:
+            raise WireViolation(f"exchange {number} was compared with nothing, so nothing is known")
 
 
 @contextlib.contextmanager
@@ -59,7 +80,9 @@ def pytest_runtest_makereport(
     if isinstance(getattr(error, "__cause__", None), Unsupported):
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
         report.user_properties.append((_OUTCOME, "unsupported"))
-    elif isinstance(error, LanError) and real and call.when == "teardown":
+    elif (isinstance(error, WireViolation) and not hasattr(report, "wasxfail")) or (
+        isinstance(error, LanError) and real and call.when == "teardown"
+    ):
         report.longrepr = str(error)
     elif isinstance(error, Inconclusive) or (isinstance(error, LanError) and real):
         # A user's LAN did that: a line says it, no traceback.

@@ -46,6 +46,7 @@ AT_ONCE = 1024
 BROADCAST = b"\xff" * 6
 ETHERTYPE = b"\x88\xb5"
 SHORTEST_WHOLE = 60
+HEADER = 14
 
 
 def mac_of(number: int) -> bytes:
@@ -103,11 +104,13 @@ class FencedPort:
 
     def wants(self, got: Got) -> bool:
         """Whether a host's card would pass the frame up."""
+        if len(got.frame) < HEADER:
+            return False
         if self.promiscuous:
             return True
         if got.passes_filter is not None:
             return got.passes_filter
-        return got.frame[:6] == self.mac or bool(got.frame and got.frame[0] & 1)
+        return got.frame[:6] == self.mac or bool(got.frame[0] & 1)
 
 
 class FencedLan:
