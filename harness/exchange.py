@@ -11,23 +11,28 @@ the model of the LAN's kind. What differs is kept in ``Testbench.violations``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, SupportsBytes
 
-from harness import differences, frames
-from harness.differences import Difference, Kind, Sent
+from harness import frames
+from harness.differences import Difference, Sent
+from harness.judging import Judging
 from harness.lan import (
     Arrival,
+    FrameRefused,
     Inconclusive,
     Lan,
+    LanError,
     Layout,
     Port,
     Traits,
     Unsupported,
     as_frame,
 )
-from harness.models import MAY, MUST, RESERVED, Model, arrives_as, kind_of
+from harness.models import RESERVED, Model, Place, kind_of
 from harness.models import Kind as LanKind
 
 View = Literal["wire", "host"]
@@ -40,23 +45,11 @@ GREETING_STAMP = -2
 
 SEES_WHAT_REACHES_IT = "a promiscuous port sees only the frames that reach it anyway"
 
+LAGS = 5
+"""How many times the declared lag a learning LAN is given until it is late."""
+
 FRESH = 0x0E
 """First byte of addresses that no port has: locally administered, not a group's."""
-
-RULES_BY_KIND: Mapping[Kind, str] = {
-    Kind.MISSING: "WIRE-1",
-    Kind.UNEXPECTED_RECEIVER: "WIRE-2",
-    Kind.RETURNED: "WIRE-3",
-    Kind.DUPLICATE: "WIRE-4",
-    Kind.REORDERED: "WIRE-5",
-    Kind.TRUNCATED: "WIRE-6",
-    Kind.LONGER: "WIRE-6",
-    Kind.ALTERED: "WIRE-6",
-    Kind.STALE: "WIRE-7",
-    Kind.LATE: "WIRE-7",
-    Kind.UNKNOWN: "WIRE-8",
-}
-"""The rule that a difference on the wire breaks."""
 
 
 class NotForKind(Unsupported):
@@ -175,7 +168,8 @@ class BenchPort:
         self._bench.send_loose(self, as_frame(frame), layout)
 
     def arrivals(self) -> Sequence[Arrival]:
-        """Frames that arrived since the last call."""
+        """Frames that arrived since the last call; the test judges them, and nobody else."""
+        self._bench.forget_pending()
         return self.port.arrivals()
 
     def set_promiscuous(self, on: bool) -> None:
@@ -241,9 +235,11 @@ class Testbench:
         self._wrapped: dict[str, BenchPort] = {}
         self._ports: list[BenchPort] = []
         self._bystanders: list[BenchPort] = []
-        self._loose: list[Sent] = []
+        self._pending: Judging | None = None
         self._earlier: set[bytes] = set()
         self._alive = False
+        self.outgrown = False
+        """Whether the LAN has more ports now than it declares: no other test should use it."""
         self._seed = seed
         self._fresh = 0
 
@@ -262,7 +258,7 @@ class Testbench:
 
         Unsupported if the LAN has fewer.
         """
-        if self._shared and count > self.traits.ports:
+        if self._shared and count > self.traits.ports and not self.outgrown:
             raise Unsupported(f"{self.lan.name}: has {self.traits.ports} ports, {count} needed")
         known = len(self._wrapped)
         self._ports = self._wrap(self.lan.ports(count))
@@ -292,10 +288,19 @@ class Testbench:
                 None,
             )
 
-    def fresh_address(self) -> bytes:
-        """A unicast address that no port has, and that was never used on this LAN."""
-        self._fresh += 1
-        return bytes((FRESH, 0)) + self._seed.to_bytes(3, "big") + bytes((self._fresh & 0xFF,))
+    def most_ports(self, limit: int) -> int:
+        """How many ports the LAN can have, up to ``limit``; it may be more than it declares."""
+        if not self._shared:
+            return limit
+        for count in (limit, limit // 2 + 1):
+            if count > self.traits.ports:
+                try:
+                    self.lan.ports(count)
+                except LanError:
+                    continue
+                self.outgrown = True
+                return count
+        return min(limit, self.traits.ports)
 
     @property
     def compared(self) -> list[Delivery]:
@@ -348,10 +353,81 @@ class Testbench:
         """Frames that may be in flight; those that may overtake each other go one at a time."""
         return self.traits.burst if self.traits.ordered else 1
 
+    def wire(self, sender: Port, *sent: SupportsBytes) -> Delivery:
+        """An exchange in the view of the wire, whatever the view of the test's rule."""
+        given = [(self._bench_port(sender), as_frame(frame)) for frame in sent]
+        for _, frame in given:
+            self._refuse_length(frame)
+        delivery = self._exchange(given, None, "wire")
+        self.deliveries.append(delivery)
+        return delivery
+
+    def stream(
+        self, sent: Iterable[tuple[Port, SupportsBytes]], *, one_by_one: bool = False
+    ) -> None:
+        """Send many frames, in bursts of the size declared; the model alone judges them.
+
+        It stops at the first burst in which something is wrong.
+        """
+        self._judge_pending()
+        size = 1 if one_by_one else self.traits.burst
+        given = ((self._bench_port(sender), as_frame(frame)) for sender, frame in sent)
+        while batch := list(islice(given, size)):
+            for _, frame in batch:
+                self._refuse_length(frame)
+            if self._send(batch, Judging(self.model)):
+                return
+            self._earlier.update(frame for _, frame in batch)
+
+    def overload(self, sender: Port, sent: Iterable[SupportsBytes]) -> None:
+        """Send frames without waiting, more than the LAN may hold: it may lose some of them.
+
+        What arrives of them must be whole, once, in order and only where it may.
+        """
+        self._judge_pending()
+        port = self._bench_port(sender)
+        judging = Judging(self.model, lenient=True)
+        for frame in map(as_frame, sent):
+            judging.foresee(port.name, frame)
+            try:
+                port.port.send(frame)
+            except FrameRefused:
+                continue
+            judging.happened(port.name, frame)
+            self._earlier.add(frame)
+        try:
+            self.lan.settle()
+        except Inconclusive:
+            # What says that all is quiet may be lost as well; now the LAN has time for it.
+            self.lan.settle()
+        self.violations += judging.compare(_frames(self._collect()), self._earlier)
+
+    def try_sending(self, sender: Port, frame: SupportsBytes) -> bool:
+        """Send a frame that the LAN may refuse; whether it took it."""
+        try:
+            self._bench_port(sender).send(frame)
+        except FrameRefused:
+            return False
+        return True
+
+    def _send(self, batch: Sequence[tuple[BenchPort, bytes]], judging: Judging) -> bool:
+        """Send frames together and judge what arrives; whether something was wrong."""
+        for sender, frame in batch:
+            judging.foresee(sender.name, frame)
+            sender.port.send(frame)
+            judging.happened(sender.name, frame)
+        self.lan.settle()
+        wrong = judging.compare(_frames(self._collect()), self._earlier)
+        self.violations += wrong
+        return bool(wrong)
+
     def _exchange(
-        self, given: Sequence[tuple[BenchPort, bytes]], layout: Layout | None
+        self,
+        given: Sequence[tuple[BenchPort, bytes]],
+        layout: Layout | None,
+        view: View | None = None,
     ) -> Delivery:
-        self._judge_loose()
+        self._judge_pending()
         first = len(self.lan.records())
         received: dict[Port, list[bytes]] = {port: [] for port in self._ports}
         own: dict[str, set[bytes]] = {}
@@ -359,17 +435,16 @@ class Testbench:
             own.setdefault(sender.name, set()).add(frame)
         judged = False
         for start in range(0, len(given), self._burst):
-            batch = given[start : start + self._burst]
-            judging = _Judging(self.model, layout)
-            for sender, frame in batch:
+            judging = Judging(self.model, layout)
+            for sender, frame in given[start : start + self._burst]:
                 judging.foresee(sender.name, frame)
                 sender.port.send(frame, layout)
                 judging.happened(sender.name, frame)
             self.lan.settle()
             arrived = self._collect()
             judged |= judging.judged
-            self.violations += judging.compare(arrived, self._earlier)
-            for port, seen in self._in_view(arrived, own).items():
+            self.violations += judging.compare(_frames(arrived), self._earlier)
+            for port, seen in self._in_view(arrived, own, view or self.view).items():
                 received.setdefault(port, []).extend(seen)
         self._earlier.update(frame for _, frame in given)
         self._alive |= any(received.values())
@@ -378,7 +453,7 @@ class Testbench:
         if given and not any(received.values()):
             self.prove_alive(given[0][0])
             control = len(self.lan.records())
-        delivery = Delivery(received, self.view, Span(first, last, control), sent)
+        delivery = Delivery(received, view or self.view, Span(first, last, control), sent)
         if given and not judged:
             self.unjudged.append(delivery)
         return delivery
@@ -389,22 +464,21 @@ class Testbench:
         A LAN that delivered before in this test, and now does not, fails.
         """
         port = self._bench_port(sender)
+        if not self._is_up(port):
+            port = next((other for other in self._ports if self._is_up(other)), port)
         size = max(60, self.traits.shortest)
         control = frames.ethernet(frames.BROADCAST, port, size=size, stamp=CONTROL_STAMP)
-        judging = _Judging(self.model, None)
+        judging = Judging(self.model)
         judging.foresee(port.name, control)
         port.port.send(control)
         judging.happened(port.name, control)
         self.lan.settle()
-        arrived = self._collect()
-        self._earlier.add(control)
+        arrived = _frames(self._collect())
         problems = judging.compare(arrived, self._earlier)
-        others = [seen for other, seen in arrived.items() if other is not port]
-        if any(control in frames_of(seen) for seen in others):
-            self._alive = True
-            self.violations += problems
-            return
+        self._earlier.add(control)
+        others = [seen for name, seen in arrived.items() if name != port.name]
         if any(others):
+            self._alive |= any(control in seen for seen in others)
             self.violations += problems
             return
         what = f"{self.lan.name}: no port received anything, nor a control broadcast from"
@@ -413,29 +487,26 @@ class Testbench:
         raise Inconclusive(f"{what} {port.name}")
 
     def send_loose(self, port: BenchPort, frame: bytes, layout: Layout | None) -> None:
-        """Send a frame outside of an exchange."""
+        """Send a frame outside of an exchange; the next one judges what became of it."""
+        if self._pending is None:
+            self._pending = Judging(self.model, layout)
+        self._pending.foresee(port.name, frame)
         port.port.send(frame, layout)
-        self.model.sent(port.name, frame)
-        self._loose.append(Sent(port.name, frame))
+        self._pending.happened(port.name, frame)
+        self._earlier.add(frame)
 
-    def _judge_loose(self) -> None:
+    def forget_pending(self) -> None:
+        """The test itself looks at what arrived."""
+        self._pending = None
+
+    def _judge_pending(self) -> None:
         """Judge what arrived before an exchange begins: nothing, but for frames sent loose."""
-        if self._loose:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            pending = Judging(self.model)
+        else:
             self.lan.settle()
-        loose, self._loose = self._loose, []
-        for port, arrivals in self._collect().items():
-            if not arrivals:
-                continue
-            allowed = range(len(loose))
-            seen = differences.Port(port.name, (), allowed, frames_of(arrivals))
-            self.violations += self._stale(seen, loose)
-        self._earlier.update(frame for _, frame in loose)
-
-    def _stale(self, seen: differences.Port, loose: Sequence[Sent]) -> list[Difference]:
-        def fits(frame: bytes, arrival: bytes) -> bool:
-            return arrives_as(self.traits, frame, arrival) or frame.startswith(arrival)
-
-        return differences.compare(seen, loose, fits, earlier=self._earlier, ordered=False)
+        self.violations += pending.compare(_frames(self._collect()), self._earlier)
 
     def finish(self) -> None:
         """Judge what arrives after the last exchange: nothing may.
@@ -443,13 +514,52 @@ class Testbench:
         Ports that are down come up again, as a LAN that keeps frames for them shows it then.
         """
         self.lan.settle()
-        self._judge_loose()
+        self._judge_pending()
         closed = [port for port in self._wrapped.values() if not self._is_up(port)]
         for port in closed:
             port.open()
         if closed:
             self.lan.settle()
-            self._judge_loose()
+            self._judge_pending()
+
+    # Addresses of a learning LAN
+
+    def teach(self, port: Port, address: bytes) -> None:
+        """Make an address known at a port: it sends a broadcast, and the LAN has learned it."""
+        owner = self._bench_port(port)
+        size = max(60, self.traits.shortest)
+        self._exchange([(owner, frames.ethernet(frames.BROADCAST, address, size=size))], None)
+        if self.traits.lag_s:
+            self._prove_known(owner, address)
+        self.assume_known(owner, address)
+
+    def assume_known(self, port: Port, address: bytes) -> None:
+        """From here on the LAN must know an address at a port, and there alone."""
+        if self.kind == "learning":
+            self.model.table[address] = Place(frozenset((port.name,)), True)
+
+    def _prove_known(self, owner: BenchPort, address: bytes) -> None:
+        """Send to an address until it is no longer flooded; a LAN that never gets there fails."""
+        prober = next(port for port in self._ports if port is not owner and self._is_up(port))
+        deadline = time.monotonic() + LAGS * self.traits.lag_s
+        while time.monotonic() < deadline:
+            probe = frames.ethernet(address, prober, size=max(60, self.traits.shortest))
+            delivery = self._exchange([(prober, probe)], None, "wire")
+            if delivery == {owner: [probe]}:
+                return
+        raise AssertionError(
+            f"{self.lan.name}: {address.hex(':')} sent from {owner.name}, and"
+            f" {LAGS * self.traits.lag_s:g} s later frames to it are still flooded"
+        )
+
+    def fresh_address(self) -> bytes:
+        """A unicast address that no port has, and that was never used on this LAN."""
+        self._fresh += 1
+        return self.wide_address(self._fresh)
+
+    def wide_address(self, number: int) -> bytes:
+        """One of 65,536 addresses of this test's own, by number."""
+        return bytes((FRESH,)) + self._seed.to_bytes(3, "big") + number.to_bytes(2, "big")
 
     def _is_up(self, port: BenchPort) -> bool:
         return self.model.peers[port.name].up
@@ -458,10 +568,13 @@ class Testbench:
         return {port: port.port.arrivals() for port in (*self._ports, *self._bystanders)}
 
     def _in_view(
-        self, arrived: Mapping[BenchPort, Sequence[Arrival]], own: Mapping[str, Set[bytes]]
+        self,
+        arrived: Mapping[BenchPort, Sequence[Arrival]],
+        own: Mapping[str, Set[bytes]],
+        view: View,
     ) -> dict[Port, list[bytes]]:
         """What a delivery has: arrivals in this view; ``own`` is what each port sent itself."""
-        wire = self.view == "wire"
+        wire = view == "wire"
         seen: dict[Port, list[bytes]] = {}
         for port, arrivals in arrived.items():
             stranger = port not in self._ports
@@ -493,6 +606,20 @@ class Testbench:
         sees_all = declared == "all" or (declared is None and self.kind != "learning")
         self.require(sees_all or self.kind == "repeater", SEES_WHAT_REACHES_IT)
 
+    def require_length(self, size: int) -> None:
+        """The test needs frames of that length to arrive whole."""
+        cut = self.traits.oversized == "cut"
+        longest = min(self.traits.longest, frames.LONGEST) if cut else self.traits.longest
+        self.require(
+            self.traits.shortest <= size <= longest,
+            f"carries frames of {self.traits.shortest} to {longest} bytes whole, {size} needed",
+        )
+
+    def require_vlans(self, tagged: bool = True) -> None:
+        """The test needs tagged frames, if ``tagged``, to be carried whatever their VLAN."""
+        carried = self.traits.vlan == "transparent" or not tagged
+        self.require(carried, "carries only frames of VLANs that it was configured for")
+
     def require(self, ability: bool, what: str) -> None:
         """Unsupported, and so skipped, on a LAN that has declared that it lacks an ability."""
         if not ability:
@@ -504,171 +631,8 @@ class Testbench:
             raise NotForKind(f"{self.lan.name}: the rule is for {' and '.join(kinds)} LANs")
 
 
-def frames_of(arrivals: Sequence[Arrival]) -> list[bytes]:
-    """The frames of arrivals."""
-    return [arrival.frame for arrival in arrivals]
-
-
-class _Judging:
-    """The model's view of frames that are sent together, and of what arrives."""
-
-    def __init__(self, model: Model, layout: Layout | None) -> None:
-        self._model = model
-        self._layout = layout
-        self._sent: list[Sent] = []
-        self._must: dict[str, list[int]] = {}
-        self._may: dict[str, list[int]] = {}
-        self._foreseen: dict[str, Any] = {}
-        self.judged = False
-        """Whether the model left anything else than everything open."""
-
-    def foresee(self, sender: str, frame: bytes) -> None:
-        """Ask the model who receives a frame that is about to be sent."""
-        self._foreseen = dict(self._model.rulings(sender, frame))
-
-    def happened(self, sender: str, frame: bytes) -> None:
-        """The frame was sent, and not refused."""
-        index = len(self._sent)
-        self._sent.append(Sent(sender, frame))
-        for name, ruling in self._foreseen.items():
-            if ruling.verdict is MUST:
-                self._must.setdefault(name, []).append(index)
-            elif ruling.verdict is MAY:
-                self._may.setdefault(name, []).append(index)
-            self.judged |= ruling.verdict is not MAY
-        self._model.sent(sender, frame)
-
-    def compare(
-        self, arrived: Mapping[BenchPort, Sequence[Arrival]], earlier: Set[bytes]
-    ) -> list[Difference]:
-        """Every difference at every port."""
-        traits = self._model.traits
-
-        def fits(frame: bytes, arrival: bytes) -> bool:
-            if arrives_as(traits, frame, arrival):
-                return True
-            # A frame that a simulated sender laid out in sections may lose its last ones.
-            return self._layout is not None and frame.startswith(arrival)
-
-        result: list[Difference] = []
-        for port, arrivals in arrived.items():
-            must, may = self._must.get(port.name, []), self._may.get(port.name, [])
-            if not must and not arrivals:
-                continue
-            seen = differences.Port(port.name, must, may, frames_of(arrivals))
-            result += differences.compare(
-                seen, self._sent, fits, earlier=earlier, ordered=traits.ordered
-            )
-        return result
-
-
-def explain_violations(violations: Sequence[Difference]) -> str:
-    """Violations on the wire in one line: the first, its rule, and how many there are."""
-    first, *others = violations
-    more = f"; {len(others)} more" if others else ""
-    return f"on the wire, {RULES_BY_KIND[first.kind]}: {first}{more}"
-
-
-def differing(
-    delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]
-) -> list[tuple[Port, tuple[bytes, ...], tuple[bytes, ...]]]:
-    """Ports that did not receive what was expected: port, expected frames, received frames."""
-    return [
-        (port, want, got)
-        for port, got in delivery.received.items()
-        if got != (want := tuple(map(as_frame, expected.get(port, ()))))
-    ]
-
-
-def classify(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[Difference]:
-    """What differs at each port, in the words of ``harness.differences``."""
-    found: list[Difference] = []
-    for port, want, got in differing(delivery, expected):
-        sent = [*delivery.sent]
-        must = []
-        for frame in want:
-            index = next(
-                (
-                    index
-                    for index, one in enumerate(sent)
-                    if one.frame == frame and index not in must
-                ),
-                None,
-            )
-            if index is None:
-                index = len(sent)
-                sent.append(Sent("nobody", frame))
-            must.append(index)
-        found += differences.compare(differences.Port(port.name, must, (), got), sent)
-    return found
-
-
-def compare_ports(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """What each port that differs was to receive, and received, in a line each."""
-    return [
-        f"{port.name} expected {_sizes(want)}, received {_sizes(got)}"
-        + ", not the same" * (_sizes(want) == _sizes(got))
-        for port, want, got in differing(delivery, expected)
-    ]
-
-
-def sum_up(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
-    """The first of the differences, and how many there are, in one line."""
-    first, *others = compare_ports(delivery, expected)
-    more = f"; {len(others)} more differ" + "s" * (len(others) == 1) if others else ""
-    return first + more
-
-
-def explain_ports(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """Every port side by side, and what differs, in lines to read."""
-    lines = [f"{'port':<10}  {'expected':<34}  received"]
-    for port, got in delivery.received.items():
-        want = tuple(map(as_frame, expected.get(port, ())))
-        mark = "" if got == want else "   <- differs"
-        lines.append(f"{port.name:<10}  {_sizes(want):<34}  {_sizes(got)}{mark}")
-    return lines + [str(difference) for difference in classify(delivery, expected)]
-
-
-def explain_frames(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """The first frame that differs at each port that differs, in lines to read."""
-    lines: list[str] = []
-    for port, want, got in differing(delivery, expected):
-        for number in range(max(len(want), len(got))):
-            one = want[number] if number < len(want) else None
-            other = got[number] if number < len(got) else None
-            if one != other:
-                lines += [""] if lines else []
-                lines += _frame_lines(f"{port.name}, frame {number + 1}", one, other)
-                break
-    return lines
-
-
-def _sizes(arrived: Sequence[bytes]) -> str:
-    if not arrived:
-        return "nothing"
-    sizes = [len(frame) for frame in arrived]
-    shown = ", ".join(map(str, sizes[:5])) + (", ..." if len(sizes) > 5 else "")
-    return f"{len(sizes)} frame{'s' * (len(sizes) > 1)} of {shown} bytes"
-
-
-def _frame_lines(title: str, want: bytes | None, got: bytes | None) -> list[str]:
-    lines = [f"{title}:"]
-    if want is not None and got is not None:
-        at = next(
-            (n for n, (a, b) in enumerate(zip(want, got, strict=False)) if a != b),
-            min(len(want), len(got)),
-        )
-        lines.append(f"  first difference at offset {at} (0x{at:04x})")
-        start = max(0, at - 4)
-        lines.append(f"  expected  {_window(want, start)}")
-        lines.append(f"  received  {_window(got, start)}")
-        lines.append(f"            {'   ' * (at - start) + '    ' * bool(start)}^^")
-    for label, frame in (("expected", want), ("received", got)):
-        shown = "nothing" if frame is None else f"{len(frame)} bytes: {frames.describe(frame)}"
-        lines.append(f"  {label}  {shown}")
-    return lines
-
-
-def _window(frame: bytes, start: int, size: int = 16) -> str:
-    more = "..." if len(frame) > start + size else "(end)"
-    return f"{'... ' * bool(start)}{frame[start : start + size].hex(' ')} {more}"
+def _frames(arrived: Mapping[BenchPort, Sequence[Arrival]]) -> dict[str, list[bytes]]:
+    """The frames of arrivals, by the port's name."""
+    return {
+        port.name: [arrival.frame for arrival in arrivals] for port, arrivals in arrived.items()
+    }

@@ -49,8 +49,9 @@ class Entry:
 
     ``name`` stands in headings, columns, test ids and file names; ``spec`` is what ``--lan``
     was given. ``missing`` says why the LAN cannot run here, and what to install; ``version``
-    is empty where only the running LAN can tell. ``simulated``: made anew for each test and
-    open to tests of lguest's inside. ``user``: not one of ours. ``breaks`` is the rule that a
+    is empty where only the running LAN can tell. ``kind`` is empty where only its traits can
+    tell. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
+    ``user``: not one of ours; ``outside``: nor started by us. ``breaks`` is the rule that a
     deliberately broken LAN breaks.
     """
 
@@ -59,7 +60,10 @@ class Entry:
     make: Callable[[], Lan]
     missing: Callable[[], str | None] = _can_run
     version: Callable[[], str] = _own_version
+    kind: str = ""
     simulated: bool = False
+    lguest: bool = False
+    outside: bool = False
     user: bool = False
     breaks: str = ""
     spec: str = ""
@@ -69,7 +73,8 @@ class Entry:
 class Form:
     """A form of ``--lan`` for users' own LANs: ``prefix``, then what ``maker`` understands.
 
-    ``short_name`` derives a name from that text, where the user gives none.
+    ``short_name`` derives a name from that text, where the user gives none. ``outside``: the
+    LAN is there already, so there is only one.
     """
 
     prefix: str
@@ -77,6 +82,7 @@ class Form:
     summary: str
     maker: Callable[[str], Callable[[], Lan]]
     short_name: Callable[[str], str]
+    outside: bool = False
 
 
 def _in(module: str, function: str) -> Callable[..., Any]:
@@ -119,13 +125,17 @@ _SIMULATED = (
         "lguest",
         "The lguest LAN as shipped in Linux 2.6.23.",
         _in("lguest", "lguest"),
+        kind="directory",
         simulated=True,
+        lguest=True,
     ),
     Entry(
         "lguest-repaired",
         "The lguest LAN with its known defects mended.",
         _in("lguest", "repaired"),
+        kind="directory",
         simulated=True,
+        lguest=True,
     ),
 )
 
@@ -136,6 +146,7 @@ _REAL = (
         _in("bridge", "bridge"),
         _in("bridge", "missing"),
         _kernel,
+        kind="learning",
     ),
     Entry(
         "bridge-tap",
@@ -143,6 +154,7 @@ _REAL = (
         _in("bridge", "bridge_tap"),
         _in("bridge", "missing_tap"),
         _kernel,
+        kind="learning",
     ),
     Entry(
         "macvlan",
@@ -150,6 +162,7 @@ _REAL = (
         _in("bridge", "macvlan"),
         _in("bridge", "missing_macvlan"),
         _kernel,
+        kind="directory",
     ),
     Entry(
         "vde",
@@ -157,6 +170,7 @@ _REAL = (
         _in("vde", "vde"),
         _in("vde", "missing"),
         _in("vde", "version"),
+        kind="learning",
     ),
     Entry(
         "vde-hub",
@@ -164,6 +178,7 @@ _REAL = (
         _in("vde", "vde_hub"),
         _in("vde", "missing"),
         _in("vde", "version"),
+        kind="repeater",
     ),
     Entry(
         "qemu-hub",
@@ -171,6 +186,7 @@ _REAL = (
         _in("qemu", "qemu_hub"),
         _in("qemu", "missing"),
         _in("qemu", "version"),
+        kind="repeater",
     ),
     Entry(
         "ovs",
@@ -178,6 +194,7 @@ _REAL = (
         _in("ovs", "ovs"),
         _in("ovs", "missing"),
         _in("ovs", "version"),
+        kind="learning",
     ),
 )
 
@@ -198,6 +215,7 @@ FORMS: Sequence[Form] = (
         "A Unix socket that takes QEMU's stream framing, a connection per port.",
         _in("unix_stream", "maker"),
         _stem,
+        outside=True,
     ),
     Form(
         "python:",
@@ -281,13 +299,26 @@ def _entry(spec: str) -> Entry:
         broken = BROKEN.get(spec.removeprefix(BROKEN_PREFIX))
         if broken is not None:
             summary = f"{broken.rule}: {broken.what}"
-            return Entry(spec, summary, broken.make, simulated=True, breaks=broken.rule)
+            return Entry(
+                spec,
+                summary,
+                broken.make,
+                kind="directory",
+                simulated=True,
+                lguest=True,
+                breaks=broken.rule,
+            )
     for form in FORMS:
         if spec.startswith(form.prefix):
             text = spec.removeprefix(form.prefix)
             made = form.maker(text)
             return Entry(
-                _derived(form, text), form.summary, made, version=_unknown_version, user=True
+                _derived(form, text),
+                form.summary,
+                made,
+                version=_unknown_version,
+                user=True,
+                outside=form.outside,
             )
     raise LanError(_unknown(spec))
 

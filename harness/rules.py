@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from harness.lan import LanError
 
-Scope = Literal["any", "lguest"]
+Scope = Literal["any", "lguest", "repeater", "learning", "directory"]
 View = Literal["wire", "host"]
 
 
@@ -249,6 +249,156 @@ _TABLE = (
         "With all buffers full a frame from the TAP waits, and none is lost.",
         "io.c get_dma_buffer",
     ),
+    # I. The wire: what the model of the LAN's kind says of every frame, in every test
+    Rule("WIRE-1", "Every port that must receive a frame receives it.", "802.1Q 6.5.2", "any"),
+    Rule(
+        "WIRE-2",
+        "No other port receives it, even where the host's card would hide that.",
+        "802.1Q 8.6.3",
+        "any",
+    ),
+    Rule("WIRE-3", "No frame returns to its sender.", "802.1Q 8.6.1", "any"),
+    Rule("WIRE-4", "No frame arrives twice.", "802.1Q 6.5.4", "any"),
+    Rule("WIRE-5", "Frames of one sender to one receiver keep their order.", "802.1Q 6.5.3", "any"),
+    Rule(
+        "WIRE-6", "A frame arrives with the bytes and the length that it had.", "802.1Q 6.5", "any"
+    ),
+    Rule("WIRE-7", "No frame of an earlier exchange arrives later.", "802.1Q 6.5.6", "any"),
+    Rule("WIRE-8", "No frame arrives that no port sent.", "802.1Q 6.5", "any"),
+    # J. Learning, as an IEEE 802.1Q bridge does it
+    Rule(
+        "LRN-1",
+        "A unicast to an unknown address is flooded to all ports but the sender's.",
+        "802.1Q 8.6.3",
+        "learning",
+    ),
+    Rule(
+        "LRN-2",
+        "A unicast to a learned address leaves by the port where it was learned, alone.",
+        "802.1Q 8.6.3",
+        "learning",
+    ),
+    Rule(
+        "LRN-3",
+        "An address is learned from every frame: of any length, type, tag and destination.",
+        "802.1Q 8.7",
+        "learning",
+    ),
+    Rule(
+        "LRN-4",
+        "A station that sends from another port is known there at once, and there alone.",
+        "802.1Q 8.7",
+        "learning",
+    ),
+    Rule("LRN-5", "A group address is never learned.", "802.1Q 8.7", "learning"),
+    Rule("LRN-6", "The address 00:00:00:00:00:00 is never learned.", "802.1Q 8.7", "learning"),
+    Rule(
+        "LRN-7",
+        "A unicast to an address behind the sender's own port goes nowhere.",
+        "802.1Q 8.6.3",
+        "learning",
+    ),
+    Rule(
+        "LRN-8",
+        "What was learned at a port that goes down is forgotten: frames for it flood again.",
+        "802.1Q 8.8.3",
+        "learning",
+    ),
+    Rule(
+        "LRN-9",
+        "Addresses taught back to back are all known, as many as the LAN declares; more of them"
+        " are never misdelivered.",
+        "RFC 2889 5.7, 5.8",
+        "learning",
+    ),
+    # K. Integrity: what arrives is what was sent
+    Rule(
+        "INT-1",
+        "A frame of every length from the shortest to the longest arrives whole.",
+        "RFC 2544 9.1",
+        "any",
+    ),
+    Rule(
+        "INT-2",
+        "Tags arrive as they were sent: type, priority, drop bit, VLAN; one or two of them.",
+        "802.1Q 9.6",
+        "any",
+    ),
+    Rule("INT-3", "The type or length field is carried, whatever it says.", "802.3 3.2.6", "any"),
+    Rule(
+        "INT-4",
+        "A short frame arrives as sent, or padded with zeros to 60 bytes; no old byte is in it.",
+        "802.3 4.2.3.3, CVE-2003-0001",
+        "any",
+    ),
+    Rule(
+        "INT-5",
+        "A frame longer than declared is refused, dropped or cut as declared, and harms nothing"
+        " that follows.",
+        "802.3 3.2.7, RFC 2889 5.9",
+        "any",
+    ),
+    Rule(
+        "INT-6",
+        "Segments of a TCP flow are neither merged nor split nor changed.",
+        "virtio 5.1.6.2",
+        "any",
+    ),
+    # L. Groups
+    Rule("GRP-1", "A frame to any group address reaches every other port.", "802.1Q 8.6.3", "any"),
+    Rule("GRP-2", "So does a long group frame, and a tagged one.", "802.1Q 8.6.3", "any"),
+    # M. Many ports
+    Rule("MANY-1", "Every port reaches every other, by unicast.", "RFC 2889 5.1", "any"),
+    Rule("MANY-2", "A broadcast of every port reaches all others.", "RFC 2889 5.6", "any"),
+    # N. Load
+    Rule(
+        "LOAD-1",
+        "A burst as large as the LAN declares arrives complete and in order.",
+        "RFC 2544 26.4",
+        "any",
+    ),
+    Rule(
+        "LOAD-2", "So do bursts from all ports at once, in both directions.", "RFC 2889 5.2", "any"
+    ),
+    Rule(
+        "LOAD-3",
+        "However many frames crossed, the next one does: no counter or ring wraps into a loss.",
+        "virtio 2.7, RFC 2544 26.3",
+        "any",
+    ),
+    Rule(
+        "LOAD-4",
+        "More frames than the LAN can hold cost some of them and nothing else; then all works.",
+        "RFC 2544 26.5",
+        "any",
+    ),
+    # O. Ports that come and go
+    Rule(
+        "PORT-1",
+        "A port that comes back gets nothing that was sent while it was away.",
+        "RFC 2544 26.6",
+        "any",
+    ),
+    Rule(
+        "PORT-2",
+        "Ports that leave and return, in any order, each get their own frames.",
+        "802.1Q 8.8.3",
+        "any",
+    ),
+    Rule(
+        "PORT-3",
+        "A port that is down sends nothing, and hurts nobody.",
+        "RFC 2863",
+        "any",
+    ),
+    Rule(
+        "PORT-4",
+        "A hundred departures and returns of one port change nothing.",
+        "RFC 2544 26.6",
+        "any",
+    ),
+    # P. Isolation
+    Rule("ISO-1", "Two LANs never exchange a frame.", "802.1Q 6.5", "any"),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})

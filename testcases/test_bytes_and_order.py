@@ -39,6 +39,7 @@ REAL = (
 @rule("DLV-9")
 @pytest.mark.parametrize("kind", REAL)
 def test_real_frames_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
+    lan.require_vlans("vlan" in kind)
     sender, owner, _ = lan.ports(3)
     frame = real_frames(owner, sender)[kind]
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -47,6 +48,7 @@ def test_real_frames_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None
 @rule("DLV-9")
 @pytest.mark.parametrize("kind", REAL)
 def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
+    lan.require_vlans("vlan" in kind)
     sender, *others = lan.ports(3)
     frame = real_frames(GROUPS["broadcast"], sender)[kind]
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}

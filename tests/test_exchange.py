@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.exchange import Delivery, Testbench, explain_frames, explain_ports, sum_up
+from harness.exchange import Delivery, Testbench
+from harness.explanation import explain_frames, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Arrival, Inconclusive, Lan, Layout, Port, Record, Traits
 from harness.lans.lguest import TRAITS

@@ -56,7 +56,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
 
 def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
     """Which of the LAN's ports the test used, and what did not arrive as expected."""
-    from harness.exchange import compare_ports
+    from harness.explanation import compare_ports
 
     watched = tester.watched()
     if len(watched) < ports:

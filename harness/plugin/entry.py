@@ -103,6 +103,12 @@ def lan(
 
 
 @pytest.fixture
+def second_lan(request: pytest.FixtureRequest, lan_name: str) -> Iterator[Lan]:
+    """Another LAN of the same make, beside the one under test."""
+    yield from _session(request.config).second_lan(lan_name)
+
+
+@pytest.fixture
 def lguest(lan_under_test: Lan) -> LguestLan:
     """The simulated LAN from inside: Guests, their devices, the Host. Not for other LANs."""
     from harness.lans.lguest import LguestLan

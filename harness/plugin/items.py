@@ -57,8 +57,9 @@ def rules_of(item: pytest.Item) -> list[Rule]:
 
 
 def scope_of(item: pytest.Item) -> str:
-    """On which LANs a test has something to say: "any", or "lguest" alone."""
-    return "lguest" if any(rule.scope == "lguest" for rule in rules_of(item)) else "any"
+    """On which LANs a test has something to say: "any", "lguest" alone, or a kind."""
+    scopes = [rule.scope for rule in rules_of(item)]
+    return "lguest" if "lguest" in scopes else next((s for s in scopes if s != "any"), "any")
 
 
 def reports_folder(config: pytest.Config) -> Path:

@@ -12,8 +12,9 @@ import pytest
 
 from harness import deviations, registry
 from harness.deviations import Deviation
-from harness.exchange import Testbench
-from harness.lan import Lan, LanError, waited_s
+from harness.exchange import NotForKind, Testbench
+from harness.lan import Lan, LanError, Unsupported, waited_s
+from harness.models import kind_of
 from harness.plugin import captures, own_rules, sharding, verdicts, writer
 from harness.plugin.entry import LAN_NAME
 from harness.plugin.items import (
@@ -121,8 +122,7 @@ class Session:
             if name is None:
                 (left_out if config.getoption("own_rule") else kept).append(item)
                 continue
-            inside = "lguest" in fixtures_of(item) or scope_of(item) == "lguest"
-            if inside and not self.lans[name].simulated:
+            if not self._applies(item, self.lans[name]):
                 left_out.append(item)
                 continue
             kept.append(item)
@@ -136,6 +136,13 @@ class Session:
             config.hook.pytest_deselected(items=left_out)
             items[:] = kept
         self._refuse_idle_deviations(items)
+
+    def _applies(self, item: pytest.Item, entry: Entry) -> bool:
+        """Whether a test has something to say about a LAN, as far as that is known before."""
+        scope = scope_of(item)
+        if "lguest" in fixtures_of(item) or scope == "lguest":
+            return entry.lguest
+        return scope == "any" or entry.kind in ("", scope)
 
     def _refuse_idle_deviations(self, items: list[pytest.Item]) -> None:
         """A deviation whose test file was collected whole must match a test of it."""
@@ -194,8 +201,21 @@ class Session:
             yield lan
         finally:
             captures.write(item, lan, before, waited_before_s, user=entry.user)
-            if writer.evidence(item).undecided or not reset_ports(lan):
+            bench = getattr(item, "funcargs", {}).get("lan")
+            outgrown = isinstance(bench, Testbench) and bench.outgrown
+            if outgrown or writer.evidence(item).undecided or not reset_ports(lan):
                 pool.discard(name)
+
+    def second_lan(self, name: str) -> Iterator[Lan]:
+        """Another LAN of the same make, for one test."""
+        entry = self.lans[name]
+        if entry.outside:
+            raise Unsupported(f"{name}: there is one LAN, and it is not ours to make another")
+        lan = entry.make()
+        try:
+            yield lan
+        finally:
+            lan.close()
 
     def testbench(self, item: pytest.Item, name: str, lan: Lan, pool: Pool) -> Testbench:
         """A LAN as a test sees it, in the view of the test's first rule."""
@@ -203,6 +223,8 @@ class Session:
         # A LAN whose senders filter has no cards that would hide a frame sent to the wrong port.
         by_card = lan.traits.filters != "sender"
         view = rules[0].view if rules and by_card else "wire"
+        if rules and rules[0].scope not in ("any", "lguest", kind_of(lan.traits)):
+            raise NotForKind(f"{name}: {rules[0].id} is for {rules[0].scope} LANs")
         seed = int.from_bytes(hashlib.sha256(item.nodeid.encode()).digest()[:3], "big")
         shared = not self.lans[name].simulated
         return Testbench(lan, view, shared=shared, model=pool.model(name), seed=seed)

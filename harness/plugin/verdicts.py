@@ -47,7 +47,8 @@ class WireViolation(AssertionError):
 
 def _judge_the_wire(item: pytest.Item) -> None:
     """What the model of the LAN's kind says of all exchanges, and of what came after them."""
-    from harness.exchange import Testbench, explain_violations
+    from harness.exchange import Testbench
+    from harness.judging import explain_violations
 
     bench = getattr(item, "funcargs", {}).get("lan")
     if not isinstance(bench, Testbench):
@@ -132,7 +133,8 @@ def pytest_assertrepr_compare(
     left: object,
     right: object,
 ) -> list[str] | None:
-    from harness.exchange import Delivery, explain_frames, explain_ports, sum_up
+    from harness.exchange import Delivery
+    from harness.explanation import explain_frames, explain_ports, sum_up
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
         return None

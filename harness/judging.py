@@ -1,0 +1,89 @@
+"""What arrived at every port, held against the model of the LAN's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from harness import differences
+from harness.differences import Difference, Kind, Sent
+from harness.lan import Layout
+from harness.models import MAY, MUST, Model, Ruling, arrives_as
+
+RULES_BY_KIND: Mapping[Kind, str] = {
+    Kind.MISSING: "WIRE-1",
+    Kind.UNEXPECTED_RECEIVER: "WIRE-2",
+    Kind.RETURNED: "WIRE-3",
+    Kind.DUPLICATE: "WIRE-4",
+    Kind.REORDERED: "WIRE-5",
+    Kind.TRUNCATED: "WIRE-6",
+    Kind.LONGER: "WIRE-6",
+    Kind.ALTERED: "WIRE-6",
+    Kind.STALE: "WIRE-7",
+    Kind.LATE: "WIRE-7",
+    Kind.UNKNOWN: "WIRE-8",
+}
+"""The rule that a difference on the wire breaks."""
+
+
+class Judging:
+    """Frames that are sent together, what the model says of them, and what arrives.
+
+    Ask ``foresee`` before each frame is sent, and say ``happened`` when it was not refused.
+    ``lenient``: what must arrive may as well be lost, as when a LAN is overloaded. A frame
+    with a ``layout`` may lose its last sections.
+    """
+
+    def __init__(
+        self, model: Model, layout: Layout | None = None, *, lenient: bool = False
+    ) -> None:
+        self._model = model
+        self._layout = layout
+        self._lenient = lenient
+        self._sent: list[Sent] = []
+        self._must: dict[str, list[int]] = {}
+        self._may: dict[str, list[int]] = {}
+        self._foreseen: Mapping[str, Ruling] = {}
+        self.judged = False
+        """Whether the model left anything else than everything open."""
+
+    def foresee(self, sender: str, frame: bytes) -> None:
+        """Ask the model who receives a frame that is about to be sent."""
+        self._foreseen = self._model.rulings(sender, frame)
+
+    def happened(self, sender: str, frame: bytes) -> None:
+        """The frame was sent, and not refused."""
+        index = len(self._sent)
+        self._sent.append(Sent(sender, frame))
+        for name, ruling in self._foreseen.items():
+            if ruling.verdict is MUST and not self._lenient:
+                self._must.setdefault(name, []).append(index)
+            elif ruling.verdict in (MUST, MAY):
+                self._may.setdefault(name, []).append(index)
+            self.judged |= ruling.verdict is not MAY
+        self._model.sent(sender, frame)
+
+    def compare(
+        self, arrived: Mapping[str, Sequence[bytes]], earlier: Set[bytes]
+    ) -> list[Difference]:
+        """Every difference at every port; ``arrived`` has the frames by the port's name."""
+        result: list[Difference] = []
+        for name, frames in arrived.items():
+            must, may = self._must.get(name, []), self._may.get(name, [])
+            if not must and not frames:
+                continue
+            port = differences.Port(name, must, may, frames)
+            result += differences.compare(
+                port, self._sent, self._fits, earlier=earlier, ordered=self._model.traits.ordered
+            )
+        return result
+
+    def _fits(self, frame: bytes, arrival: bytes) -> bool:
+        cut = self._layout is not None and frame.startswith(arrival)
+        return cut or arrives_as(self._model.traits, frame, arrival)
+
+
+def explain_violations(violations: Sequence[Difference]) -> str:
+    """Violations on the wire in one line: the first, its rule, and how many there are."""
+    first, *others = violations
+    more = f"; {len(others)} more" if others else ""
+    return f"on the wire, {RULES_BY_KIND[first.kind]}: {first}{more}"

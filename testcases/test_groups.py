@@ -1,0 +1,73 @@
+"""GRP. Group frames of every kind."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from harness.exchange import Testbench
+from harness.frames import LONGEST, ethernet
+from harness.models import is_reserved
+from harness.plugin.marks import rule
+
+from .kit.tags import tagged
+
+KNOWN = {
+    "broadcast": "ffffffffffff",
+    "all-hosts": "01005e000001",
+    "all-routers": "01005e000002",
+    "mdns": "01005e0000fb",
+    "ssdp": "01005e7ffffa",
+    "ipv6-all-nodes": "333300000001",
+    "ipv6-solicited-node": "3333ff123456",
+    "appletalk": "090007ffffff",
+    "cisco-discovery": "01000ccccccc",
+    "ptp": "011b19000000",
+    "isis": "0180c2000014",
+    "mvrp": "0180c2000021",
+    "lowest": "010000000000",
+    "local": "030000000001",
+}
+
+
+def pseudo_random_groups(count: int) -> list[bytes]:
+    """Group addresses spread over all hash buckets of a card's filter."""
+    stream = hashlib.shake_128(b"groups").digest(6 * count)
+    groups = [bytes((stream[at] | 1,)) + stream[at + 1 : at + 6] for at in range(0, 6 * count, 6)]
+    return [group for group in groups if not is_reserved(group)]
+
+
+@rule("GRP-1")
+@pytest.mark.parametrize("group", KNOWN)
+def test_a_well_known_group_reaches_every_other_port(lan: Testbench, group: str) -> None:
+    sender, *others = lan.ports(4)
+    frame = ethernet(bytes.fromhex(KNOWN[group]), sender)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("GRP-1")
+def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
+    sender, *_ = lan.ports(3)
+    groups = pseudo_random_groups(200)
+    lan.stream((sender, ethernet(group, sender, stamp=n)) for n, group in enumerate(groups))
+
+
+@rule("GRP-2")
+@pytest.mark.parametrize("group", ["broadcast", "mdns", "ipv6-all-nodes", "local"])
+def test_a_long_group_frame_reaches_every_other_port(lan: Testbench, group: str) -> None:
+    sender, *others = lan.ports(3)
+    for size in (600, 1024, 1513, LONGEST):
+        lan.require_length(size)
+        frame = ethernet(bytes.fromhex(KNOWN[group]), sender, size=size)
+        assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("GRP-2")
+@pytest.mark.parametrize("group", ["broadcast", "mdns", "ipv6-all-nodes", "local"])
+def test_a_tagged_group_frame_reaches_every_other_port(lan: Testbench, group: str) -> None:
+    lan.require_vlans()
+    sender, *others = lan.ports(3)
+    for size in (60, 600, LONGEST - 4):
+        frame = tagged(ethernet(bytes.fromhex(KNOWN[group]), sender, size=size))
+        assert lan.exchange(sender, frame) == {port: [frame] for port in others}

@@ -1,0 +1,270 @@
+"""INT. What arrives is what was sent: every length, tag, type and pattern."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, EXPERIMENTAL, HEADER, LONGEST, ethernet, payload
+from harness.plugin.marks import rule
+
+from .kit.tags import CUSTOMER, OLD_SERVICE, SERVICE, tagged
+
+BUFFERS = (1514, 1518, 1522, 1600, 2048, 4096, 8192, 9000, 9018, 16_384, 65_535)
+"""Lengths at which buffers end."""
+
+TYPES = (0x0000, 0x0001, 0x002E, 0x05DC, 0x05DD, 0x05FF, 0x0600, 0x0800, 0x0806, 0x6558, 0x86DD)
+MORE_TYPES = (0x8847, 0x8863, 0x8864, 0x888E, 0x88CC, 0x88E5, 0x88F7, 0x8906, 0x9000, 0xFFFF)
+SECRET = 0xA5
+
+
+def longest(lan: Testbench) -> int:
+    """Bytes in the longest frame that arrives whole."""
+    cut = lan.traits.oversized == "cut"
+    return min(lan.traits.longest, LONGEST) if cut else lan.traits.longest
+
+
+# INT-1
+
+
+@rule("INT-1")
+@pytest.mark.parametrize("part", range(8))
+def test_a_frame_of_every_length_arrives_whole(lan: Testbench, part: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    shortest = max(HEADER, lan.traits.shortest)
+    lengths = list(range(shortest, min(longest(lan), LONGEST) + 1))[part::8]
+    frames = [ethernet(owner, sender, size=size, stamp=size) for size in lengths]
+    lan.stream((sender, frame) for frame in frames)
+
+
+@rule("INT-1")
+def test_lengths_around_common_buffer_sizes_arrive_whole(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    sizes = {size + step for size in BUFFERS for step in (-4, -1, 0, 1, 4)}
+    sizes |= {longest(lan) + step for step in (-4, -1, 0)}
+    taken = sorted(size for size in sizes if LONGEST - 8 < size <= longest(lan))
+    frames = [ethernet(owner, sender, size=size, stamp=size) for size in taken]
+    lan.stream(((sender, frame) for frame in frames), one_by_one=True)
+
+
+@rule("INT-1")
+def test_broadcasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
+    sender, *_ = lan.ports(3)
+    shortest = max(HEADER, lan.traits.shortest)
+    sizes = sorted(
+        {*range(shortest, shortest + 64), *range(64, longest(lan) + 1, 97), longest(lan)}
+    )
+    lan.stream(
+        ((sender, ethernet(BROADCAST, sender, size=size, stamp=size)) for size in sizes),
+        one_by_one=True,
+    )
+
+
+# INT-2
+
+TAGS = [
+    (kind, priority, drop, vlan)
+    for kind in (CUSTOMER, SERVICE, OLD_SERVICE)
+    for priority, drop, vlan in ((0, False, 0), (7, False, 1), (3, True, 42), (5, True, 4094))
+]
+
+
+@rule("INT-2")
+@pytest.mark.parametrize(("kind", "priority", "drop", "vlan"), TAGS)
+def test_a_tag_arrives_as_it_was_sent(
+    lan: Testbench, kind: int, priority: int, drop: bool, vlan: int
+) -> None:
+    lan.require_vlans()
+    sender, owner, _ = lan.ports(3)
+    for to in (owner.mac, BROADCAST, bytes.fromhex("01005e000009")):
+        frame = tagged(
+            ethernet(to, sender, size=100), kind=kind, priority=priority, drop=drop, vlan=vlan
+        )
+        lan.wire(sender, frame)
+
+
+@rule("INT-2")
+@pytest.mark.parametrize("outer", [SERVICE, CUSTOMER, OLD_SERVICE])
+def test_two_tags_arrive_as_they_were_sent(lan: Testbench, outer: int) -> None:
+    lan.require_vlans()
+    sender, owner, _ = lan.ports(3)
+    inner = tagged(ethernet(owner, sender, size=100), vlan=7)
+    lan.wire(sender, tagged(inner, kind=outer, vlan=100))
+
+
+@rule("INT-2")
+def test_tagged_frames_of_every_length_arrive_whole(lan: Testbench) -> None:
+    lan.require_vlans()
+    sender, owner, _ = lan.ports(3)
+    top = min(longest(lan), LONGEST + 4) - 4
+    sizes = sorted({*range(60, 70), *range(60, top, 89), *range(top - 8, top + 1)})
+    lan.stream(
+        ((sender, tagged(ethernet(owner, sender, size=size, stamp=size))) for size in sizes),
+        one_by_one=True,
+    )
+
+
+@rule("INT-2")
+def test_tagged_broadcasts_and_multicasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
+    lan.require_vlans()
+    sender, *_ = lan.ports(3)
+    top = min(longest(lan), LONGEST + 4) - 4
+    groups = (BROADCAST, bytes.fromhex("01005e0000fb"), bytes.fromhex("333300000001"))
+    lan.stream(
+        (
+            (sender, tagged(ethernet(group, sender, size=size, stamp=size), vlan=size % 4094 + 1))
+            for group in groups
+            for size in (60, 64, 128, 512, 1024, top - 1, top)
+        ),
+        one_by_one=True,
+    )
+
+
+# INT-3
+
+
+@rule("INT-3")
+@pytest.mark.parametrize("kind", [*TYPES, *MORE_TYPES], ids=lambda kind: f"{kind:#06x}")
+def test_a_special_type_or_length_is_carried(lan: Testbench, kind: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    frame = ethernet(owner, sender, kind=kind)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("INT-3")
+def test_types_and_lengths_of_all_sizes_are_carried(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    left_out = {0x8100, 0x88A8, 0x9100, 0x8808}
+    kinds = [kind for kind in range(3, 65_536, 499) if kind not in left_out]
+    lan.stream((sender, ethernet(owner, sender, kind=kind, stamp=kind)) for kind in kinds)
+
+
+@rule("INT-3")
+def test_bit_patterns_are_carried(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    head = ethernet(owner, sender, size=HEADER)
+    patterns = [bytes((value,)) * 200 for value in (0x00, 0xFF, 0xAA, 0x55, 0x7E, 0x7D, 0x1B)]
+    patterns += [bytes(range(256)), bytes((0, 255)) * 100, b"\xaa\xaa\x03" + bytes(197)]
+    patterns += [bytes(200 - n) + b"\1" + bytes(n) for n in (0, 1, 99, 199)]
+    lan.stream(((sender, head + pattern) for pattern in patterns), one_by_one=True)
+
+
+# INT-4
+
+
+@rule("INT-4")
+def test_a_short_frame_holds_no_byte_of_a_long_one_before_it(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    shortest = max(HEADER, lan.traits.shortest)
+    for size in sorted({shortest, shortest + 1, 30, 46, 59, 60, 61} - set(range(shortest))):
+        secret = ethernet(owner, sender, size=HEADER) + bytes((SECRET,)) * 1000
+        frame = ethernet(owner, sender, size=HEADER) + bytes(size - HEADER)
+        lan.wire(sender, secret)
+        received = lan.wire(sender, frame)[owner]
+        assert all(SECRET not in arrival[HEADER:] for arrival in received)
+
+
+@rule("INT-4")
+def test_short_frames_of_every_length_arrive_whole_or_padded(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    for size in range(max(HEADER, lan.traits.shortest), 62):
+        frame = ethernet(owner, sender, size=size, stamp=size)
+        arrivals = lan.wire(sender, frame)[owner]
+        allowed = [frame] if lan.traits.padding == 0 else [frame, frame.ljust(60, b"\0")]
+        assert len(arrivals) == 1
+        assert arrivals[0] in allowed
+
+
+# INT-5
+
+
+def oversized(lan: Testbench) -> Iterator[int]:
+    """Lengths above what the LAN takes, as far as there can be a frame of them."""
+    top = lan.traits.longest
+    yield from (size for size in (top + 1, top + 4, top + 5, 2 * top, 65_535) if size > top)
+
+
+@rule("INT-5")
+def test_a_frame_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    before = ethernet(owner, sender)
+    assert lan.exchange(sender, before) == {owner: [before]}
+    for number, size in enumerate(oversized(lan)):
+        lan.try_sending(sender, ethernet(owner, sender, size=size, stamp=size))
+        for one, other in ((sender, owner), (owner, sender)):
+            frame = ethernet(other, one, size=60 + number, stamp=number)
+            assert lan.exchange(one, frame) == {other: [frame]}
+
+
+@rule("INT-5")
+def test_a_broadcast_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> None:
+    sender, *others = lan.ports(3)
+    for size in oversized(lan):
+        lan.try_sending(sender, ethernet(BROADCAST, sender, size=size, stamp=size))
+        frame = ethernet(BROADCAST, sender, stamp=size)
+        assert lan.exchange(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("INT-5")
+def test_an_input_that_is_too_short_harms_nothing_that_follows(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    for size in (1, 5, 6, 12, 13):
+        lan.try_sending(sender, ethernet(owner, sender, size=size))
+        frame = ethernet(owner, sender, stamp=size)
+        assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+# INT-6
+
+
+def segments(sender: bytes, owner: bytes, size: int, count: int) -> list[bytes]:
+    """TCP segments of one flow, each right behind the one before."""
+    head = Ether(src=sender.hex(":"), dst=owner.hex(":")) / IP(src="192.0.2.1", dst="192.0.2.2")
+    return [
+        bytes(
+            head
+            / TCP(sport=4000, dport=80, seq=1000 + number * size, ack=1, flags="A", window=512)
+            / Raw(payload(size, number))
+        )
+        for number in range(count)
+    ]
+
+
+@rule("INT-6")
+@pytest.mark.parametrize("size", [10, 536, 1448, 1460])
+def test_segments_of_a_flow_arrive_as_they_were_sent(lan: Testbench, size: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    lan.require_length(size + 54)
+    lan.stream((sender, frame) for frame in segments(sender.mac, owner.mac, size, 24))
+
+
+@rule("INT-6")
+def test_wrong_checksums_arrive_wrong(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    for frame in segments(sender.mac, owner.mac, 100, 4):
+        broken = frame[:50] + struct.pack(">H", 0xDEAD) + frame[52:]
+        bad_ip = frame[:24] + b"\xbe\xef" + frame[26:]
+        lan.wire(sender, broken)
+        lan.wire(sender, bad_ip)
+
+
+@rule("INT-6")
+def test_a_large_segment_is_not_split(lan: Testbench) -> None:
+    lan.require(longest(lan) > 3000, "carries no frame over 3,000 bytes whole")
+    sender, owner, _ = lan.ports(3)
+    size = min(longest(lan), 9000) - 54
+    for frame in segments(sender.mac, owner.mac, size, 3):
+        assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("INT-3")
+def test_a_frame_of_the_experimental_type_is_carried_to_everybody(lan: Testbench) -> None:
+    sender, *others = lan.ports(3)
+    frame = ethernet(BROADCAST, sender, kind=EXPERIMENTAL, size=200)
+    assert lan.exchange(sender, frame) == {port: [frame] for port in others}

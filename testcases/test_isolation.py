@@ -1,0 +1,26 @@
+"""ISO. Two LANs side by side."""
+
+from __future__ import annotations
+
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, ethernet
+from harness.lan import Lan
+from harness.plugin.marks import rule
+
+
+@rule("ISO-1")
+def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> None:
+    sender, owner, other = lan.ports(3)
+    strangers = second_lan.ports(3)
+    frames = [ethernet(to, sender) for to in (owner.mac, BROADCAST, strangers[1].mac)]
+    for frame in frames[:2]:
+        lan.wire(sender, frame)
+        second_lan.settle()
+        assert [list(port.arrivals()) for port in strangers] == [[], [], []]
+    control = ethernet(BROADCAST, strangers[0])
+    strangers[0].send(control)
+    second_lan.settle()
+    for port in strangers[1:]:
+        assert [arrival.frame for arrival in port.arrivals()] == [control]
+    frame = ethernet(BROADCAST, other, stamp=1)
+    assert lan.exchange(other, frame) == {sender: [frame], owner: [frame]}

@@ -1,0 +1,302 @@
+"""LRN. What a learning LAN learns, and what it does with it (IEEE 802.1Q 8.6 to 8.8)."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, GROUPS, LONGEST, ethernet, real_frames
+from harness.plugin.marks import rule
+
+from .kit.tags import tagged
+
+MANY = 200
+"""Addresses that a table should hold, if its LAN declares nothing."""
+
+
+# LRN-1
+
+
+@rule("LRN-1")
+def test_an_unknown_unicast_is_flooded_to_all_others(lan: Testbench) -> None:
+    sender, *others = lan.ports(4)
+    for number in range(5):
+        frame = ethernet(lan.fresh_address(), sender, stamp=number)
+        assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LRN-1")
+@pytest.mark.parametrize("size", [60, 1000, LONGEST])
+def test_an_unknown_unicast_of_any_length_is_flooded(lan: Testbench, size: int) -> None:
+    lan.require_length(size)
+    sender, *others = lan.ports(3)
+    frame = ethernet(lan.fresh_address(), sender, size=size)
+    assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LRN-1")
+def test_flooding_an_address_does_not_teach_it(lan: Testbench) -> None:
+    sender, *others = lan.ports(3)
+    unknown = lan.fresh_address()
+    for number in range(3):
+        frame = ethernet(unknown, sender, stamp=number)
+        assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+# LRN-2
+
+
+@rule("LRN-2")
+def test_a_learned_unicast_leaves_by_one_port_alone(lan: Testbench) -> None:
+    sender, owner, *_ = lan.ports(4)
+    address = lan.fresh_address()
+    lan.teach(owner, address)
+    for number in range(40):
+        frame = ethernet(address, sender, stamp=number)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-2")
+def test_a_learned_unicast_from_any_port_leaves_by_one_port_alone(lan: Testbench) -> None:
+    owner, *senders = lan.ports(4)
+    address = lan.fresh_address()
+    lan.teach(owner, address)
+    for sender in senders:
+        frame = ethernet(address, sender)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-2")
+def test_several_stations_behind_one_port_are_all_known(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    addresses = [lan.fresh_address() for _ in range(8)]
+    for address in addresses:
+        lan.teach(owner, address)
+    for address in addresses:
+        frame = ethernet(address, sender)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+# LRN-3
+
+TEACHERS = (
+    "broadcast",
+    "unicast",
+    "multicast",
+    "unknown",
+    "reserved",
+    "longest",
+    *sorted(
+        ("arp", "ipv4-udp", "ipv6-udp", "llc-stp", "llc-snap", "raw-802.3", "vlan", "vlan-in-vlan")
+    ),
+)
+
+
+@rule("LRN-3")
+@pytest.mark.parametrize("teacher", TEACHERS)
+def test_an_address_is_learned_from_every_kind_of_frame(lan: Testbench, teacher: str) -> None:
+    lan.require_vlans("vlan" in teacher)
+    lan.require(teacher != "reserved" or lan.traits.reserved != "filtered", "filters that group")
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    sender, owner, other = lan.ports(3)
+    address = lan.fresh_address()
+    destinations = {
+        "broadcast": BROADCAST,
+        "unicast": other.mac,
+        "multicast": GROUPS["ipv4-multicast"],
+        "unknown": lan.fresh_address(),
+        "reserved": GROUPS["lldp"],
+        "longest": BROADCAST,
+    }
+    if teacher in destinations:
+        size = lan.traits.longest if teacher == "longest" else 60
+        frame = ethernet(destinations[teacher], address, size=min(size, LONGEST))
+    else:
+        frame = real_frames(BROADCAST, address)[teacher]
+    lan.exchange(owner, frame)
+    lan.assume_known(owner, address)
+    answer = ethernet(address, sender)
+    assert lan.wire(sender, answer) == {owner: [answer]}
+
+
+@rule("LRN-3")
+def test_an_address_is_learned_from_a_frame_that_goes_nowhere(lan: Testbench) -> None:
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    sender, owner, _ = lan.ports(3)
+    address = lan.fresh_address()
+    assert lan.wire(owner, ethernet(owner, address)) == {}
+    lan.assume_known(owner, address)
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+# LRN-4
+
+
+@rule("LRN-4")
+def test_a_station_that_moves_is_known_at_its_new_port_alone(lan: Testbench) -> None:
+    sender, first, second = lan.ports(3)
+    address = lan.fresh_address()
+    for turn in range(6):
+        owner = (first, second)[turn % 2]
+        lan.teach(owner, address)
+        frame = ethernet(address, sender, stamp=turn)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-4")
+def test_a_station_moves_by_a_unicast_too(lan: Testbench) -> None:
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    sender, first, second = lan.ports(3)
+    address = lan.fresh_address()
+    lan.teach(first, address)
+    moving = ethernet(sender, address)
+    assert lan.wire(second, moving) == {sender: [moving]}
+    lan.assume_known(second, address)
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {second: [frame]}
+
+
+@rule("LRN-4")
+def test_the_other_stations_of_a_port_do_not_move(lan: Testbench) -> None:
+    sender, first, second = lan.ports(3)
+    stays, moves = lan.fresh_address(), lan.fresh_address()
+    lan.teach(first, stays)
+    lan.teach(first, moves)
+    lan.teach(second, moves)
+    one, other = ethernet(stays, sender), ethernet(moves, sender)
+    assert lan.wire(sender, one) == {first: [one]}
+    assert lan.wire(sender, other) == {second: [other]}
+
+
+@rule("LRN-4")
+def test_a_station_that_moves_to_the_senders_port_is_behind_it(lan: Testbench) -> None:
+    sender, first, _ = lan.ports(3)
+    address = lan.fresh_address()
+    lan.teach(first, address)
+    lan.teach(sender, address)
+    assert lan.wire(sender, ethernet(address, sender)) == {}
+
+
+# LRN-5, LRN-6
+
+
+@rule("LRN-5")
+@pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "ipv6-multicast", "local-group"])
+def test_a_group_source_is_not_learned(lan: Testbench, group: str) -> None:
+    sender, liar, *others = lan.ports(4)
+    source = GROUPS[group]
+    lan.exchange(liar, ethernet(sender, source))
+    frame = ethernet(source, sender)
+    assert lan.wire(sender, frame) == {port: [frame] for port in (liar, *others)}
+    frame = ethernet(source, liar, stamp=1)
+    assert lan.wire(liar, frame) == {port: [frame] for port in (sender, *others)}
+
+
+@rule("LRN-6")
+def test_the_zero_address_is_not_learned(lan: Testbench) -> None:
+    sender, liar, *others = lan.ports(4)
+    lan.exchange(liar, ethernet(sender, bytes(6)))
+    frame = ethernet(bytes(6), sender)
+    assert lan.wire(sender, frame) == {port: [frame] for port in (liar, *others)}
+
+
+# LRN-7
+
+
+@rule("LRN-7")
+def test_a_unicast_between_two_stations_of_one_port_stays_there(lan: Testbench) -> None:
+    sender, *_ = lan.ports(3)
+    one, other = lan.fresh_address(), lan.fresh_address()
+    lan.teach(sender, one)
+    lan.teach(sender, other)
+    assert lan.wire(sender, ethernet(one, other)) == {}
+    assert lan.wire(sender, ethernet(other, one)) == {}
+
+
+# LRN-8
+
+
+@rule("LRN-8")
+def test_what_was_learned_at_a_port_that_goes_down_is_flooded_again(lan: Testbench) -> None:
+    sender, leaves, *others = lan.ports(4)
+    address = lan.fresh_address()
+    lan.teach(leaves, address)
+    leaves.close()
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LRN-8")
+def test_a_station_is_found_at_another_port_after_its_own_went_down(lan: Testbench) -> None:
+    sender, leaves, heir, _ = lan.ports(4)
+    address = lan.fresh_address()
+    lan.teach(leaves, address)
+    leaves.close()
+    lan.teach(heir, address)
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {heir: [frame]}
+
+
+# LRN-9
+
+
+@rule("LRN-9")
+def test_addresses_taught_back_to_back_are_all_known(lan: Testbench) -> None:
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    sender, owner, _ = lan.ports(3)
+    count = min(MANY, (lan.traits.addresses or 10 * MANY) // 2)
+    addresses = [lan.fresh_address() for _ in range(count)]
+    lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
+    for address in addresses:
+        lan.assume_known(owner, address)
+    frames = [ethernet(address, sender) for address in addresses]
+    assert lan.wire(sender, *frames) == {owner: frames}
+
+
+@rule("LRN-9")
+def test_addresses_that_differ_by_powers_of_two_do_not_evict_each_other(lan: Testbench) -> None:
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    lan.require((lan.traits.addresses or MANY) > 60, "its table is too small for 48 addresses")
+    sender, first, second = lan.ports(3)
+    base = int.from_bytes(lan.fresh_address(), "big")
+    addresses = [base, *(base ^ 1 << bit for bit in range(46) if bit not in (40, 41))]
+    owners = [(first, second)[number % 2] for number in range(len(addresses))]
+    taught = [address.to_bytes(6, "big") for address in addresses]
+    lan.exchange_all(
+        (owner, ethernet(BROADCAST, address)) for owner, address in zip(owners, taught, strict=True)
+    )
+    for owner, address in zip(owners, taught, strict=True):
+        lan.assume_known(owner, address)
+        frame = ethernet(address, sender)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-9")
+def test_more_addresses_than_the_table_holds_are_not_misdelivered(lan: Testbench) -> None:
+    size = lan.traits.addresses
+    lan.require(size is not None, "does not declare how many addresses it learns")
+    assert size is not None
+    lan.require(size <= 2048, "its table is too large to be filled in a test")
+    sender, owner, _ = lan.ports(3)
+    addresses = [lan.wide_address(number) for number in range(size + 20)]
+    lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
+    for address in addresses[-20:]:
+        frame = ethernet(address, sender)
+        assert frame in lan.wire(sender, frame)[owner]
+
+
+# A tag does not hide a source
+
+
+@rule("LRN-3")
+@pytest.mark.parametrize("priority", [0, 5])
+def test_an_address_is_learned_from_a_priority_tagged_frame(lan: Testbench, priority: int) -> None:
+    lan.require_vlans()
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    sender, owner, _ = lan.ports(3)
+    address = lan.fresh_address()
+    lan.exchange(owner, tagged(ethernet(BROADCAST, address), vlan=0, priority=priority))
+    lan.assume_known(owner, address)
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {owner: [frame]}

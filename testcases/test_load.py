@@ -1,0 +1,91 @@
+"""LOAD. Bursts, long runs, and more than the LAN can hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, ethernet
+from harness.plugin.marks import rule
+
+LONG_RUN = 66_000
+"""More frames than a 16-bit index counts."""
+
+
+@rule("LOAD-1")
+@pytest.mark.parametrize("size", [60, 1514])
+def test_a_burst_of_the_declared_size_arrives_complete(lan: Testbench, size: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    lan.require_length(size)
+    for turn in range(3):
+        lan.stream(
+            (sender, ethernet(owner, sender, size=size, stamp=1000 * turn + number))
+            for number in range(lan.traits.burst)
+        )
+
+
+@rule("LOAD-1")
+def test_a_burst_of_broadcasts_arrives_complete(lan: Testbench) -> None:
+    sender, *_ = lan.ports(3)
+    lan.stream(
+        (sender, ethernet(BROADCAST, sender, stamp=number)) for number in range(lan.traits.burst)
+    )
+
+
+@rule("LOAD-2")
+def test_bursts_in_both_directions_arrive_complete(lan: Testbench) -> None:
+    one, other, _ = lan.ports(3)
+    lan.stream(
+        (by, ethernet(to, by, size=60 + 37 * number % 1400, stamp=number))
+        for number in range(max(2, lan.traits.burst // 2))
+        for by, to in ((one, other), (other, one))
+    )
+
+
+@rule("LOAD-2")
+def test_bursts_of_all_ports_arrive_complete(lan: Testbench) -> None:
+    ports = lan.ports(4)
+    lan.stream(
+        (sender, ethernet(ports[(number + 1) % 4], sender, stamp=turn))
+        for turn in range(max(2, lan.traits.burst // 4))
+        for number, sender in enumerate(ports)
+    )
+
+
+@rule("LOAD-2")
+def test_many_to_one_arrives_complete(lan: Testbench) -> None:
+    owner, *senders = lan.ports(4)
+    lan.stream(
+        (sender, ethernet(owner, sender, stamp=turn))
+        for turn in range(max(2, lan.traits.burst // 3))
+        for sender in senders
+    )
+
+
+@rule("LOAD-3")
+@pytest.mark.parametrize("count", [300, 1100, 4200])
+def test_frames_still_cross_after_many(lan: Testbench, count: int) -> None:
+    sender, owner, _ = lan.ports(3)
+    lan.stream((sender, ethernet(owner, sender, stamp=number)) for number in range(count))
+    answer = ethernet(sender, owner)
+    assert lan.exchange(owner, answer) == {sender: [answer]}
+
+
+@rule("LOAD-3")
+def test_frames_still_cross_after_sixteen_bits_of_them(lan: Testbench) -> None:
+    sender, owner, _ = lan.ports(3)
+    head = ethernet(owner, sender, size=14)
+    lan.stream((sender, head + number.to_bytes(4, "big") + bytes(42)) for number in range(LONG_RUN))
+    answer = ethernet(sender, owner)
+    assert lan.exchange(owner, answer) == {sender: [answer]}
+
+
+@rule("LOAD-4")
+@pytest.mark.parametrize("factor", [4, 40])
+def test_after_more_than_the_lan_holds_every_port_works(lan: Testbench, factor: int) -> None:
+    sender, owner, other = lan.ports(3)
+    count = min(factor * max(lan.traits.burst, 8), 4000)
+    lan.overload(sender, [ethernet(owner, sender, stamp=number) for number in range(count)])
+    for by, to in ((sender, owner), (owner, sender), (other, owner), (sender, other)):
+        frame = ethernet(to, by, stamp=count)
+        assert lan.exchange(by, frame) == {to: [frame]}

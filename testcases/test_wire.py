@@ -1,0 +1,49 @@
+"""WIRE. What the model of the LAN's kind says of every frame; here, with nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, ethernet
+from harness.plugin.marks import rule
+
+
+@rule("WIRE-1", "WIRE-2", "WIRE-3", "WIRE-4", "WIRE-8")
+def test_each_of_a_hundred_frames_reaches_its_ports_and_no_other(lan: Testbench) -> None:
+    ports = lan.ports(4)
+    for number in range(100):
+        sender = ports[number % 4]
+        owner = ports[(number + 1 + number // 4 % 3) % 4]
+        lan.wire(sender, ethernet(owner, sender, stamp=number))
+
+
+@rule("WIRE-1", "WIRE-3", "WIRE-4")
+def test_each_of_a_hundred_broadcasts_reaches_all_others_once(lan: Testbench) -> None:
+    ports = lan.ports(4)
+    for number in range(100):
+        sender = ports[number % 4]
+        lan.wire(sender, ethernet(BROADCAST, sender, stamp=number))
+
+
+@rule("WIRE-5", "WIRE-6")
+def test_a_mixed_series_keeps_order_and_bytes(lan: Testbench) -> None:
+    lan.require(lan.traits.ordered, "frames may overtake each other")
+    sender, owner, _ = lan.ports(3)
+    sizes = [60 + 131 * number % 1400 for number in range(64)]
+    frames = [
+        ethernet(BROADCAST if number % 5 == 4 else owner, sender, size=size, stamp=number)
+        for number, size in enumerate(sizes)
+    ]
+    for start in range(0, len(frames), 8):
+        lan.wire(sender, *frames[start : start + 8])
+
+
+@rule("WIRE-7", "WIRE-8")
+@pytest.mark.parametrize("promiscuous", [False, True])
+def test_nothing_of_before_arrives_later(lan: Testbench, promiscuous: bool) -> None:
+    sender, owner, other = lan.ports(3)
+    for number in range(20):
+        lan.wire(sender, ethernet(owner, sender, stamp=number))
+        lan.wire(other, ethernet(BROADCAST, other, stamp=number))
+        other.set_promiscuous(promiscuous and number % 2 == 0)
