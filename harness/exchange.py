@@ -32,7 +32,7 @@ from harness.lan import (
     Unsupported,
     as_frame,
 )
-from harness.models import RESERVED, Model, Place, kind_of
+from harness.models import RESERVED, Model, kind_of
 from harness.models import Kind as LanKind
 
 View = Literal["wire", "host"]
@@ -175,12 +175,12 @@ class BenchPort:
     def set_promiscuous(self, on: bool) -> None:
         """Turn promiscuous mode on or off."""
         self.port.set_promiscuous(on)
-        self._bench.model.peers[self.name].promiscuous = on
+        self._bench.model.set_promiscuous(self.name, on)
 
     def join_groups(self, count: int) -> None:
         """Be a member of ``count`` groups in all."""
         self.port.join_groups(count)
-        self._bench.model.peers[self.name].groups = count
+        self._bench.model.set_groups(self.name, count)
 
     def close(self) -> None:
         """Leave the LAN."""
@@ -236,6 +236,8 @@ class Testbench:
         self._ports: list[BenchPort] = []
         self._bystanders: list[BenchPort] = []
         self._pending: Judging | None = None
+        self._beyond = ""
+        """The last frame beyond the LAN's limits, if nothing was heard of the LAN since."""
         self._earlier: set[bytes] = set()
         self._alive = False
         self.outgrown = False
@@ -354,7 +356,10 @@ class Testbench:
         return self.traits.burst if self.traits.ordered else 1
 
     def wire(self, sender: Port, *sent: SupportsBytes) -> Delivery:
-        """An exchange in the view of the wire, whatever the view of the test's rule."""
+        """An exchange in the view of the wire, whatever the view of the test's rule.
+
+        The delivery has the ports that the test asked for; the others are the model's.
+        """
         given = [(self._bench_port(sender), as_frame(frame)) for frame in sent]
         for _, frame in given:
             self._refuse_length(frame)
@@ -416,7 +421,7 @@ class Testbench:
             judging.foresee(sender.name, frame)
             sender.port.send(frame)
             judging.happened(sender.name, frame)
-        self.lan.settle()
+        self._settle()
         wrong = judging.compare(_frames(self._collect()), self._earlier)
         self.violations += wrong
         return bool(wrong)
@@ -440,11 +445,11 @@ class Testbench:
                 judging.foresee(sender.name, frame)
                 sender.port.send(frame, layout)
                 judging.happened(sender.name, frame)
-            self.lan.settle()
+            self._settle()
             arrived = self._collect()
             judged |= judging.judged
             self.violations += judging.compare(_frames(arrived), self._earlier)
-            for port, seen in self._in_view(arrived, own, view or self.view).items():
+            for port, seen in self._in_view(arrived, own, view).items():
                 received.setdefault(port, []).extend(seen)
         self._earlier.update(frame for _, frame in given)
         self._alive |= any(received.values())
@@ -472,7 +477,7 @@ class Testbench:
         judging.foresee(port.name, control)
         port.port.send(control)
         judging.happened(port.name, control)
-        self.lan.settle()
+        self._settle()
         arrived = _frames(self._collect())
         problems = judging.compare(arrived, self._earlier)
         self._earlier.add(control)
@@ -493,6 +498,8 @@ class Testbench:
         self._pending.foresee(port.name, frame)
         port.port.send(frame, layout)
         self._pending.happened(port.name, frame)
+        if not max(self.traits.shortest, 14) <= len(frame) <= self.traits.longest:
+            self._beyond = f"{port.name} sent a frame of {len(frame)} bytes"
         self._earlier.add(frame)
 
     def forget_pending(self) -> None:
@@ -505,7 +512,7 @@ class Testbench:
         if pending is None:
             pending = Judging(self.model)
         else:
-            self.lan.settle()
+            self._settle()
         self.violations += pending.compare(_frames(self._collect()), self._earlier)
 
     def finish(self) -> None:
@@ -513,13 +520,13 @@ class Testbench:
 
         Ports that are down come up again, as a LAN that keeps frames for them shows it then.
         """
-        self.lan.settle()
+        self._settle()
         self._judge_pending()
         closed = [port for port in self._wrapped.values() if not self._is_up(port)]
         for port in closed:
             port.open()
         if closed:
-            self.lan.settle()
+            self._settle()
             self._judge_pending()
 
     # Addresses of a learning LAN
@@ -536,7 +543,7 @@ class Testbench:
     def assume_known(self, port: Port, address: bytes) -> None:
         """From here on the LAN must know an address at a port, and there alone."""
         if self.kind == "learning":
-            self.model.table[address] = Place(frozenset((port.name,)), True)
+            self.model.know(address, port.name)
 
     def _prove_known(self, owner: BenchPort, address: bytes) -> None:
         """Send to an address until it is no longer flooded; a LAN that never gets there fails."""
@@ -561,6 +568,16 @@ class Testbench:
         """One of 65,536 addresses of this test's own, by number."""
         return bytes((FRESH,)) + self._seed.to_bytes(3, "big") + number.to_bytes(2, "big")
 
+    def _settle(self) -> None:
+        """Wait until all is quiet; a LAN that a frame beyond its limits has silenced fails."""
+        try:
+            self.lan.settle()
+        except Inconclusive as error:
+            if not self._beyond:
+                raise
+            raise AssertionError(f"after {self._beyond}: {error}") from error
+        self._beyond = ""
+
     def _is_up(self, port: BenchPort) -> bool:
         return self.model.peers[port.name].up
 
@@ -571,13 +588,19 @@ class Testbench:
         self,
         arrived: Mapping[BenchPort, Sequence[Arrival]],
         own: Mapping[str, Set[bytes]],
-        view: View,
+        view: View | None,
     ) -> dict[Port, list[bytes]]:
-        """What a delivery has: arrivals in this view; ``own`` is what each port sent itself."""
-        wire = view == "wire"
+        """What a delivery has: arrivals in this view; ``own`` is what each port sent itself.
+
+        In the view of the test's rule (None) it has strays at other ports too.
+        """
+        wire = (view or self.view) == "wire"
+        asked_alone = view is not None
         seen: dict[Port, list[bytes]] = {}
         for port, arrivals in arrived.items():
             stranger = port not in self._ports
+            if stranger and asked_alone:
+                continue
             mine = own.get(port.name, ())
             shown = [
                 arrival.frame

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from harness import differences
 from harness.differences import Difference, Kind, Sent
 from harness.lan import Layout
-from harness.models import MAY, MUST, Model, Ruling, arrives_as
+from harness.models import Model, Receivers, arrives_as
 
 RULES_BY_KIND: Mapping[Kind, str] = {
     Kind.MISSING: "WIRE-1",
@@ -42,24 +42,25 @@ class Judging:
         self._sent: list[Sent] = []
         self._must: dict[str, list[int]] = {}
         self._may: dict[str, list[int]] = {}
-        self._foreseen: Mapping[str, Ruling] = {}
+        self._foreseen = Receivers((), (), False)
         self.judged = False
         """Whether the model left anything else than everything open."""
 
     def foresee(self, sender: str, frame: bytes) -> None:
         """Ask the model who receives a frame that is about to be sent."""
-        self._foreseen = self._model.rulings(sender, frame)
+        self._foreseen = self._model.receivers(sender, frame)
 
     def happened(self, sender: str, frame: bytes) -> None:
         """The frame was sent, and not refused."""
         index = len(self._sent)
         self._sent.append(Sent(sender, frame))
-        for name, ruling in self._foreseen.items():
-            if ruling.verdict is MUST and not self._lenient:
-                self._must.setdefault(name, []).append(index)
-            elif ruling.verdict in (MUST, MAY):
-                self._may.setdefault(name, []).append(index)
-            self.judged |= ruling.verdict is not MAY
+        foreseen = self._foreseen
+        must = self._may if self._lenient else self._must
+        for name in foreseen.must:
+            must.setdefault(name, []).append(index)
+        for name in foreseen.may:
+            self._may.setdefault(name, []).append(index)
+        self.judged |= foreseen.judged
         self._model.sent(sender, frame)
 
     def compare(

@@ -253,6 +253,7 @@ class Traits:
     - ``vlan``: "aware" if the LAN may drop frames of VLANs that it does not carry
     - ``addresses``: how many a learning LAN's table holds
     - ``lag_s``: seconds that learning may take
+    - ``learns_zero``: the address 00:00:00:00:00:00 is learned like any other
 
     Of the properties from ``kind`` on, None means not declared: both readings are accepted.
 
@@ -286,6 +287,7 @@ class Traits:
     vlan: Literal["transparent", "aware"] = "transparent"
     addresses: int | None = None
     lag_s: float = 0.0
+    learns_zero: bool | None = None
 
 
 class Port(Protocol):

@@ -57,6 +57,17 @@ class Peer:
     groups: int = 0
 
 
+class Receivers(NamedTuple):
+    """Names of the ports that must, and of those that may, receive a frame.
+
+    ``judged`` is false if the model leaves every port open.
+    """
+
+    must: tuple[str, ...]
+    may: tuple[str, ...]
+    judged: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a learning LAN may know an address to be: ``ports``, or nowhere if not ``sure``."""
@@ -92,11 +103,14 @@ class Model:
     kind: Kind
     peers: dict[str, Peer] = field(default_factory=dict)
     table: dict[bytes, Place] = field(default_factory=dict)
+    _answers: dict[tuple[str, bytes, int], Receivers] = field(default_factory=dict)
+    """What ``receivers`` answered, as long as nothing changes."""
 
     # What happens on the LAN
 
     def plug(self, name: str, address: bytes) -> None:
         """A port is there, and up."""
+        self._answers.clear()
         self.peers[name] = Peer(name, address)
 
     def reset(self) -> None:
@@ -104,6 +118,25 @@ class Model:
         for peer in self.peers.values():
             peer.up, peer.promiscuous, peer.groups = True, False, 0
         self.doubt(set(self.peers))
+
+    def set_promiscuous(self, name: str, on: bool) -> None:
+        """A port's promiscuous mode is on or off."""
+        self._answers.clear()
+        self.peers[name].promiscuous = on
+
+    def set_groups(self, name: str, count: int) -> None:
+        """A port is a member of so many groups."""
+        self._answers.clear()
+        self.peers[name].groups = count
+
+    def know(self, address: bytes, name: str) -> None:
+        """From here on the LAN must know an address at a port, and there alone."""
+        self._place(address, Place(frozenset((name,)), True))
+
+    def _place(self, address: bytes, place: Place) -> None:
+        if self.table.get(address) != place:
+            self._answers.clear()
+            self.table[address] = place
 
     def go_down(self, name: str) -> None:
         """A port leaves: what was learned at it may be forgotten at once (802.1Q 8.8.3)."""
@@ -117,6 +150,7 @@ class Model:
 
     def doubt(self, names: Iterable[str]) -> None:
         """What was learned at these ports may or may not still be known."""
+        self._answers.clear()
         doubtful = frozenset(names)
         for address, place in self.table.items():
             if place.ports & doubtful:
@@ -127,19 +161,35 @@ class Model:
         source = frame[6:12]
         if self.kind != "learning" or len(frame) < HEADER or not self.peers[sender].up:
             return
-        if is_group(source) or source == NO_ADDRESS:
+        if is_group(source):
+            return
+        if source == NO_ADDRESS and self.traits.learns_zero is False:
             return
         old = self.table.get(source)
         taken = self.traits.shortest <= len(frame) <= self.traits.longest
         room = self.traits.addresses is None or len(self.table) < self.traits.addresses
         plain = frame[12:14] not in (*TAGS, PAUSE) or self.traits.vlan == "transparent"
         sure = taken and plain and not is_reserved(frame[:6]) and (room or old is not None)
+        sure = sure and (source != NO_ADDRESS or self.traits.learns_zero is True)
         if sure and not self.traits.lag_s:
-            self.table[source] = Place(frozenset((sender,)), True)
-        else:
-            self.table[source] = Place((old.ports if old else frozenset()) | {sender}, False)
+            self._place(source, Place(frozenset((sender,)), True))
+        elif old != Place(frozenset((sender,)), True):
+            self._place(source, Place((old.ports if old else frozenset()) | {sender}, False))
 
     # Who receives
+
+    def receivers(self, sender: str, frame: bytes) -> Receivers:
+        """``rulings`` in short, for a frame that ``sender`` is about to send."""
+        key = sender, frame[:HEADER], len(frame)
+        known = self._answers.get(key)
+        if known is None:
+            rulings = self.rulings(sender, frame)
+            known = self._answers[key] = Receivers(
+                tuple(name for name, ruling in rulings.items() if ruling.verdict is MUST),
+                tuple(name for name, ruling in rulings.items() if ruling.verdict is MAY),
+                any(ruling.verdict is not MAY for ruling in rulings.values()),
+            )
+        return known
 
     def rulings(self, sender: str, frame: bytes) -> dict[str, Ruling]:
         """The ruling on every port, for a frame that ``sender`` is about to send."""

@@ -291,7 +291,12 @@ _TABLE = (
         "learning",
     ),
     Rule("LRN-5", "A group address is never learned.", "802.1Q 8.7", "learning"),
-    Rule("LRN-6", "The address 00:00:00:00:00:00 is never learned.", "802.1Q 8.7", "learning"),
+    Rule(
+        "LRN-6",
+        "The address 00:00:00:00:00:00 is never learned, unless declared.",
+        "802.1Q 8.7",
+        "learning",
+    ),
     Rule(
         "LRN-7",
         "A unicast to an address behind the sender's own port goes nowhere.",
@@ -317,19 +322,28 @@ _TABLE = (
         "A frame of every length from the shortest to the longest arrives whole.",
         "RFC 2544 9.1",
         "any",
+        "host",
     ),
     Rule(
         "INT-2",
         "Tags arrive as they were sent: type, priority, drop bit, VLAN; one or two of them.",
         "802.1Q 9.6",
         "any",
+        "host",
     ),
-    Rule("INT-3", "The type or length field is carried, whatever it says.", "802.3 3.2.6", "any"),
+    Rule(
+        "INT-3",
+        "The type or length field is carried, whatever it says.",
+        "802.3 3.2.6",
+        "any",
+        "host",
+    ),
     Rule(
         "INT-4",
         "A short frame arrives as sent, or padded with zeros to 60 bytes; no old byte is in it.",
         "802.3 4.2.3.3, CVE-2003-0001",
         "any",
+        "host",
     ),
     Rule(
         "INT-5",
@@ -337,25 +351,40 @@ _TABLE = (
         " that follows.",
         "802.3 3.2.7, RFC 2889 5.9",
         "any",
+        "host",
     ),
     Rule(
         "INT-6",
         "Segments of a TCP flow are neither merged nor split nor changed.",
         "virtio 5.1.6.2",
         "any",
+        "host",
     ),
     # L. Groups
-    Rule("GRP-1", "A frame to any group address reaches every other port.", "802.1Q 8.6.3", "any"),
-    Rule("GRP-2", "So does a long group frame, and a tagged one.", "802.1Q 8.6.3", "any"),
+    Rule(
+        "GRP-1",
+        "A frame to any group address reaches every other port.",
+        "802.1Q 8.6.3",
+        "any",
+        "host",
+    ),
+    Rule(
+        "GRP-2",
+        "So does a long group frame, and a tagged one.",
+        "802.1Q 8.6.3",
+        "any",
+        "host",
+    ),
     # M. Many ports
-    Rule("MANY-1", "Every port reaches every other, by unicast.", "RFC 2889 5.1", "any"),
-    Rule("MANY-2", "A broadcast of every port reaches all others.", "RFC 2889 5.6", "any"),
+    Rule("MANY-1", "Every port reaches every other, by unicast.", "RFC 2889 5.1", "any", "host"),
+    Rule("MANY-2", "A broadcast of every port reaches all others.", "RFC 2889 5.6", "any", "host"),
     # N. Load
     Rule(
         "LOAD-1",
         "A burst as large as the LAN declares arrives complete and in order.",
         "RFC 2544 26.4",
         "any",
+        "host",
     ),
     Rule(
         "LOAD-2", "So do bursts from all ports at once, in both directions.", "RFC 2889 5.2", "any"
@@ -365,12 +394,14 @@ _TABLE = (
         "However many frames crossed, the next one does: no counter or ring wraps into a loss.",
         "virtio 2.7, RFC 2544 26.3",
         "any",
+        "host",
     ),
     Rule(
         "LOAD-4",
         "More frames than the LAN can hold cost some of them and nothing else; then all works.",
         "RFC 2544 26.5",
         "any",
+        "host",
     ),
     # O. Ports that come and go
     Rule(
@@ -378,27 +409,31 @@ _TABLE = (
         "A port that comes back gets nothing that was sent while it was away.",
         "RFC 2544 26.6",
         "any",
+        "host",
     ),
     Rule(
         "PORT-2",
         "Ports that leave and return, in any order, each get their own frames.",
         "802.1Q 8.8.3",
         "any",
+        "host",
     ),
     Rule(
         "PORT-3",
         "A port that is down sends nothing, and hurts nobody.",
         "RFC 2863",
         "any",
+        "host",
     ),
     Rule(
         "PORT-4",
         "A hundred departures and returns of one port change nothing.",
         "RFC 2544 26.6",
         "any",
+        "host",
     ),
     # P. Isolation
-    Rule("ISO-1", "Two LANs never exchange a frame.", "802.1Q 6.5", "any"),
+    Rule("ISO-1", "Two LANs never exchange a frame.", "802.1Q 6.5", "any", "host"),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})

@@ -30,6 +30,7 @@ BRIDGE = Traits(
     reserved="filtered",
     promiscuous="reached",
     padding=0,
+    learns_zero=False,
 )
 BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
 MACVLAN = replace(

@@ -35,6 +35,7 @@ TRAITS = replace(
     ordered=False,
     burst=64,
     lag_s=1.0,
+    learns_zero=None,
     needs=("root", "/dev/net/tun", "pyroute2", SWITCH),
 )
 

@@ -45,6 +45,7 @@ VDE = Traits(
     promiscuous="reached",
     padding=0,
     vlan="aware",
+    learns_zero=True,
 )
 VDE_HUB = replace(
     VDE, filters="nobody", learns=False, kind="repeater", promiscuous="all", vlan="transparent"

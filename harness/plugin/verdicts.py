@@ -120,7 +120,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     word = writer.word(report) if isinstance(report, pytest.TestReport) else ""
     letters = {"passed": ".", "failed": "F", "deviation": "d", "unsupported": "u"}
     letters["inconclusive"] = "I"
-    known = word in letters and (report.when == "call" or word == "inconclusive")
+    known = word in letters and (report.when == "call" or word in ("inconclusive", "unsupported"))
     if not known or (word == "passed" and hasattr(report, "wasxfail")):
         return None
     rules = " ".join(str(value) for key, value in report.user_properties if key == "rule")
