@@ -12,6 +12,7 @@ from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
 from harness.lguest.events import Fault, Message, Point
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.memory import LguestError, Owner
+from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
 from .kit.dma import (
@@ -529,3 +530,107 @@ def test_an_interrupt_after_closing_one_of_two_devices(
     assert all(f"{device.name}:" in fault.text for fault in faults)
     assert lguest.received(other) == [frame]
     assert lguest.received(device) == []
+
+
+# What a failure leaves
+
+
+@rule("LIF-1", "PUB-4", "PUB-6")
+@pytest.mark.parametrize("promiscuous", [False, True])
+@pytest.mark.parametrize("cause", ["memory", "binding"])
+def test_the_bit_of_an_address_that_a_failed_open_leaves(
+    lguest: LguestLan, promiscuous: bool, cause: str
+) -> None:
+    sender = lguest.open_devices(1)[0]
+    device = lguest.device()
+    device.set_flags(promiscuous=promiscuous)
+    if cause == "memory":
+        device.guest.memory_left = 5
+    else:
+        for n in range(MAX_BOUND):
+            assert bind(device.guest, device.peer_key(SPARE_SLOT + n), 1)
+    for _ in range(2):
+        assert device.open() == -12
+        ghost = lguest.host.defects.leaves_ghosts
+        address = bytes((2 | promiscuous,)) + device.address[1:]
+        assert lguest.pages.published(device.slot) == (address if ghost else NO_ADDRESS)
+    before = sender.counters.tx_carrier_errors
+    sender.transmit(ethernet(bytes.fromhex("0200deadbeef"), sender.address))
+    failed = sender.counters.tx_carrier_errors - before
+    assert failed == int(ghost and promiscuous)
+
+
+@rule("RCV-5")
+@pytest.mark.parametrize("times", [2, 5])
+def test_a_slot_whose_refill_fails_again_and_again_stays_used(
+    lguest: LguestLan, times: int
+) -> None:
+    """As shipped each interrupt finds the slot used and has no buffer for it (DEF-8)."""
+    sender, owner = lguest.open_devices(2)
+    shipped = lguest.host.defects.failed_refill_leaves_hole
+    owner.guest.memory_left = 0
+    for turn in range(times):
+        sender.transmit(ethernet(owner.address, sender.address, stamp=turn))
+        assert owner.guest.interrupt()
+        lost = turn + 1 if shipped else 0
+        assert used_lens(owner.guest, owner.ring) == [60] * lost + [0] * (NUM_SKBS - lost)
+    messages = [event.text for event in lguest.host.events if isinstance(event, Message)]
+    assert len(messages) == (times * (times + 1) // 2 if shipped else times)
+    faults = [event for event in lguest.host.events if isinstance(event, Fault)]
+    assert len(faults) == (times * (times - 1) // 2 if shipped else 0)
+    assert len(lguest.received(owner)) == (times if shipped else 0)
+
+
+@rule("PUB-6")
+def test_a_launcher_that_ends_clears_its_slot_whatever_it_holds(lguest: LguestLan) -> None:
+    sender, device = lguest.open_devices(2)
+    held = bytes.fromhex("0611223344ff")
+    lguest.pages.publish(device.slot, held)
+    lguest.launcher(device.guest).exit()
+    ghost = lguest.host.defects.leaves_ghosts
+    assert lguest.pages.published(device.slot) == (held if ghost else NO_ADDRESS)
+    assert broadcast(sender) == (0, int(ghost))
+
+
+@rule("DMA-9", "DMA-2")
+@pytest.mark.parametrize("dead_is_newest", [False, True])
+def test_an_array_of_a_killed_guest_keeps_its_turn(lguest: LguestLan, dead_is_newest: bool) -> None:
+    sender, dead, other = lguest.open_devices(3)
+    key = sender.peer_key(SPARE_SLOT)
+    order = (other, dead) if dead_is_newest else (dead, other)
+    for device in order:
+        assert bind(device.guest, key, 2)
+    lguest.host.kill(dead.guest, "for a test")
+    assert send_bytes(sender.guest, key, bytes(60)) == 60
+    assert used_lens(order[1].guest, ARRAY, 2) == [60, 0]
+    assert used_lens(order[0].guest, ARRAY, 2) == [0, 0]
+
+
+@rule("HST-3", "DMA-9")
+def test_the_buffers_of_a_killed_guest_are_filled_from_the_tap(lguest: LguestLan) -> None:
+    tap = MemoryTap()
+    network = lguest.host_network(50, tap)
+    device = network.device
+    assert device.open() == 0
+    device.guest.send_dma(device.key + 1, ARRAY)
+    assert killed(lguest) == [50]
+    for n in range(2):
+        tap.feed(ethernet(device.address, tap.address))
+        assert network.input()
+        assert used_lens(device.guest, device.ring) == [60] * (n + 1) + [0] * (7 - n)
+    lguest.launcher(device.guest).exit()
+    tap.feed(ethernet(device.address, tap.address))
+    assert not network.input()
+    assert tap.waiting()
+
+
+@rule("LEN-1", "DLV-4")
+@pytest.mark.parametrize("size", range(6, 14))
+def test_a_promiscuous_receiver_drops_runts_too(lguest: LguestLan, size: int) -> None:
+    sender, owner, listener = lguest.open_devices(3)
+    listener.set_flags(promiscuous=True, all_multicast=True, multicast_count=3)
+    sender.transmit(ethernet(owner.address, sender.address)[:size])
+    lguest.settle()
+    assert lguest.received(listener) == lguest.received(owner) == []
+    assert listener.counters == owner.counters == Counters()
+    assert sender.counters == Counters(tx_packets=2, tx_bytes=2 * size)

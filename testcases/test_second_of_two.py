@@ -12,7 +12,7 @@ from harness.frames import PAGE, ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
-from harness.lguest.events import Message, Received
+from harness.lguest.events import Message, Point, Received
 from harness.lguest.host import MAX_BOUND
 from harness.lguest.launcher import HostNetwork, Launcher, SharedFile
 from harness.lguest.memory import LguestError
@@ -581,3 +581,209 @@ def test_launchers_that_share_an_opened_file_keep_their_slots(
     assert [heir.slot for heir in heirs] == [1, 1]
     _, others = join_both(lguest, files, 31)
     assert [other.slot for other in others] == [3, 3]
+
+
+# The second of two, in order
+
+
+@rule("DLV-11", "RCV-1")
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_each_device_of_a_guest_passes_up_its_frames_in_order(
+    lguest: LguestLan, which: int
+) -> None:
+    """Repaired; as shipped, a batch that wraps is in slot order (DEF-2)."""
+    sender, first, second = two_devices(lguest)
+    third = lguest.second_device(first.guest, 30)
+    assert third.open() == 0
+    device = (first, second, third)[which]
+    key = sender.peer_key(device.slot)
+    for turn in range(8):
+        before = len(lguest.received(device))
+        frames = [ethernet(device.address, sender.address, stamp=turn * 9 + n) for n in range(5)]
+        for frame in frames:
+            assert send_bytes(sender.guest, key, frame) == 60
+        assert first.guest.interrupt()
+        received = lguest.received(device)[before:]
+        if lguest.host.defects.drains_from_slot_zero:
+            assert sorted(received) == sorted(frames)
+        else:
+            assert received == frames
+
+
+@rule("DMA-2")
+def test_the_newest_array_of_one_guest_is_searched_wherever_its_entry_is(
+    lguest: LguestLan,
+) -> None:
+    """The newest array may have the entry of one that was unbound."""
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    arrays = [ARRAY + 200 * n for n in range(4)]
+    for array in arrays:
+        owner.guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
+
+    def filled_array() -> int:
+        assert send_bytes(sender.guest, key, bytes(60)) == 60
+        (array,) = [at for at in arrays if used_lens(owner.guest, at, 1) == [60]]
+        set_used(owner.guest, array, 0, 0)
+        return arrays.index(array)
+
+    for n in (0, 1, 2):
+        assert owner.guest.bind_dma(key, arrays[n], 1, 9)
+        assert filled_array() == n
+    assert owner.guest.bind_dma(key, arrays[0], 1, 0)
+    assert filled_array() == 2
+    assert owner.guest.bind_dma(key, arrays[3], 1, 9)
+    assert filled_array() == 3
+    assert owner.guest.bind_dma(key, arrays[2], 1, 0)
+    assert filled_array() == 3
+    assert owner.guest.bind_dma(key, arrays[3], 1, 0)
+    assert filled_array() == 1
+
+
+@rule("DMA-5", "CNT-1")
+@pytest.mark.parametrize("full", [2, 3])
+def test_every_transfer_of_a_broadcast_has_a_gap_of_its_own(lguest: LguestLan, full: int) -> None:
+    sender, *others = lguest.open_devices(4)
+    for other in others[3 - full :]:
+        fill_up(sender, other)
+    before = sender.counters.tx_packets
+    lguest.host.interleave = lambda point, _: (
+        run_interrupts(lguest.host) if point is Point.RESTOCK else None
+    )
+    frame = ethernet(b"\xff" * 6, sender.address, stamp=77)
+    sender.transmit(frame)
+    lguest.host.interleave = None
+    assert sender.counters.tx_packets - before == 3
+    assert sender.counters.tx_carrier_errors == 0
+    run_interrupts(lguest.host)
+    assert [lguest.received(other)[-1] for other in others] == [frame] * 3
+
+
+@rule("DLV-2", "DLV-5")
+def test_a_peer_that_publishes_the_senders_address_gets_its_frames(lguest: LguestLan) -> None:
+    sender, other, third = lguest.open_devices(3)
+    lguest.pages.publish(other.slot, sender.address)
+    for to in (sender.address, b"\xff" * 6, third.address):
+        sender.transmit(ethernet(to, sender.address))
+    third.transmit(ethernet(sender.address, third.address))
+    lguest.settle()
+    assert len(lguest.received(other)) == 3
+    assert len(lguest.received(sender)) == 1
+    assert len(lguest.received(third)) == 2
+    assert third.counters.tx_packets == 2
+
+
+@rule("RCV-4", "DEV-1")
+@pytest.mark.parametrize("features", [(True, False), (False, True), (False, False)])
+def test_each_device_of_a_guest_has_its_own_checksum_feature(
+    lguest: LguestLan, features: tuple[bool, bool]
+) -> None:
+    sender = lguest.open_devices(1)[0]
+    launcher = lguest.launch(50)
+    devices = [launcher.join(lguest.pages, 20 + n, nocsum=features[n]) for n in range(2)]
+    lguest.devices += devices
+    assert [device.open() for device in devices] == [0, 0]
+    assert broadcast(sender) == (2, 0)
+    lguest.settle()
+    received = [event for event in lguest.host.events if isinstance(event, Received)]
+    assert [(event.slot, event.checksum_unnecessary) for event in received] == [
+        (20, features[0]),
+        (21, features[1]),
+    ]
+
+
+@rule("LIF-1", "PUB-5")
+def test_a_closed_device_sends_nothing_though_another_of_its_guest_is_open(
+    lguest: LguestLan,
+) -> None:
+    sender, first, second = two_devices(lguest)
+    for device, other in ((first, second), (second, first)):
+        frame = ethernet(sender.address, device.address)
+        device.transmit(frame)
+        device.close()
+        with pytest.raises(LguestError, match="the device is not open"):
+            device.transmit(frame)
+        other.transmit(frame)
+        assert device.open() == 0
+    lguest.settle()
+    assert sender.counters.rx_packets == 4
+
+
+@rule("RCV-1")
+def test_three_devices_are_interrupted_again_and_again(lguest: LguestLan) -> None:
+    sender, first, second = two_devices(lguest)
+    third = lguest.second_device(first.guest, 30)
+    assert third.open() == 0
+    for turn in range(1, 9):
+        for device in (third, first, second)[: 1 + turn % 3]:
+            assert send_bytes(sender.guest, sender.peer_key(device.slot), bytes(60)) == 60
+        assert first.guest.interrupt()
+        assert not first.guest.interrupt()
+        devices = (third, first, second)
+        assert all(used_lens(device.guest, device.ring) == [0] * 8 for device in devices)
+
+
+@rule("DMA-2", "DMA-7")
+def test_a_structure_may_lie_across_two_device_pages(lguest: LguestLan) -> None:
+    """Of two networks, one above the other; so may the array of the receiver."""
+    sender, owner = lguest.open_devices(2)
+    for device in (sender, owner):
+        lguest.launcher(device.guest).join(lguest.parts.pages(1), 3)
+    key = sender.peer_key(SPARE_SLOT)
+    boundary = sender.page + PAGE
+    assert owner.page == sender.page
+    owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([(ROOM, 100)]))
+    for before in (2, 4, 50, 99):
+        assert owner.guest.bind_dma(key, ARRAY, 1, 9)
+        at = boundary - before
+        sender.guest.memory.write(DATA, bytes(range(70)))
+        sender.guest.memory.write(at, bytes(4) + dma.pack([(DATA, 70)]))
+        assert sender.guest.memory.read(at + 4, 96) == dma.pack([(DATA, 70)])
+        assert sender.guest.send_dma(key, at) == 70
+        assert owner.guest.memory.read(ROOM, 70) == bytes(range(70))
+        set_used(owner.guest, ARRAY, 0, 0)
+        assert owner.guest.bind_dma(key, ARRAY, 1, 0)
+        owner.guest.memory.write(at, bytes(4) + dma.pack([(ROOM + PAGE, 100)]))
+        assert owner.guest.bind_dma(key, at, 1, 9)
+        assert send_bytes(sender.guest, key, bytes(range(1, 61))) == 60
+        assert used_lens(owner.guest, at, 1) == [60]
+        assert owner.guest.memory.read(ROOM + PAGE, 60) == bytes(range(1, 61))
+        assert owner.guest.bind_dma(key, at, 1, 0)
+
+
+@rule("DMA-7")
+def test_the_last_word_of_each_of_several_device_pages_is_a_key(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    networks = [lguest.parts.pages(pages) for pages in (2, 1)]
+    for device in (sender, owner):
+        for pages in networks:
+            lguest.launcher(device.guest).join(pages, 3 + device.slot)
+    ends = [sender.page + n * PAGE for n in (1, 3, 4)]
+    for end in ends:
+        assert bind(owner.guest, end - 4, 1)
+        assert send_bytes(sender.guest, end - 4, bytes(60)) == 60
+        assert owner.guest.bind_dma(end - 4, ARRAY, 1, 0)
+    assert killed(lguest) == []
+    assert not owner.guest.bind_dma(ends[-1], ARRAY, 1, 9)
+    assert killed(lguest) == [owner.guest.id]
+
+
+@rule("HST-4")
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_a_full_array_of_any_count_is_full_at_its_own_last_buffer(
+    lguest: LguestLan, count: int
+) -> None:
+    """As shipped that one is overwritten (DEF-3); repaired the frame waits."""
+    networks, taps = two_host_networks(lguest)
+    network, device = networks[1], networks[1].device
+    assert bind(device.guest, device.key, count, interrupt=12)
+    for n in range(count + 1):
+        taps[1].feed(ethernet(device.address, HOST, size=60 + n))
+        moved = network.input()
+    shipped = lguest.host.defects.overwrites_full_ring
+    assert moved == shipped
+    last = 60 + count if shipped else 59 + count
+    lengths = [*range(60, 59 + count), last]
+    assert used_lens(device.guest, ARRAY, count) == lengths
+    assert used_lens(device.guest, ARRAY + count * dma.SIZE, 1) == [0]
+    assert taps[1].waiting() != shipped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.frames import PAGE, ethernet, payload
+from harness.frames import GROUPS, PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, NetDevice
@@ -32,7 +32,7 @@ from .kit.dma import (
 )
 from .kit.host_network import frames_for, open_network
 from .kit.host_network import used_lens as network_used_lens
-from .kit.steps import reaches, send_list
+from .kit.steps import lan_of_pages, reaches, send_list
 
 MOST = dma.MAX_SECTIONS * PAGE
 """The most that one SEND_DMA can move: 0x10000 bytes."""
@@ -299,3 +299,75 @@ def test_a_ring_goes_on_for_ever(lguest: LguestLan) -> None:
         lguest.settle()
         assert sorted(lguest.received(owner)[before:]) == sorted(frames)
     assert cursor(owner) == sum(1 + turn % NUM_SKBS for turn in range(60)) % NUM_SKBS
+
+
+@rule("CNT-3", "LEN-3")
+@pytest.mark.parametrize("bit", range(11, 16))
+def test_a_cut_frame_is_not_counted_as_sent_whatever_its_length(
+    lguest: LguestLan, bit: int
+) -> None:
+    """Lengths whose lower bits are those of what arrives."""
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address, size=1514 + (1 << bit))
+    sender.transmit(frame)
+    assert (sender.counters.tx_packets, sender.counters.tx_bytes) == (0, 0)
+    assert sender.counters.tx_carrier_errors == 1
+    lguest.settle()
+    assert lguest.received(owner) == [frame[:1514]]
+
+
+@rule("DMA-2", "DMA-3")
+@pytest.mark.parametrize("room", [1, 20, 59, 60, 100])
+def test_a_truncated_copy_interrupts_as_a_whole_one_does(lguest: LguestLan, room: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    for turn in range(4):
+        assert bind(owner.guest, key, 2, size=room if turn % 2 else 1514)
+        for _ in range(2):
+            owner.guest.pending = 1 << 4
+            moved = send_bytes(sender.guest, key, bytes(60))
+            assert moved == (min(60, room) if turn % 2 else 60)
+            assert owner.guest.pending == 1 << 9 | 1 << 4
+        assert owner.guest.bind_dma(key, ARRAY, 2, 0)
+
+
+@rule("DLV-3", "CNT-3")
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_every_group_reaches_the_slots_of_every_page_past_full_rings(
+    lguest: LguestLan, group: bytes
+) -> None:
+    with lan_of_pages(lguest, 4) as lan:
+        slots = [0, 1, 300, 601, 681, 682, 1364, 1365, 2047, 2048, 2729]
+        sender, *others = (lan.device(slot) for slot in slots)
+        assert [device.open() for device in (sender, *others)] == [0] * len(slots)
+        for full in others[1::2]:
+            for n in range(NUM_SKBS):
+                set_used(full.guest, full.ring, n, 60)
+        frame = ethernet(group, sender.address)
+        sender.transmit(frame)
+        lan.settle()
+        assert sender.counters.tx_carrier_errors == len(others[1::2])
+        assert sender.counters.tx_packets == len(others[::2])
+        assert [lan.received(other)[-1] for other in others[::2]] == [frame] * len(others[::2])
+
+
+@rule("SEC-1", "DLV-9")
+def test_fragments_of_every_size_follow_one_linear_part(lguest: LguestLan) -> None:
+    """Frames with one linear part and as many fragments, of other sizes and places."""
+    sender, owner = lguest.open_devices(2)
+    shapes: list[tuple[tuple[int, int], ...]] = [
+        ((100, 0), (50, 0), (36, 0)),
+        ((50, 0), (100, 0), (36, 0)),
+        ((100, 7), (50, 900), (36, 4060)),
+        ((100, 0), (50, 0), (36, 1)),
+        ((186, 0),),
+        ((100, 0), (86, 0)),
+        ((1, 4095), (1, 4095), (184, 0)),
+    ]
+    frames = [
+        ethernet(owner.address, sender.address, size=200, stamp=n) for n in range(len(shapes))
+    ]
+    for frame, fragments in zip(frames, shapes, strict=True):
+        sender.transmit(frame, 14, 0, fragments)
+    lguest.settle()
+    assert lguest.received(owner) == frames

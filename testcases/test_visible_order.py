@@ -16,7 +16,7 @@ from harness.lguest.memory import LguestError
 from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
-from .kit.dma import ARRAY, STRUCTURE, bind, number, send_bytes, used_lens, whenever
+from .kit.dma import ARRAY, STRUCTURE, bind, buffer_list, number, send_bytes, used_lens, whenever
 from .kit.host_network import HOST, frames_for, open_network
 from .kit.steps import NO_ADDRESS, acting_at, broadcast
 
@@ -33,9 +33,12 @@ def test_used_len_and_the_interrupt_follow_the_bytes(lguest: LguestLan, turn: in
     owner.guest.pending = 0
     seen = []
 
+    ((room, _),) = buffer_list(owner, turn)
+
     def look() -> None:
         seen.append(
             (
+                owner.guest.memory.read(room, 71),
                 used_lens(owner.guest, owner.ring)[turn],
                 number(sender.guest.memory, STRUCTURE),
                 owner.guest.pending,
@@ -44,7 +47,7 @@ def test_used_len_and_the_interrupt_follow_the_bytes(lguest: LguestLan, turn: in
 
     with acting_at(lguest.host, Point.COPIED, look):
         assert send_bytes(sender.guest, key, b"\x5a" * 70) == 70
-    assert seen == [(0, 0, 0)]
+    assert seen == [(b"\x5a" * 70 + bytes(1), 0, 0, 0)]
     assert used_lens(owner.guest, owner.ring)[turn] == 70
     assert owner.guest.pending == 1 << owner.interrupt
 
