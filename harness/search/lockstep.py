@@ -1,8 +1,8 @@
 """A simulated LAN and the oracle, stepped together and compared.
 
 Each step is made on both; then all visible state is compared: frames passed up, log lines,
-deaths, faults, pending interrupts, counters, the whole page. The steps are kept, so that a
-difference can be printed as a short program.
+deaths, faults, pending interrupts, counters, the whole page, buffers that Guests bound by hand.
+The steps are kept, so that a difference can be printed as a short program.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from harness.lans.lguest_records import records_of
 from harness.lguest import dma
 from harness.lguest.driver import MEGAPACKET, NetDevice
 from harness.lguest.events import Event, Fault, Killed, Message, Received
-from harness.search.oracle import NOTHING_PUBLISHED, Expected, Peer
+from harness.search.oracle import NOTHING_PUBLISHED, Array, Expected, Happened, Peer
 
 SCRATCH_PAGE = 100
 """A Guest's pages from here on are the player's."""
 
-PLAIN = Layout()
+ARRAY_PAGE = 200
+"""Where a Guest's first array bound by hand lies; each takes this page and those behind it."""
 
-Happened = tuple[str, int, object]
-"""An event: its kind, the slot, and what."""
+ARRAY_PAGES = 10
+BY_HAND = 20
+"""The interrupt of a Guest's first array bound by hand."""
+
+PLAIN = Layout()
 
 
 class Mismatch(AssertionError):
@@ -41,17 +45,19 @@ class Lockstep:
         self.lan = lan
         self.steps: list[tuple[object, ...]] = []
         self.transitions = 0
+        self._peers = peers
         self.devices: list[NetDevice] = [lan.device(slot) for slot in range(peers)]
         self.expected = Expected(
             {device.slot: Peer(device.slot, device.guest.id) for device in self.devices}
         )
+        self.by_hand: dict[int, list[Array | None]] = {}
         self._history: list[Event] = []
         self._page = bytes(lan.pages.size)
         self._published: dict[int, bytes] = {}
 
     def program(self) -> str:
         """The steps so far, as Python."""
-        made = f"lockstep = Lockstep(lguest, {len(self.devices)})"
+        made = f"lockstep = Lockstep(lguest, {self._peers})"
         return "\n".join([made, *(f"lockstep.{_written(*step)}" for step in self.steps)])
 
     @property
@@ -65,10 +71,10 @@ class Lockstep:
         """Open a closed device."""
         self.steps.append(("open", slot))
         result = self.devices[slot].open()
-        self.expected.open(slot)
-        if result != 0:
-            raise Mismatch(f"open gave {result}", self)
-        self._compare()
+        expected, happened = self.expected.open(slot)
+        if result != expected:
+            raise Mismatch(f"open gave {result}, not {expected} (LIF-1)", self)
+        self._compare(happened)
 
     def close(self, slot: int) -> None:
         """Close an open device."""
@@ -88,6 +94,73 @@ class Lockstep:
         self.expected.listen(slot, to_all=how != "nothing")
         self._compare()
 
+    def second(self, slot: int) -> None:
+        """The Guest of a slot gets one more device, in the next slot."""
+        self.steps.append(("second", slot))
+        new = len(self.devices)
+        guest = self.devices[slot].guest
+        self.devices.append(self.lan.second_device(guest, new))
+        index = len(self.expected.devices(guest.id))
+        self.expected.peers[new] = Peer(new, guest.id, index)
+        self._compare()
+
+    def memory(self, slot: int, left: int | None) -> None:
+        """So many more allocations of the Guest succeed; None: all of them."""
+        self.steps.append(("memory", slot, left))
+        guest = self.devices[slot].guest
+        guest.memory_left = left
+        self.expected.memory_left.pop(guest.id, None)
+        if left is not None:
+            self.expected.memory_left[guest.id] = left
+        self._compare()
+
+    def bind_array(self, slot: int, to: int, count: int) -> None:
+        """The Guest binds buffers by hand to the key of a slot."""
+        self.steps.append(("bind_array", slot, to, count))
+        device = self.devices[slot]
+        guest = device.guest
+        arrays = self.by_hand.setdefault(guest.id, [])
+        number = len(arrays)
+        at = self._array_at(number)
+        for index in range(count):
+            room = dma.pack([(at + (1 + index) * dma.PAGE_SIZE, 1514)])
+            guest.memory.write(at + index * dma.SIZE, bytes(4) + room)
+        bound = guest.bind_dma(device.peer_key(to), at, count, BY_HAND + number)
+        array = self.expected.bind(guest.id, to, BY_HAND + number, count)
+        arrays.append(array)
+        if bound != (array is not None):
+            raise Mismatch(f"bind_dma gave {bound} (DMA-1)", self)
+        self._compare()
+
+    def unbind_array(self, slot: int, number: int) -> None:
+        """The Guest unbinds an array that it bound by hand, maybe again."""
+        self.steps.append(("unbind_array", slot, number))
+        device = self.devices[slot]
+        guest = device.guest
+        array = self.by_hand[guest.id][number]
+        assert array is not None
+        key = device.peer_key(array.key)
+        done = guest.bind_dma(key, self._array_at(number), len(array.held), 0)
+        if done != (array in self.expected.arrays):
+            raise Mismatch(f"unbinding gave {done} (DMA-1)", self)
+        if done:
+            self.expected.arrays.remove(array)
+        self._compare()
+
+    def empty_array(self, slot: int, number: int) -> None:
+        """The Guest offers the buffers of an array that it bound by hand again."""
+        self.steps.append(("empty_array", slot, number))
+        guest = self.devices[slot].guest
+        array = self.by_hand[guest.id][number]
+        assert array is not None
+        for index in range(len(array.held)):
+            guest.memory.write(self._array_at(number) + index * dma.SIZE, bytes(4))
+        array.empty()
+        self._compare()
+
+    def _array_at(self, number: int) -> int:
+        return (ARRAY_PAGE + number * ARRAY_PAGES) * dma.PAGE_SIZE
+
     def die(self, slot: int) -> None:
         """The Guest's Launcher is killed: the device is not closed."""
         self.steps.append(("die", slot))
@@ -104,7 +177,8 @@ class Lockstep:
         complaints = self.expected.transmit(slot, frame, linear, layout.offset, layout.fragments)
         if result != 0:
             raise Mismatch(f"transmit gave {result} (LIF-3)", self)
-        self._compare(("message", slot, MEGAPACKET) for _ in range(complaints))
+        first = self._first_slot(slot)
+        self._compare(("message", first, MEGAPACKET) for _ in range(complaints))
 
     def send_raw(self, slot: int, to: int, data: bytes, sizes: Sequence[int]) -> None:
         """A SEND_DMA past the driver: ``data`` in sections of these sizes, a page each."""
@@ -130,7 +204,10 @@ class Lockstep:
         dies = self.expected.send_bad_list(slot, to)
         if moved != 0:
             raise Mismatch(f"used_len is {moved} after a bad list (DMA-4)", self)
-        self._compare([("kill", slot, "")] if dies else [])
+        self._compare([("kill", self._first_slot(slot), "")] if dies else [])
+
+    def _first_slot(self, slot: int) -> int:
+        return self.expected.devices(self.devices[slot].guest.id)[0].slot
 
     def _send(self, slot: int, to: int, sections: Sequence[tuple[int, int]]) -> int:
         device = self.devices[slot]
@@ -142,8 +219,7 @@ class Lockstep:
         """Take the pending interrupt, if there is one."""
         self.steps.append(("interrupt", slot))
         self.devices[slot].guest.interrupt()
-        frames = self.expected.interrupt(slot) if self.expected.peers[slot].pending else []
-        self._compare(("receive", slot, frame) for frame in frames)
+        self._compare(self.expected.take_interrupts(slot))
 
     # Comparing
 
@@ -164,8 +240,10 @@ class Lockstep:
             raise Mismatch("the device page is not as expected", self)
         for device in self.devices:
             peer = self.expected.peers[device.slot]
-            if bool(device.guest.pending) != peer.pending:
-                raise Mismatch(f"slot {device.slot}: interrupt pending: {not peer.pending}", self)
+            raised = self.expected.pending.get(peer.guest_id, ())
+            if device.guest.pending != sum(1 << interrupt for interrupt in raised):
+                pending = f"{device.guest.pending:#x}, not {sorted(raised)}"
+                raise Mismatch(f"slot {device.slot}: pending interrupts {pending}", self)
             counters = device.counters
             counted = (
                 counters.tx_packets,
@@ -177,6 +255,20 @@ class Lockstep:
             if counted != peer.counters():
                 wanted = peer.counters()
                 raise Mismatch(f"slot {device.slot}: counters {counted}, not {wanted}", self)
+        for device in self.devices if self.by_hand else ():
+            for number, array in enumerate(self.by_hand.get(device.guest.id, ())):
+                if array is not None:
+                    self._compare_array(device, number, array)
+
+    def _compare_array(self, device: NetDevice, number: int, array: Array) -> None:
+        at = self._array_at(number)
+        memory = device.guest.memory
+        for index, data in enumerate(array.held):
+            used_len = int.from_bytes(memory.read(at + index * dma.SIZE, 4), "little")
+            room = memory.read(at + (1 + index) * dma.PAGE_SIZE, used_len)
+            if room != (data or b""):
+                where = f"buffer {index} of array {number} in slot {device.slot}"
+                raise Mismatch(f"{where} holds {used_len} bytes (DMA-2)", self)
 
     def _draw_page(self) -> None:
         page = bytearray(self.lan.pages.size)
@@ -191,13 +283,10 @@ class Lockstep:
             (
                 self.expected.page.get(slot, NOTHING_PUBLISHED),
                 peer.is_open,
-                peer.bound,
                 peer.alive,
                 peer.wants_all,
-                peer.pending,
-                peer.cursor,
-                tuple(frame is not None for frame in peer.ring),
-                tuple(peer.order),
+                tuple(self.expected.pending.get(peer.guest_id, ())),
+                peer.ring is not None and (peer.ring.cursor, tuple(peer.ring.order)),
             )
             for slot, peer in self.expected.peers.items()
         )

@@ -13,29 +13,59 @@ from dataclasses import dataclass, field
 
 PAGE = 4096
 MOST_SECTIONS = 16
+MOST_ARRAYS = 32
 BUFFERS = 8
 SHORTEST, LONGEST = 14, 1514
 NOTHING_PUBLISHED = bytes(6)
+ENOMEM = -12
+
+Happened = tuple[str, int, object]
+"""An event: its kind, the slot (of a Guest: that of its first device), and what."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Array:
+    """Receive buffers that a Guest bound to the key of a slot.
+
+    ``held`` is what lies in each buffer (None: it is free), ``order`` the filled ones, the
+    oldest first.
+    """
+
+    guest_id: int
+    key: int
+    interrupt: int
+    held: list[bytes | None]
+    cursor: int = 0
+    order: list[int] = field(default_factory=list)
+
+    def free(self) -> int | None:
+        """DMA-2: the first free buffer from the cursor on."""
+        for step in range(len(self.held)):
+            at = (self.cursor + step) % len(self.held)
+            if self.held[at] is None:
+                return at
+        return None
+
+    def empty(self) -> None:
+        """All buffers are free again."""
+        self.held = [None] * len(self.held)
+        self.order = []
+
+
+@dataclass(slots=True, eq=False)
 class Peer:
-    """A Guest on the LAN, in a slot of its own.
+    """A device on the LAN, in a slot of its own; number ``index`` of its Guest.
 
-    ``ring`` holds what lies in each receive buffer (None: it is free), ``order`` the
-    filled ones, the oldest first. ``bound`` is whether the Host can fill them.
+    ``ring`` holds its receive buffers while they are bound.
     """
 
     slot: int
     guest_id: int
+    index: int = 0
     is_open: bool = False
-    bound: bool = False
     alive: bool = True
     wants_all: bool = False
-    pending: bool = False
-    cursor: int = 0
-    ring: list[bytes | None] = field(default_factory=lambda: [None] * BUFFERS)
-    order: list[int] = field(default_factory=list)
+    ring: Array | None = None
     tx_packets: int = 0
     tx_bytes: int = 0
     tx_carrier_errors: int = 0
@@ -46,6 +76,11 @@ class Peer:
     def address(self) -> bytes:
         """PUB-2."""
         return b"\x02\x00" + self.guest_id.to_bytes(2, "little") + b"\x00\x00"
+
+    @property
+    def interrupt(self) -> int:
+        """Of the first device 1, of the second 2, and so on."""
+        return self.index + 1
 
     def counters(self) -> tuple[int, int, int, int, int]:
         """tx_packets, tx_bytes, tx_carrier_errors, rx_packets, rx_bytes."""
@@ -60,29 +95,68 @@ class Peer:
 
 @dataclass(slots=True)
 class Expected:
-    """The whole LAN: its peers by slot, and the addresses on its page."""
+    """The whole LAN: its peers by slot, the addresses on its page, and what Guests bound.
+
+    ``arrays`` holds the newest first. ``pending`` are interrupts that were raised and not
+    taken, ``memory_left`` the allocations that still succeed (absent: all do), both by
+    Guest id.
+    """
 
     peers: dict[int, Peer]
     page: dict[int, bytes] = field(default_factory=dict)
+    arrays: list[Array] = field(default_factory=list)
+    pending: dict[int, set[int]] = field(default_factory=dict)
+    memory_left: dict[int, int] = field(default_factory=dict)
 
-    # Publishing (A)
+    def devices(self, guest_id: int) -> list[Peer]:
+        """The devices of a Guest, in order."""
+        return [peer for peer in self.peers.values() if peer.guest_id == guest_id]
 
-    def open(self, slot: int) -> None:
-        """LIF-1: publish, fill, bind; the cursor starts at 0 (DMA-2)."""
+    def allocate(self, guest_id: int) -> bool:
+        """Whether one more allocation of this Guest succeeds."""
+        left = self.memory_left.get(guest_id)
+        if left:
+            self.memory_left[guest_id] = left - 1
+        return left is None or left > 0
+
+    # Publishing and binding (A, DMA-1, LIF-1)
+
+    def open(self, slot: int) -> tuple[int, list[Happened]]:
+        """LIF-1: publish, fill, bind: the result, and what is logged."""
         peer = self.peers[slot]
-        peer.is_open = peer.bound = True
-        peer.cursor = 0
-        peer.ring = [None] * BUFFERS
-        peer.order = []
+        for number in range(BUFFERS):
+            if not self.allocate(peer.guest_id):
+                self.page.pop(slot, None)  # DEF-7, mended
+                return ENOMEM, [self.could_not_fill(peer, number)]
+        peer.ring = self.bind(peer.guest_id, slot, peer.interrupt, BUFFERS)
+        if peer.ring is None:
+            self.page.pop(slot, None)
+            return ENOMEM, []
+        peer.is_open = True
         self.publish(peer)
+        return 0, []
+
+    def could_not_fill(self, peer: Peer, number: int) -> Happened:
+        """RCV-5: the message of a refill that failed."""
+        first = self.devices(peer.guest_id)[0].slot
+        return ("message", first, f"eth{peer.index}: could not fill slot {number}")
 
     def close(self, slot: int) -> None:
         """PUB-5. A pending interrupt stays pending (RCV-1)."""
         peer = self.peers[slot]
-        peer.is_open = peer.bound = False
-        peer.ring = [None] * BUFFERS
-        peer.order = []
+        if peer.ring is not None:
+            self.arrays.remove(peer.ring)
+        peer.ring = None
+        peer.is_open = False
         self.page.pop(slot, None)
+
+    def bind(self, guest_id: int, key: int, interrupt: int, count: int) -> Array | None:
+        """DMA-1: an array of so many free buffers; None when the Guest has 32."""
+        if sum(array.guest_id == guest_id for array in self.arrays) >= MOST_ARRAYS:
+            return None
+        array = Array(guest_id, key, interrupt, [None] * count)
+        self.arrays.insert(0, array)
+        return array
 
     def listen(self, slot: int, *, to_all: bool) -> None:
         """PUB-4: the bit follows on an open device only."""
@@ -93,10 +167,12 @@ class Expected:
 
     def die(self, slot: int) -> None:
         """PUB-6: no close, no Launcher to clean up; only the buffers are unbound."""
-        peer = self.peers[slot]
-        peer.alive = peer.is_open = peer.bound = peer.pending = False
-        peer.ring = [None] * BUFFERS
-        peer.order = []
+        guest_id = self.peers[slot].guest_id
+        self.arrays = [array for array in self.arrays if array.guest_id != guest_id]
+        self.pending.pop(guest_id, None)
+        for peer in self.devices(guest_id):
+            peer.alive = peer.is_open = False
+            peer.ring = None
 
     def publish(self, peer: Peer) -> None:
         """PUB-2, PUB-3."""
@@ -140,56 +216,71 @@ class Expected:
                 peer.tx_carrier_errors += 1
         return len(wanted_by) if len(sections) > MOST_SECTIONS else 0
 
+    def found_by(self, sender: int, slot: int) -> Array | None:
+        """DMA-2, DLV-8: the array bound to a slot's key last, by another Guest."""
+        guest_id = self.peers[sender].guest_id
+        for array in self.arrays:
+            if array.key == slot and array.guest_id != guest_id:
+                return array
+        return None
+
+    def interrupt(self, array: Array) -> None:
+        """The interrupt that an array was bound with is raised."""
+        self.pending.setdefault(array.guest_id, set()).add(array.interrupt)
+
     def deliver(self, sender: int, slot: int, data: bytes) -> int:
         """One SEND_DMA to the key of a slot: bytes moved (DMA-2, DMA-3, DMA-5, DMA-6)."""
-        peer = self.peers.get(slot)
-        if peer is None or not peer.bound or slot == sender:
+        array = self.found_by(sender, slot)
+        if array is None:
             return 0
-        at = self.free_buffer(peer)
-        peer.pending = True
+        at = array.free()
+        self.interrupt(array)
         if at is None:
             return 0
-        peer.cursor = (peer.cursor + 1) % BUFFERS
+        array.cursor = (array.cursor + 1) % len(array.held)
         if data:
-            peer.ring[at] = data[:LONGEST]
-            peer.order.append(at)
+            array.held[at] = data[:LONGEST]
+            array.order.append(at)
         return min(len(data), LONGEST)
-
-    def free_buffer(self, peer: Peer) -> int | None:
-        """DMA-2: the first free buffer from the cursor on."""
-        for step in range(BUFFERS):
-            at = (peer.cursor + step) % BUFFERS
-            if peer.ring[at] is None:
-                return at
-        return None
 
     def send_bad_list(self, sender: int, slot: int) -> bool:
         """DMA-4: whether a SEND_DMA with a bad list kills its sender."""
-        peer = self.peers.get(slot)
-        if peer is None or not peer.bound or slot == sender:
+        array = self.found_by(sender, slot)
+        if array is None:
             return False
-        if self.free_buffer(peer) is None:
-            peer.pending = True
+        if array.free() is None:
+            self.interrupt(array)
             return False
-        self.peers[sender].alive = False
+        for peer in self.devices(self.peers[sender].guest_id):
+            peer.alive = False
         return True
 
     # Receiving (E)
 
-    def interrupt(self, slot: int) -> list[bytes]:
-        """The frames passed up: RCV-1, DLV-11, LEN-1, CNT-4."""
-        peer = self.peers[slot]
-        peer.pending = False
-        if not peer.is_open:
-            return []
-        taken = [peer.ring[at] or b"" for at in peer.order]
-        for at in peer.order:
-            peer.ring[at] = None
-        peer.order = []
-        passed_up = [frame for frame in taken if SHORTEST <= len(frame) <= LONGEST]
-        peer.rx_packets += len(passed_up)
-        peer.rx_bytes += sum(len(frame) - SHORTEST for frame in passed_up)
-        return passed_up
+    def take_interrupts(self, slot: int) -> list[Happened]:
+        """RCV-1: every pending interrupt of a Guest; what its devices pass up and log."""
+        guest_id = self.peers[slot].guest_id
+        raised = self.pending.pop(guest_id, set())
+        return [
+            event
+            for peer in self.devices(guest_id)
+            if peer.interrupt in raised and peer.ring is not None
+            for event in self.receive(peer, peer.ring)
+        ]
+
+    def receive(self, peer: Peer, ring: Array) -> list[Happened]:
+        """RCV-1, DLV-11, LEN-1, CNT-4, RCV-5; with no memory the frame is dropped (DEF-8)."""
+        happened: list[Happened] = []
+        for at in ring.order:
+            frame = ring.held[at] or b""
+            if not self.allocate(peer.guest_id):
+                happened.append(self.could_not_fill(peer, at))
+            elif SHORTEST <= len(frame) <= LONGEST:
+                peer.rx_packets += 1
+                peer.rx_bytes += len(frame) - SHORTEST
+                happened.append(("receive", peer.slot, frame))
+        ring.empty()
+        return happened
 
 
 def is_group(address: bytes) -> bool:

@@ -17,8 +17,11 @@ from harness.frames import BROADCAST, EXPERIMENTAL, PAGE, payload
 from harness.lans.lguest import LguestLan
 from harness.search.exhaustive import GROUP, NOBODY, layouts
 from harness.search.lockstep import Lockstep
+from harness.search.oracle import Array
 
 PEERS = 3
+MOST_SLOTS = 5
+MOST_ARRAYS = 4
 PROGRAMS = 40
 """Programs that one seed tries."""
 
@@ -75,6 +78,9 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
             peers = self.lockstep.expected.peers
             return [slot for slot in self.open_slots() if peers[slot].alive]
 
+        def arrays_of(self, slot: int) -> list[Array | None]:
+            return self.lockstep.by_hand.get(self.lockstep.devices[slot].guest.id, [])
+
         @precondition(lambda self: self.closed_slots())
         @rule(choice=st.integers(0, PEERS - 1))
         def join(self, choice: int) -> None:
@@ -101,7 +107,7 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
         @precondition(lambda self: self.able_senders())
         @rule(
             choice=st.integers(0, PEERS - 1),
-            to=st.integers(-4, PEERS - 1),
+            to=st.integers(-4, MOST_SLOTS - 1),
             length=st.sampled_from(LENGTHS),
             shape=st.integers(0, 99),
             times=st.integers(1, 9),
@@ -110,7 +116,7 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
             slot = self.which(self.able_senders(), choice)
             devices = self.lockstep.devices
             others = (NOBODY, bytes(6), GROUP, BROADCAST)
-            destination = devices[to].address if to >= 0 else others[to]
+            destination = devices[to % len(devices)].address if to >= 0 else others[to]
             shapes = layouts(length)
             for _ in range(times):
                 stamp = len(self.lockstep.steps).to_bytes(2, "big")
@@ -118,8 +124,43 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
                 frame = (head + stamp + _BODY)[:length]
                 self.lockstep.transmit(slot, frame, shapes[shape % len(shapes)])
 
+        @precondition(lambda self: self.living_slots() and len(self.lockstep.devices) < MOST_SLOTS)
+        @rule(choice=st.integers(0, PEERS - 1))
+        def second_device(self, choice: int) -> None:
+            self.lockstep.second(self.which(self.living_slots(), choice))
+
+        @precondition(lambda self: self.living_slots())
+        @rule(choice=st.integers(0, PEERS - 1), left=st.sampled_from([0, 1, 3, 8, 9, None, None]))
+        def memory(self, choice: int, left: int | None) -> None:
+            self.lockstep.memory(self.which(self.living_slots(), choice), left)
+
+        @precondition(lambda self: self.living_slots())
+        @rule(
+            choice=st.integers(0, PEERS - 1),
+            to=st.integers(0, MOST_SLOTS),
+            count=st.sampled_from([1, 3, 4]),
+        )
+        def bind_array(self, choice: int, to: int, count: int) -> None:
+            slot = self.which(self.living_slots(), choice)
+            if len(self.arrays_of(slot)) < MOST_ARRAYS:
+                self.lockstep.bind_array(slot, to, count)
+
+        @precondition(lambda self: self.living_slots())
+        @rule(choice=st.integers(0, PEERS - 1), number=st.integers(0, MOST_ARRAYS - 1))
+        def unbind_array(self, choice: int, number: int) -> None:
+            slot = self.which(self.living_slots(), choice)
+            if number < len(self.arrays_of(slot)):
+                self.lockstep.unbind_array(slot, number)
+
+        @precondition(lambda self: self.living_slots())
+        @rule(choice=st.integers(0, PEERS - 1), number=st.integers(0, MOST_ARRAYS - 1))
+        def empty_array(self, choice: int, number: int) -> None:
+            slot = self.which(self.living_slots(), choice)
+            if number < len(self.arrays_of(slot)):
+                self.lockstep.empty_array(slot, number)
+
         @precondition(lambda self: self.able_senders())
-        @rule(choice=st.integers(0, PEERS - 1), to=st.integers(0, PEERS), sizes=SIZES)
+        @rule(choice=st.integers(0, PEERS - 1), to=st.integers(0, MOST_SLOTS), sizes=SIZES)
         def raw_send_dma(self, choice: int, to: int, sizes: list[int]) -> None:
             slot = self.which(self.able_senders(), choice)
             self.lockstep.send_raw(slot, to, _BODY[: sum(sizes)], tuple(sizes))
@@ -127,7 +168,7 @@ def try_programs(make: Callable[[], LguestLan], number: int) -> Tried:
         @precondition(lambda self: self.able_senders())
         @rule(
             choice=st.integers(0, PEERS - 1),
-            to=st.integers(0, PEERS - 1),
+            to=st.integers(0, MOST_SLOTS - 1),
             before=st.integers(0, 15),
             bad=st.sampled_from(BAD_SECTIONS),
         )
