@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness import registry
 from harness.lans.lguest import LguestLan, Parts
 from harness.lguest.defects import REPAIRED
 from harness.lguest.host import Host
@@ -42,4 +43,25 @@ def test_one_byte_beyond_a_buffer_is_found() -> None:
         return LguestLan("writes-too-much", REPAIRED, parts=Parts(host=_WritesAByteTooMany))
 
     with pytest.raises(Breach, match="changed outside"):
+        attack(make, 0, CALLS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "launcher-reads-to-the-top",
+        "launcher-forgives-the-structure",
+        "launcher-converts-for-watched-keys",
+        "tap-empty-is-refused",
+        "tap-fills-before-an-empty-array",
+        "tap-frame-lost-on-a-bad-list",
+    ],
+)
+def test_a_fault_of_a_host_network_is_found(name: str) -> None:
+    def make() -> LguestLan:
+        lan = registry.create(f"broken:{name}")
+        assert isinstance(lan, LguestLan)
+        return lan
+
+    with pytest.raises(Breach):
         attack(make, 0, CALLS)

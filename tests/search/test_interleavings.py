@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness import registry
 from harness.lans.lguest import LguestLan, Parts, lguest
 from harness.lguest import dma
 from harness.lguest.defects import REPAIRED
@@ -71,3 +72,20 @@ def test_a_restock_in_the_gap_saves_the_frame(make: Make) -> None:
     sender.transmit(frame)
     assert sender.counters.tx_packets == 9
     lan.close()
+
+
+def walk_deadly(make: Make) -> None:
+    for deadly in SCENARIOS:
+        if "killed" in deadly.name:
+            walk(make, deadly)
+
+
+@pytest.mark.parametrize("name", ["killed-sends-once-more", "killed-binds", "killed-unbinds"])
+def test_a_killed_guest_that_goes_on_is_found(name: str) -> None:
+    def make() -> LguestLan:
+        lan = registry.create(f"broken:{name}")
+        assert isinstance(lan, LguestLan)
+        return lan
+
+    with pytest.raises(Violation, match="after it was killed"):
+        walk_deadly(make)

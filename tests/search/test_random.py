@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.evidence import pcapng
-from harness.lans.lguest import lguest
+from harness.lans.lguest import LguestLan, lguest
 from harness.search.lockstep import Mismatch
 from harness.search.programs import PROGRAMS, Tried, try_programs
 from tests.search.conftest import Make
@@ -42,9 +43,9 @@ def test_random_programs(
     covered(programs=min(first.programs, PROGRAMS), programs_asked=PROGRAMS, steps=first.steps)
 
 
-def try_seeds(count: int, tmp_path: Path) -> None:
+def try_seeds(count: int, tmp_path: Path, make: Make = lguest) -> None:
     for seed in range(count):
-        run(lguest, seed, tmp_path)
+        run(make, seed, tmp_path)
 
 
 def test_the_search_finds_a_defect_and_prints_a_short_program(tmp_path: Path) -> None:
@@ -54,3 +55,17 @@ def test_the_search_finds_a_defect_and_prints_a_short_program(tmp_path: Path) ->
     assert "lockstep = Lockstep(lguest, 3)" in message
     assert len(mismatch.value.lockstep.steps) <= 12
     assert list(tmp_path.glob("seed*.pcapng"))
+
+
+@pytest.mark.parametrize(
+    "name", ["oldest-array-first", "reaches-own-devices", "failed-refill-in-silence"]
+)
+def test_faults_of_arrays_devices_and_refills_are_found(name: str, tmp_path: Path) -> None:
+    def make() -> LguestLan:
+        lan = registry.create(f"broken:{name}")
+        assert isinstance(lan, LguestLan)
+        return lan
+
+    with pytest.raises(Mismatch) as mismatch:
+        try_seeds(12, tmp_path, make)
+    assert len(mismatch.value.lockstep.steps) <= 12
