@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import main
-from harness.evidence import merge, results
+from harness.evidence import lock, merge, results
+from harness.evidence.answer import CANNOT_WRITE
 from harness.evidence.judge import judge_all
 from tests.small_run import FILE, put, run
 
@@ -78,6 +79,44 @@ def test_a_killed_run_makes_a_report_with_its_unfinished_tests(tmp_path: Path) -
     assert all(each.partition("[")[2] in page for each in runs.unfinished)
 
 
+INTERRUPTS = """
+import os, signal
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+@pytest.fixture
+def before(lan: Testbench) -> None:
+    if "setup" in os.environ["WHERE"]:
+        interrupt()
+
+@pytest.fixture
+def after(lan: Testbench):
+    yield
+    if "teardown" in os.environ["WHERE"]:
+        interrupt()
+
+@rule("DLV-7")
+def test_z_is_interrupted(lan: Testbench, before: None, after: None) -> None:
+    if "call" in os.environ["WHERE"]:
+        interrupt()
+"""
+
+
+@pytest.mark.parametrize("where", ["setup", "call", "teardown"])
+def test_an_interrupt_ends_in_pytests_exit_code_and_a_report(tmp_path: Path, where: str) -> None:
+    suite = MANY.replace(str(COUNT), "5") + INTERRUPTS
+    done = run(tmp_path, "--lan", "lguest", suite=suite, WHERE=where)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "Error" not in done.stdout + done.stderr
+    found = results.read(tmp_path / "reports")
+    assert found.end is not None
+    assert found.end.exit_code == pytest.ExitCode.INTERRUPTED
+    assert len(found.tests) == 5
+    assert found.unfinished() == [f"{FILE}::test_z_is_interrupted[lguest]"]
+    assert "1 unfinished" in (tmp_path / "reports" / "index.html").read_text()
+
+
 CRASH = (
     MANY.replace(str(COUNT), "20")
     + """
@@ -124,3 +163,62 @@ def test_two_runs_in_one_folder_are_told_and_make_no_traceback(tmp_path: Path) -
     assert "no report: " in done.stdout
     assert "INTERNALERROR" not in done.stdout + done.stderr
     assert "3 passed" in done.stdout
+
+
+DISK = """
+mount -t tmpfs -o size=$1 none "$2" || exit 99
+"$3" -m pytest -p no:cacheprovider -p no:randomly --reports "$2/reports" $4
+code=$?
+cp -r "$2" "$2.copy"
+exit $code
+"""
+
+
+@pytest.mark.parametrize("arguments", ["", "-n 2"], ids=["alone", "two workers"])
+@pytest.mark.parametrize("size", ["20k", "40k", "200k"])
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_was_written(
+    tmp_path: Path, size: str, arguments: str
+) -> None:
+    put(tmp_path, MANY)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", DISK, "sh"]
+    done = subprocess.run(
+        [*words, size, str(disk), sys.executable, arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
+    said = done.stdout + done.stderr
+    assert done.returncode == CANNOT_WRITE, said
+    assert said.count("No space left on device") >= 1
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
+    found = results.read(Path(f"{disk}.copy") / "reports")
+    assert [problem for problem in found.problems if "not a line" in problem] == []
+    assert len(found.tests) + len(found.unfinished()) == COUNT
+    assert [judged for judged in judge_all(found) if judged.problems] == []
+
+
+def test_results_that_cannot_be_opened_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "reports" / "results.jsonl").mkdir(parents=True)
+    done = run(tmp_path, suite=MANY)
+    assert done.returncode == CANNOT_WRITE
+    assert "reports/results.jsonl: Is a directory" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "two workers"])
+def test_a_second_run_into_one_folder_says_who_writes_there(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    put(tmp_path, MANY)
+    (tmp_path / "reports").mkdir()
+    with lock.hold(tmp_path / "reports"):
+        done = run(tmp_path, "--lan", "lguest", *arguments, suite=MANY)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"another run writes there (process {os.getpid()}, since" in done.stderr
+    assert not (tmp_path / "reports" / "results.jsonl").exists()
+    assert run(tmp_path, *arguments, suite=MANY).returncode == 0

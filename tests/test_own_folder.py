@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli.main import main
 from harness.evidence import merge
+from harness.evidence.answer import CANNOT_WRITE
 from harness.evidence.own_folder import MARKER
 from tests.small_run import edit, lines, of
 
@@ -179,7 +180,9 @@ exit $code
 
 
 @pytest.mark.parametrize("size", ["4k", "16k", "64k", "72k"])
-def test_a_full_disk_is_one_line_and_exit_code_3(small: Path, tmp_path: Path, size: str) -> None:
+def test_a_full_disk_is_one_line_and_an_exit_code_of_its_own(
+    small: Path, tmp_path: Path, size: str
+) -> None:
     mount = tmp_path / "disk"
     mount.mkdir()
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", DISK, "sh"]
@@ -188,7 +191,7 @@ def test_a_full_disk_is_one_line_and_exit_code_3(small: Path, tmp_path: Path, si
     )
     if done.returncode == 99 or "unshare failed" in done.stderr:
         pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
-    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.returncode == CANNOT_WRITE, done.stdout + done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "No space left on device" in done.stderr

@@ -10,6 +10,8 @@ import click
 
 from harness.cli import completion
 from harness.evidence.answer import Answer
+from harness.evidence.files import LARGEST
+from harness.evidence.text import visible
 
 EXIT_DISAGREES = 1
 EXIT_BAD_INPUT = 2
@@ -17,11 +19,21 @@ EXIT_BAD_INPUT = 2
 _RESULTS = click.Path(path_type=Path)
 
 
+_largest = click.option(
+    "--largest",
+    metavar="BYTES",
+    type=click.IntRange(min=1),
+    default=LARGEST,
+    show_default=True,
+    help="Refuse files that are larger.",
+)
+
+
 def _finish(answer: Answer) -> None:
     for line in answer.errors:
-        click.echo(line, err=True)
+        click.echo(visible(line), err=True)
     for line in answer.lines:
-        click.echo(line)
+        click.echo(visible(line))
     sys.exit(answer.code)
 
 
@@ -210,7 +222,8 @@ def rules(coverage: bool, workers: int) -> None:
 
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=_RESULTS)
-def matrix(results: tuple[Path, ...]) -> None:
+@_largest
+def matrix(results: tuple[Path, ...], largest: int) -> None:
     r"""Print rule by LAN of one run or several, as a Markdown table.
 
     RESULTS are files, or folders with a results.jsonl. Exit code: 0, or 2 if a file cannot
@@ -222,12 +235,13 @@ def matrix(results: tuple[Path, ...]) -> None:
     """
     from harness.report import summary
 
-    _finish(summary.matrix(results))
+    _finish(summary.matrix(results, largest))
 
 
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=_RESULTS)
-def judge(results: tuple[Path, ...]) -> None:
+@_largest
+def judge(results: tuple[Path, ...], largest: int) -> None:
     r"""Re-check the verdicts of runs from their captures, without any LAN.
 
     RESULTS are files, or folders with a results.jsonl. Prints each verdict that the
@@ -240,13 +254,14 @@ def judge(results: tuple[Path, ...]) -> None:
     """
     from harness.evidence import judge
 
-    _finish(judge.answer(results))
+    _finish(judge.answer(results, largest))
 
 
 @main.command()
 @click.argument("old", type=_RESULTS)
 @click.argument("new", type=_RESULTS)
-def diff(old: Path, new: Path) -> None:
+@_largest
+def diff(old: Path, new: Path, largest: int) -> None:
     r"""Compare two runs: tests added, gone, changed for better or worse.
 
     From best to worst a test is passed, deviation, unsupported, skipped, inconclusive, failed.
@@ -259,21 +274,23 @@ def diff(old: Path, new: Path) -> None:
     """
     from harness.report import compare
 
-    _finish(compare.answer(old, new))
+    _finish(compare.answer(old, new, largest))
 
 
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=_RESULTS)
 @click.option("-o", "folder", required=True, type=_RESULTS, help="Where the report goes.")
-def report(results: tuple[Path, ...], folder: Path) -> None:
+@_largest
+def report(results: tuple[Path, ...], folder: Path, largest: int) -> None:
     r"""Make one report of many runs: shards, machines, LANs.
 
     RESULTS are files, or folders with a results.jsonl. Below the folder go index.html and,
     in runs/, copies of the results with their captures. A Markdown summary is added to the
     file that GITHUB_STEP_SUMMARY names. Exit code: 0 if all tests of all runs ended and none
     is red; 1 if not, or if a line cannot be read, a capture or a shard is missing, or two
-    shards have the same test; 2 if a file cannot be read, rule tables differ, or the report
-    cannot be written.
+    shards have the same test; 2 if a file cannot be read, rule tables differ, or the folder
+    has files that are not of a report; 74 if the report cannot be written. It may be made
+    again in the same folder: only what it wrote there itself is replaced.
 
     \b
     Example:
@@ -281,7 +298,7 @@ def report(results: tuple[Path, ...], folder: Path) -> None:
     """
     from harness.report import many
 
-    _finish(many.answer(results, folder))
+    _finish(many.answer(results, folder, largest))
 
 
 @main.command()
@@ -348,7 +365,8 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
 @click.option("--from", "first", metavar="PACKET", default=1, help="Begin at that packet.")
 @click.option("--test", metavar="TEXT", default="", help="Only tests with that in their name.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with letters of ASCII only.")
-def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
+@_largest
+def show(capture: Path, first: int, test: str, ascii_only: bool, largest: int) -> None:
     r"""Print a capture as a sequence diagram: ports as lifelines, frames as arrows.
 
     A cut frame is broken off (//), a dropped one ends in an x with the reason. Numbers are
@@ -364,9 +382,9 @@ def show(capture: Path, first: int, test: str, ascii_only: bool) -> None:
     from harness.report import show as shown
 
     try:
-        shown.print_all(capture, first, test, ascii_only=ascii_only)
+        shown.print_all(capture, first, test, ascii_only=ascii_only, most=largest)
     except BadCapture as error:
-        click.echo(str(error), err=True)
+        click.echo(visible(str(error)), err=True)
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CANNOT_WRITE = 3
-"""The exit code of a command whose output cannot be written: disk full, read-only, ..."""
+CANNOT_WRITE = 74
+"""The exit code where evidence cannot be written: disk full, read-only, ... (EX_IOERR)."""
 
 
 @dataclass(frozen=True, slots=True)

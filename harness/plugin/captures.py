@@ -27,6 +27,9 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     if item.config.getoption("no_captures"):
         return
     known = writer.evidence(item)
+    funcargs = getattr(item, "funcargs", None)
+    if funcargs is None or not known.phases:
+        return  # interrupted: the test has no verdict, and the results are closed
     outcome = writer.word(writer.decisive(known.phases))
     ids = ", ".join(rule_ids(item)) or "no rule"
     about = [
@@ -35,7 +38,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in rules_of(item)),
     ]
     all_records, interfaces = lan.records(), lan.interfaces()
-    tester = getattr(item, "funcargs", {}).get("lan")
+    tester = funcargs.get("lan")
     if tester is not None:
         known.exchanges = writer.exchanges_of(tester.compared, all_records, start)
         about += _comments_on(tester, known.exchanges, len(interfaces))
@@ -47,7 +50,11 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     if writer.is_far(item.config):
         known.content = content
     else:
-        pcapng.write(place.path, content)
+        try:
+            pcapng.write(place.path, content)
+        except OSError:
+            # The process that the user started tries again, and says why it cannot.
+            known.content = content
     known.capture = writer.capture_of(place.below, content, len(records))
     known.version = version_of(lan) if user else ""
     known.settled = settled(lan, waited_before_s)

@@ -7,11 +7,13 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from harness import deviations, registry
 from harness.deviations import Deviation
+from harness.evidence import lock
 from harness.exchange import NotForKind, Testbench
 from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
@@ -53,6 +55,7 @@ class Session:
         self._config = config
         self._known = Known()
         self._writer: writer.Writer | None = None
+        self._lock: TextIO | None = None
         given = config.getoption("lan") or ["lguest"]
         try:
             self.lans: Mapping[str, Entry] = registry.entries(given)
@@ -80,6 +83,12 @@ class Session:
             raise pytest.UsageError(f"--reports: {folder}: {error.strerror}") from None
         if not os.access(folder, os.W_OK):
             raise pytest.UsageError(f"--reports: {folder}: cannot be written to")
+        try:
+            self._lock = lock.hold(folder)
+        except lock.Locked as error:
+            raise pytest.UsageError(f"--reports: {error}") from None
+        except OSError as error:
+            raise pytest.UsageError(f"--reports: {error.filename}: {error.strerror}") from None
         self._writer = writer.Writer(config, folder, self.lans)
         config.pluginmanager.register(self._writer, writer.WRITER)
         if config.getoption("one_capture"):
@@ -88,6 +97,10 @@ class Session:
             config.pluginmanager.register(
                 OneCapture(folder, shown(folder, config)), "lguest-harness-one-capture"
             )
+
+    def pytest_unconfigure(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def begin(self, collected: Sequence[str], first: pytest.TestReport) -> None:
         """Workers collected these tests, and this is the first report of theirs."""

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 import pytest
 
+from harness.evidence.text import visible
 from harness.lan import Inconclusive, LanError, Unsupported
 from harness.plugin import writer
 from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, shown, simulated
@@ -79,17 +80,17 @@ def pytest_runtest_makereport(
     strict = bool(item.config.getoption("strict", False))
     real = not simulated(item)
     if isinstance(getattr(error, "__cause__", None), Unsupported):
-        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {visible(str(error))}")
         report.user_properties.append((_OUTCOME, "unsupported"))
     elif (isinstance(error, WireViolation) and not hasattr(report, "wasxfail")) or (
         isinstance(error, LanError) and real and call.when == "teardown"
     ):
-        report.longrepr = str(error)
+        report.longrepr = visible(str(error))
     elif isinstance(error, Inconclusive) or (isinstance(error, LanError) and real):
         # A user's LAN did that: a line says it, no traceback.
         writer.evidence(item).undecided = True
         report.outcome = "failed"
-        report.longrepr = f"inconclusive: {error}"
+        report.longrepr = f"inconclusive: {visible(str(error))}"
         report.user_properties.append((_OUTCOME, "inconclusive"))
         if hasattr(report, "wasxfail"):
             del report.wasxfail

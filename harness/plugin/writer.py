@@ -7,6 +7,7 @@ the user started writes it at once, so a run that is killed keeps what has ended
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import platform
 import time
@@ -15,15 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import msgspec
 import pytest
 
 from harness import __version__
 from harness.evidence import pcapng, results
+from harness.evidence.answer import CANNOT_WRITE
+from harness.evidence.text import visible
 from harness.lan import Record
-from harness.plugin.items import RULES_OF_RUN
+from harness.plugin.items import RULES_OF_RUN, shown
 from harness.registry import Entry
 from harness.rules import RULES
 
@@ -211,9 +214,11 @@ def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -
     """What JUnit XML tells of a test; it takes it from the last report."""
     result = evidence(item).result
     assert result is not None
-    told = {"verdict": result.outcome, "rule": ", ".join(result.rules), "lan": result.lan}
+    told = {"verdict": result.outcome, "rule": ", ".join(result.rules)}
+    told |= {"lan": result.lan} if result.lan is not None else {}
     told |= {"settled": result.settled} if result.settled else {}
     told |= {"capture": capture} if result.capture is not None else {}
+    told = {name: visible(value) for name, value in told.items()}
     rest = [each for each in report.user_properties if each[0] not in told]
     report.user_properties = [*rest, *told.items()]
 
@@ -233,12 +238,14 @@ class Writer:
         self._lans = lans
         self._outcomes: Counter[str] = Counter()
         self._rules: dict[str, set[results.Outcome]] = {}
-        self._began = time.time()
+        self._began_s = time.monotonic()
         self._file: FileIO | None = None
         self.index: Path | None = None
         """Where the report is, when it is written."""
         self._begun: dict[str, str] = {}
         self._trouble = ""
+        self._failed = False
+        """The results cannot be written."""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.begin([item.nodeid for item in session.items])
@@ -252,7 +259,11 @@ class Writer:
         if self._file is not None:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self._folder / results.FILE_NAME).open("wb", buffering=0)
+        path = self._folder / results.FILE_NAME
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            self._give_up(path, error)
         option = self._config.getoption
         options = {
             "campaign": str(option("campaign")),
@@ -272,7 +283,7 @@ class Writer:
             shard=option("shard", None) or "",
             collected=list(ids),
             machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             specs={name: entry.spec for name, entry in self._lans.items() if entry.spec != name},
             own_rules=[
                 results.OwnRule(rule.id, rule.text, rule.source)
@@ -303,11 +314,29 @@ class Writer:
         assert self._file is not None
         if isinstance(line, results.Result):
             if content and line.capture is not None:
-                pcapng.write(self._folder / line.capture.path, base64.b64decode(content))
+                path = self._folder / line.capture.path
+                try:
+                    pcapng.write(path, base64.b64decode(content))
+                except OSError as error:
+                    self._give_up(path, error)
             self._outcomes[line.outcome] += 1
             for rule in line.rules:
                 self._rules.setdefault(rule, set()).add(line.outcome)
-        self._file.write(results.line(line))
+        text, start = results.line(line), self._file.tell()
+        try:
+            done = 0
+            while done < len(text):
+                done += self._file.write(text[done:])
+        except OSError as error:
+            # Half a line would hide that all before it is whole.
+            with contextlib.suppress(OSError):
+                self._file.truncate(start)
+            self._give_up(self._folder / results.FILE_NAME, error)
+
+    def _give_up(self, path: Path, error: OSError) -> NoReturn:
+        """End the run: without evidence there is no verdict."""
+        self._failed = True
+        pytest.exit(f"{shown(path, self._config)}: {error.strerror}", returncode=CANNOT_WRITE)
 
     def told(self) -> str:
         """The run in a line: how many rules passed, how many did not."""
@@ -321,16 +350,17 @@ class Writer:
         return told + (f", {undecided} inconclusive" if undecided else "")
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self.begin([])
-        assert self._file is not None
-        seconds = round(time.time() - self._began, 3)
-        end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
-        self._write(end)
-        self._file.close()
-        self._report()
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if not self._failed:
+            self.begin([])
+            seconds = round(time.monotonic() - self._began_s, 3)
+            end = results.End(dict(sorted(self._outcomes.items())), int(exitstatus), seconds)
+            self._write(end)
+        if self._file is not None:
+            self._file.close()
+            self._report(session)
 
-    def _report(self) -> None:
+    def _report(self, session: pytest.Session) -> None:
         from harness.evidence import merge
         from harness.report import html, summary
 
@@ -338,9 +368,12 @@ class Writer:
             runs = merge.load([self._folder / results.FILE_NAME])
             self.index = html.write(runs, self._folder)
             self._trouble = summary.add(runs)
-        except (results.BadResults, OSError) as error:
-            # Another run with the same folder, say; the verdict stands in the terminal.
-            self._trouble = f"no report: {error}"
+        except results.BadResults as error:
+            # Somebody else changed them, say; the verdict stands in the terminal.
+            self._trouble = visible(f"no report: {error}")
+        except OSError as error:
+            self._trouble = visible(f"no report: {error.filename}: {error.strerror}")
+            session.exitstatus = CANNOT_WRITE
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._trouble:

@@ -16,7 +16,7 @@ def answer(paths: Sequence[Path], folder: Path, most: int = LARGEST) -> Answer:
     """Make the report of these runs in a folder that can be carried away.
 
     Code 0 if the verdict is clean, 1 if not, 2 if a file cannot be read or the folder is not
-    one for a report, 3 if the report cannot be written.
+    one for a report, CANNOT_WRITE if the report cannot be written.
     """
     try:
         runs = merge.gather(merge.load(paths, most), folder, most)
