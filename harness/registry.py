@@ -120,6 +120,11 @@ def _first_word(text: str) -> str:
     return text.partition(",")[0]
 
 
+def _first_file(text: str) -> str:
+    """The first address, without folders."""
+    return Path(_first_word(text)).name
+
+
 _SIMULATED = (
     Entry(
         "lguest",
@@ -212,7 +217,7 @@ FORMS: Sequence[Form] = (
     Form(
         "stream:",
         "stream:PATH",
-        "A Unix socket that takes QEMU's stream framing, a connection per port.",
+        "Unix or TCP sockets that take QEMU's stream framing, a connection per port.",
         _in("unix_stream", "maker"),
         _stem,
         outside=True,
@@ -223,6 +228,20 @@ FORMS: Sequence[Form] = (
         "A Python class with the methods of harness.Lan.",
         _in("python_class", "maker"),
         _last_part,
+    ),
+    Form(
+        "dgram:",
+        "dgram:LOCAL,REMOTE[;LOCAL,REMOTE...]",
+        "Unix or UDP datagram sockets, a frame per datagram, a pair of addresses per port.",
+        _in("dgram", "maker"),
+        _first_file,
+    ),
+    Form(
+        "vde:",
+        "vde:DIR",
+        "A vde_switch or uml_switch that is running already.",
+        _in("vde", "maker"),
+        _stem,
     ),
     Form(
         "interfaces:",

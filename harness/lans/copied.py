@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import types
 import typing
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
@@ -17,6 +18,7 @@ LATEST = 1 << 63
 """Times, in nanoseconds, are below this."""
 
 _LONGEST_SHOWN = 200
+_HEADER = 14
 _FATE_NUMBERS = ("count", "of", "buffer")
 
 
@@ -78,7 +80,7 @@ def _arrival(value: object, mac: bytes, modes: Set[bool]) -> Arrival:
     if type(passes) is not bool:
         raise BadValue(f"returned passes_filter {shown(passes)}, and should return True or False")
     for_card = frame[:6] == mac or bool(frame and frame[0] & 1)
-    if passes not in ({True} if for_card else modes):
+    if len(frame) >= _HEADER and passes not in ({True} if for_card else modes):
         to = frame[:6].hex(":") or "nobody"
         mode = "promiscuous" if True in modes else "not promiscuous"
         raise BadValue(
@@ -166,9 +168,11 @@ def _fits(value: object, hint: Any) -> bool:
         return type(value) is str and value in typing.get_args(hint)
     if typing.get_origin(hint) is tuple:
         return type(value) is tuple and all(type(item) is str for item in value)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in typing.get_args(hint))
     if hint is float:
         return type(value) in (int, float)
-    return not isinstance(hint, type) or type(value) is hint
+    return type(value) is hint
 
 
 def _fields(value: object, kind: type[tuple[Any, ...]], count: int) -> tuple[Any, ...]:

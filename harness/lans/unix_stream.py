@@ -1,18 +1,24 @@
-"""``stream:PATH``: any LAN that accepts QEMU's stream framing on a Unix socket.
+"""``stream:``: any LAN that takes QEMU's stream framing on Unix or TCP sockets.
 
-Every port is a connection: connecting plugs it in, hanging up leaves the LAN. Nothing else
-is known about such a LAN, so nothing else is declared for it.
+``stream:ADDRESS`` connects, ``stream:listen=ADDRESS`` is connected to; an address is the path
+of a Unix socket or HOST:PORT. One address is for all ports; of several, separated by commas,
+each is a port. Connecting plugs a port in, hanging up leaves the LAN. Nothing else is known
+about such a LAN, so nothing else is declared for it.
 """
 
 from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from harness.lan import Lan, LanError, Traits
-from harness.lans.wire.fence import FencedLan
-from harness.lans.wire.stream import StreamSocket, connected_to
+from harness.lan import Lan, LanError, Traits, Unsupported
+from harness.lans.wire import address
+from harness.lans.wire.address import Address
+from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.stream import StreamSocket
 from harness.lans.wire.transport import Transport
 
 TRAITS = Traits(
@@ -28,37 +34,115 @@ TRAITS = Traits(
     settles="fence",
 )
 
+CONNECT_S = 10.0
+"""How long the LAN may take to connect to us."""
+
+_FORM = "stream:PATH, stream:HOST:PORT or stream:listen=..."
+_LISTEN = "listen="
+
 
 class StreamPlant:
-    """A socket that takes one connection per port."""
+    """Sockets that take a connection per port: one for all ports, or one for every port."""
 
     one_cpu = False
     fences = 1
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, name: str, addresses: Sequence[Address]) -> None:
+        self._name = name
+        self._addresses = addresses
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
-        return StreamSocket(name, functools.partial(self._connected, name))
+        where = self._addresses[(number - 1) % len(self._addresses)]
+        return StreamSocket(name, functools.partial(self._connected, name, where))
 
-    def _connected(self, name: str) -> socket.socket:
+    def _connected(self, name: str, where: Address) -> socket.socket:
+        made, there = where.made(socket.SOCK_STREAM)
         try:
-            return connected_to(self._path)
+            made.settimeout(FENCE_LIMIT_S)
+            made.connect(there)
+            _send_at_once(made)
         except OSError as error:
+            made.close()
             reason = error.strerror or error
-            raise LanError(f"stream:{self._path}: {name} cannot connect: {reason}") from None
+            raise LanError(f"{self._name}: {name} cannot connect: {reason}") from None
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def close(self) -> None:
-        """Nothing: the socket is the user's."""
+        """Nothing: the sockets are the user's."""
 
 
-def maker(path: str) -> Callable[[], Lan]:
-    """Makes LANs that connect to a path; LanError for an empty one."""
-    if not path:
-        raise LanError("stream:PATH needs the path of a Unix socket")
+class ListeningPlant(StreamPlant):
+    """Sockets of ours that the LAN connects to, once per port."""
+
+    def __init__(self, name: str, addresses: Sequence[Address]) -> None:
+        super().__init__(name, addresses)
+        self._listeners: dict[str, socket.socket] = {}
+        try:
+            for where in addresses:
+                if where.text not in self._listeners:
+                    listener = address.bound(where, socket.SOCK_STREAM)
+                    self._listeners[where.text] = listener
+                    listener.listen()
+                    listener.settimeout(CONNECT_S)
+        except LanError as error:
+            self.close()
+            raise LanError(f"{name}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self, name: str, where: Address) -> socket.socket:
+        try:
+            made, _ = self._listeners[where.text].accept()
+        except TimeoutError:
+            raise LanError(
+                f"{self._name}: {name}: nobody has connected within {CONNECT_S:g} s"
+            ) from None
+        _send_at_once(made)
+        return made
+
+    def close(self) -> None:
+        for where in self._addresses:
+            listener = self._listeners.pop(where.text, None)
+            if listener is not None:
+                listener.close()
+                where.remove()
+
+
+class StreamLan(FencedLan):
+    """Streams as a LAN, with as many ports as there are addresses, if there are several."""
+
+    def ports(self, count: int) -> Sequence[FencedPort]:
+        if count > self.traits.ports:
+            raise Unsupported(f"{self.name}: has {self.traits.ports} ports")
+        return super().ports(count)
+
+
+def _send_at_once(made: socket.socket) -> None:
+    if made.family != socket.AF_UNIX:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def maker(text: str) -> Callable[[], Lan]:
+    """Makes LANs of streams; LanError for a text that is no address."""
+    name, listens = f"stream:{text}", text.startswith(_LISTEN)
+    where = text.removeprefix(_LISTEN)
+    if not where:
+        needs = "needs an address" if listens else "needs the path of a Unix socket"
+        raise LanError(f"stream:{_LISTEN if listens else 'PATH'} {needs}")
+    whole = not listens and Path(where).exists()
+    try:
+        addresses = [address.parsed(word) for word in ([where] if whole else where.split(","))]
+    except LanError as error:
+        raise LanError(f"{_FORM}: {error}") from None
+    traits = replace(TRAITS, ports=len(addresses)) if len(addresses) > 1 else TRAITS
+    plant = ListeningPlant if listens else StreamPlant
 
     def make() -> Lan:
-        """Any LAN that takes QEMU's stream framing on a Unix socket, a connection per port."""
-        return FencedLan(f"stream:{path}", TRAITS, StreamPlant(path))
+        """Any LAN that takes QEMU's stream framing on Unix or TCP sockets."""
+        return StreamLan(name, traits, plant(name, addresses))
 
     return make

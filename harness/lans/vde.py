@@ -1,7 +1,8 @@
 """vde_switch, as a switch that learns and as a hub.
 
 A port is a pair of Unix sockets: a stream to the switch's ``ctl``, which requests the
-port and holds it, and a datagram socket with one frame per datagram.
+port and holds it, and a datagram socket with one frame per datagram. ``vde:DIR`` is a switch
+that is running already: the directory of a vde_switch, or the socket of a uml_switch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import shutil
 import socket
 import struct
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
@@ -50,6 +52,19 @@ VDE = Traits(
 VDE_HUB = replace(
     VDE, filters="nobody", learns=False, kind="repeater", promiscuous="all", vlan="transparent"
 )
+RUNNING = Traits(
+    filters="nobody",
+    learns=False,
+    ordered=True,
+    shortest=1,
+    longest=1514,
+    oversized="dropped",
+    burst=8,
+    layouts=False,
+    counters=False,
+    settles="fence",
+)
+"""Nothing is known about a switch of the user's."""
 
 _LARGEST = 65_536
 _MAGIC, _VERSION, _ANY_PORT = 0xFEEDFACE, 3, 0
@@ -57,13 +72,25 @@ _REQUEST = struct.Struct("=IIIH108s")
 _ADDRESS = struct.Struct("=H108s")
 
 
-class VdePort:
-    """A port of the switch whose sockets are in ``folder``."""
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How to reach a switch: its control socket, and what to try while it starts.
 
-    def __init__(self, name: str, process: Process) -> None:
+    ``process`` holds the private directory for our own sockets, and is the switch itself if
+    we have started it. ``describes``: the switch takes a description of every port.
+    """
+
+    path: Path
+    process: Process
+    describes: bool = True
+
+
+class VdePort:
+    """A port of a switch."""
+
+    def __init__(self, name: str, control: Control) -> None:
         self._name = name
-        self._process = process
-        self._folder = process.directory
+        self._switch = control
         self._turns = itertools.count(1)
         self._control = self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._own = Path()
@@ -72,29 +99,31 @@ class VdePort:
 
     def plug(self) -> None:
         # A new name every time: frames queued for the previous socket cannot reach this one.
-        self._own = self._folder / f"{self._name}.{next(self._turns)}"
-        ask = functools.partial(connected_to, str(self._folder / "ctl" / "ctl"))
-        self._control = self._process.wait_for(ask)
+        self._own = self._switch.process.directory / f"{self._name}.{next(self._turns)}"
+        ask = functools.partial(connected_to, str(self._switch.path))
+        self._control = self._switch.process.wait_for(ask)
         self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._data.bind(str(self._own))
-            own = str(self._own).encode()
-            asked = _REQUEST.pack(_MAGIC, _VERSION, _ANY_PORT, socket.AF_UNIX, own)
-            self._control.sendall(asked + self._name.encode() + b"\0")
+            request = _REQUEST.pack(
+                _MAGIC, _VERSION, _ANY_PORT, socket.AF_UNIX, str(self._own).encode()
+            )
+            description = self._name.encode() + b"\0" if self._switch.describes else b""
+            self._control.sendall(request + description)
             answer = self._control.recv(_ADDRESS.size, socket.MSG_WAITALL)
             if len(answer) < _ADDRESS.size:
-                raise LanError(f"{self._name}: vde_switch gave no port: {self._last_line()}")
-            self._data.connect(_ADDRESS.unpack(answer)[1].rstrip(b"\0"))
+                raise LanError(f"{self._name}: the switch gave no port: {self._last_line()}")
+            self._data.connect(_address_of(answer))
             self._data.setblocking(False)
         except OSError as error:
             self.unplug()
-            raise LanError(f"{self._name}: vde_switch: {error.strerror or error}") from None
+            raise LanError(f"{self._name}: the switch: {error.strerror or error}") from None
         except BaseException:
             self.unplug()
             raise
 
     def _last_line(self) -> str:
-        return self._process.last_line()
+        return self._switch.process.last_line()
 
     def fileno(self) -> int:
         return self._data.fileno()
@@ -166,13 +195,63 @@ class VdePlant:
             os.close(console)
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
-        return VdePort(name, self._process)
+        control = Control(self._process.directory / "ctl" / "ctl", self._process)
+        return VdePort(name, control)
 
     def close(self) -> None:
         self._process.close()
         if self._console >= 0:
             os.close(self._console)
             self._console = -1
+
+
+class RunningPlant:
+    """A switch of the user's that is running already."""
+
+    one_cpu = False
+    fences = 1
+
+    def __init__(self, name: str, place: Path) -> None:
+        self._name = name
+        path = place / "ctl" if place.is_dir() else place
+        try:
+            connected_to(str(path)).close()
+        except OSError as error:
+            raise LanError(f"{name}: {path}: {error.strerror or error}") from None
+        # Nothing runs in it: it holds the private directory for our sockets.
+        holder = Process(["sleep", "2147483647"])
+        self._control = Control(path, holder, describes=place.is_dir())
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        try:
+            return VdePort(name, self._control)
+        except LanError as error:
+            raise LanError(f"{self._name}: {error}") from None
+
+    def close(self) -> None:
+        self._control.process.close()
+
+
+def maker(text: str) -> Callable[[], Lan]:
+    """Makes LANs of a running switch; LanError for a place where none can be."""
+    place = Path(text)
+    if not text:
+        raise LanError("vde:DIR needs the directory of a vde_switch, or a uml_switch's socket")
+    if not place.exists():
+        raise LanError(f"vde:{text}: there is no such directory, nor socket")
+    name = f"vde:{text}"
+
+    def make() -> Lan:
+        """A running vde_switch or uml_switch."""
+        return FencedLan(name, RUNNING, RunningPlant(name, place))
+
+    return make
+
+
+def _address_of(answer: bytes) -> bytes:
+    """The switch's data socket. An abstract name has all its 108 bytes, zeros included."""
+    path: bytes = _ADDRESS.unpack(answer)[1]
+    return path if path.startswith(b"\0") else path.partition(b"\0")[0]
 
 
 def vde() -> Lan:

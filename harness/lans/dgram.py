@@ -1,0 +1,247 @@
+"""``dgram:LOCAL,REMOTE[,hello=TEXT][;LOCAL,REMOTE...]``: a frame per datagram, Unix or UDP.
+
+Every port is a pair of addresses, of one kind: ours, and that of the LAN. ``hello=`` is the
+first datagram that a port sends, as vfkit and gvproxy want it. A port that leaves closes its
+socket. UDP loses what does not fit into a buffer, so buffers are enlarged and loss is counted.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits, Unsupported
+from harness.lans.wire import address
+from harness.lans.wire.address import Address
+from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.transport import Got, Transport
+
+TRAITS = Traits(
+    filters="nobody",
+    learns=False,
+    ordered=True,
+    shortest=1,
+    longest=1514,
+    oversized="dropped",
+    burst=32,
+    layouts=False,
+    counters=False,
+    settles="fence",
+)
+
+BUFFER = 4 << 20
+"""Bytes in the buffers of a socket, where the kernel allows it."""
+
+START_S = 5.0
+"""How long the LAN's socket may take to exist."""
+
+_FORM = "dgram:LOCAL,REMOTE[;LOCAL,REMOTE...]"
+_HELLO = "hello="
+_LARGEST = 262_144
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
+_DROPS = 8
+_MEMINFO = struct.Struct("9I")
+_WAITS = (errno.EAGAIN, errno.ENOBUFS)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The addresses of a port, and what it says first."""
+
+    local: Address
+    remote: Address
+    hello: bytes = b""
+
+
+class DatagramSocket:
+    """A port on a pair of datagram sockets."""
+
+    def __init__(self, name: str, pair: Pair) -> None:
+        self._name = name
+        self._pair = pair
+        self._lost = 0
+        self._socket = self._opened()
+
+    def _opened(self) -> socket.socket:
+        made = address.bound(self._pair.local, socket.SOCK_DGRAM)
+        try:
+            _enlarge(made)
+            self._connect(made)
+            made.setblocking(False)
+            if self._pair.hello:
+                made.send(self._pair.hello)
+        except OSError as error:
+            self._abandon(made)
+            raise LanError(f"{self._pair.remote.text}: {error.strerror or error}") from None
+        except BaseException:
+            self._abandon(made)
+            raise
+        self._lost = 0
+        return made
+
+    def _connect(self, made: socket.socket) -> None:
+        _, there = self._pair.remote.resolved(socket.SOCK_DGRAM)
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                made.connect(there)
+                return
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
+
+    def _abandon(self, made: socket.socket) -> None:
+        made.close()
+        self._pair.local.remove()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, frame: bytes) -> None:
+        if not frame:
+            raise FrameRefused(f"{self._name}: an empty datagram is no frame")
+        deadline = time.monotonic() + FENCE_LIMIT_S
+        while True:
+            try:
+                self._socket.send(frame)
+                return
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE or self._was_unreachable(error):
+                    raise FrameRefused(f"{self._name}: {error.strerror}") from None
+                if error.errno not in _WAITS:
+                    raise self._gone(error) from None
+            self._wait_for_room(deadline)
+
+    def _wait_for_room(self, deadline: float) -> None:
+        room = select.poll()
+        room.register(self._socket, select.POLLOUT)
+        left = deadline - time.monotonic()
+        if left <= 0 or not room.poll(1000 * left):
+            raise Inconclusive(f"{self._name}: the LAN takes nothing for {FENCE_LIMIT_S:g} s")
+
+    def receive(self) -> Got | None:
+        try:
+            frame = self._socket.recv(_LARGEST)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if self._was_unreachable(error):
+                return self.receive()
+            raise self._gone(error) from None
+        return Got(frame, len(frame))
+
+    def _was_unreachable(self, error: OSError) -> bool:
+        """Whether UDP reports that an earlier datagram reached nobody: this one was not sent."""
+        return error.errno == errno.ECONNREFUSED and not self._pair.remote.path
+
+    def _gone(self, error: OSError) -> Inconclusive:
+        return Inconclusive(
+            f"{self._name}: the LAN at {self._pair.remote.text} is gone: {error.strerror}"
+        )
+
+    def lost(self) -> int:
+        """Datagrams that did not fit into the receive buffer."""
+        try:
+            data = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:
+            return 0
+        before, self._lost = self._lost, _MEMINFO.unpack(data)[_DROPS]
+        return self._lost - before
+
+    def set_promiscuous(self, on: bool) -> None:
+        """Nothing to do: there is no card."""
+
+    def unplug(self) -> None:
+        self._abandon(self._socket)
+
+    def plug(self) -> None:
+        self._socket = self._opened()
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._abandon(self._socket)
+
+
+def _enlarge(made: socket.socket) -> None:
+    for forced, plain in (
+        (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        try:
+            made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
+        except OSError:
+            with suppress(OSError):
+                made.setsockopt(socket.SOL_SOCKET, plain, BUFFER)
+
+
+class DatagramPlant:
+    """A pair of datagram sockets per port."""
+
+    one_cpu = False
+    fences = 1
+
+    def __init__(self, name: str, pairs: Sequence[Pair]) -> None:
+        self._name = name
+        self._pairs = pairs
+
+    def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
+        try:
+            return DatagramSocket(name, self._pairs[number - 1])
+        except LanError as error:
+            raise LanError(f"{self._name}: {name}: {error}") from None
+
+    def close(self) -> None:
+        """Nothing: ports close their sockets."""
+
+
+class DatagramLan(FencedLan):
+    """Datagram sockets as a LAN."""
+
+    def ports(self, count: int) -> Sequence[FencedPort]:
+        if count > self.traits.ports:
+            raise Unsupported(f"{self.name}: has {self.traits.ports} ports")
+        return super().ports(count)
+
+
+def parsed(text: str) -> list[Pair]:
+    """The ports; LanError for a text without them."""
+    pairs = []
+    for part in text.split(";"):
+        words = part.strip().split(",")
+        if len(words) not in (2, 3) or (len(words) == 3 and not words[2].startswith(_HELLO)):
+            raise LanError(f"{_FORM}: {part!r} is not LOCAL,REMOTE")
+        try:
+            local, remote = map(address.parsed, words[:2])
+        except LanError as error:
+            raise LanError(f"{_FORM}: {error}") from None
+        if bool(local.path) != bool(remote.path):
+            raise LanError(f"{_FORM}: {part}: one is a Unix socket, the other is not")
+        hello = words[2].removeprefix(_HELLO).encode() if len(words) == 3 else b""
+        pairs.append(Pair(local, remote, hello))
+    if len(pairs) < 2:
+        raise LanError(f"{_FORM} needs two ports at least")
+    locals_ = [pair.local.text for pair in pairs]
+    for text in locals_:
+        if locals_.count(text) > 1:
+            raise LanError(f"{_FORM}: {text} is used twice")
+    return pairs
+
+
+def maker(text: str) -> Callable[[], Lan]:
+    """Makes LANs of datagram sockets; LanError for a text without addresses."""
+    pairs = parsed(text)
+    name = f"dgram:{text}"
+    traits = replace(TRAITS, ports=len(pairs))
+
+    def make() -> Lan:
+        """Any LAN that takes a frame per datagram, on Unix or UDP sockets."""
+        return DatagramLan(name, traits, DatagramPlant(name, pairs))
+
+    return make
