@@ -1,6 +1,6 @@
-"""``dgram:LOCAL,REMOTE[,hello=TEXT][;LOCAL,REMOTE...]``: a frame per datagram, Unix or UDP.
+"""``dgram:LOCAL,REMOTE[,hello=TEXT][;LOCAL,REMOTE...][;kind=KIND]``: a frame per datagram.
 
-Every port is a pair of addresses, of one kind: ours, and that of the LAN. ``hello=`` is the
+Every port is a pair of Unix or UDP addresses: ours, and that of the LAN. ``hello=`` is the
 first datagram that a port sends, as vfkit and gvproxy want it. A port that leaves closes its
 socket. UDP loses what does not fit into a buffer, so buffers are enlarged and loss is counted.
 """
@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits, Unsupported
+from harness.lans.kind import split, with_kind
 from harness.lans.wire import address
 from harness.lans.wire.address import Address
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
@@ -236,9 +237,10 @@ def parsed(text: str) -> list[Pair]:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of datagram sockets; LanError for a text without addresses."""
-    pairs = parsed(text)
-    name = f"dgram:{text}"
-    traits = replace(TRAITS, ports=len(pairs))
+    listed, kind = split(text)
+    pairs = parsed(listed)
+    name = f"dgram:{listed}"
+    traits = replace(with_kind(TRAITS, kind), ports=len(pairs))
 
     def make() -> Lan:
         """Any LAN that takes a frame per datagram, on Unix or UDP sockets."""

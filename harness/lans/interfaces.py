@@ -1,4 +1,4 @@
-"""``interfaces:[NETNS/]IF,[NETNS/]IF,...``: Linux network interfaces as the ports of a LAN.
+"""``interfaces:[NETNS/]IF,[NETNS/]IF,...[;kind=KIND]``: Linux network interfaces as ports.
 
 Frames cross AF_PACKET sockets, opened in the interface's namespace (a name, or the id of a
 process that lives in it). Address and MTU are the interface's own. Offloads are turned off
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.lan import Lan, LanError, Traits, Unsupported
+from harness.lans.kind import split, with_kind
 from harness.lans.wire import journal, offloads
 from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.journal import Change, Journal
@@ -273,22 +274,25 @@ def _is_neighbour_discovery(frame: bytes) -> bool:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used."""
-    places = parsed(text)
+    listed, kind = split(text)
+    places = parsed(listed)
     try:
         import pyroute2  # noqa: F401
     except ImportError:
         raise LanError("interfaces: pyroute2 is not installed: pip install pyroute2") from None
     for place in places:
         inspected(*place)
-    return functools.partial(_make, f"interfaces:{text}", places)
+    # Two interfaces may be the ends of a wire; more are most often plugged into a bridge.
+    traits = with_kind(TRAITS, kind or ("wire" if len(places) == 2 else "learning"))
+    return functools.partial(_make, f"interfaces:{listed}", places, traits)
 
 
-def _make(name: str, places: Sequence[tuple[str, str]]) -> Lan:
+def _make(name: str, places: Sequence[tuple[str, str]], traits: Traits) -> Lan:
     """Linux network interfaces as ports, each possibly in a namespace."""
     interfaces = [inspected(*place) for place in places]
     longest = min(interface.mtu for interface in interfaces) + 14
-    traits = replace(TRAITS, ports=len(interfaces), longest=longest)
-    return InterfacesLan(name, traits, InterfacesPlant(interfaces))
+    sized = replace(traits, ports=len(interfaces), longest=longest)
+    return InterfacesLan(name, sized, InterfacesPlant(interfaces))
 
 
 def restore() -> list[str]:

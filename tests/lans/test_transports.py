@@ -344,8 +344,8 @@ def test_a_running_switch_carries_frames(kind: str, folder: Path) -> None:
         with made(f"vde:{path}") as lan:
             sender, owner, other = lan.ports(3)
             frame = ethernet(owner, sender)
-            seen = [frame] if kind.endswith(("-x", "-hub")) else []
-            # A uml_switch sends frames back to where they came from.
+            # A uml_switch, 20070815, sends every frame everywhere, back to its sender too.
+            seen = [] if kind == "vde_switch" else [frame]
             back = [frame] if kind.startswith("uml") else []
             assert unicast(lan) == [back, [frame], seen]
             other.close()
@@ -356,6 +356,13 @@ def test_a_running_switch_carries_frames(kind: str, folder: Path) -> None:
         program.close()
         os.close(ours)
         os.close(console)
+
+
+@pytest.mark.parametrize("form", ["stream:a", "dgram:a,b;c,d", "vde:/"])
+def test_a_kind_is_declared_with_the_address(form: str) -> None:
+    registry.entry(f"{form};kind=learning")
+    with pytest.raises(LanError, match=r"kind=moon: choose from repeater, learning, directory"):
+        registry.entry(f"{form};kind=moon")
 
 
 def test_a_switch_that_is_not_there_is_one_line(folder: Path) -> None:
