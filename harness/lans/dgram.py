@@ -1,4 +1,4 @@
-"""``dgram:LOCAL,REMOTE[,hello=TEXT][;LOCAL,REMOTE...][;kind=KIND]``: a frame per datagram.
+"""``dgram:LOCAL,REMOTE[,hello=TEXT][;LOCAL,REMOTE...]``: a frame per datagram.
 
 Every port is a pair of Unix or UDP addresses: ours, and that of the LAN. ``hello=`` is the
 first datagram that a port sends, as vfkit and gvproxy want it. A port that leaves closes its
@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits, Unsupported
-from harness.lans.kind import split, with_kind
+from harness.lans.options import split
 from harness.lans.wire import address
 from harness.lans.wire.address import Address
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
@@ -237,13 +237,13 @@ def parsed(text: str) -> list[Pair]:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of datagram sockets; LanError for a text without addresses."""
-    listed, kind = split(text)
+    listed, options = split(text)
     pairs = parsed(listed)
     name = f"dgram:{listed}"
-    traits = replace(with_kind(TRAITS, kind), ports=len(pairs))
+    traits = replace(options.traits(TRAITS), ports=len(pairs))
 
     def make() -> Lan:
         """Any LAN that takes a frame per datagram, on Unix or UDP sockets."""
-        return DatagramLan(name, traits, DatagramPlant(name, pairs))
+        return DatagramLan(name, traits, DatagramPlant(name, pairs), options.patience_s)
 
     return make

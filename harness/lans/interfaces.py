@@ -1,4 +1,4 @@
-"""``interfaces:[NETNS/]IF,[NETNS/]IF,...[;kind=KIND]``: Linux network interfaces as ports.
+"""``interfaces:[NETNS/]IF,[NETNS/]IF,...``: Linux network interfaces as ports.
 
 Frames cross AF_PACKET sockets, opened in the interface's namespace (a name, or the id of a
 process that lives in it). Address and MTU are the interface's own. Offloads are turned off
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.lan import Lan, LanError, Traits, Unsupported
-from harness.lans.kind import split, with_kind
+from harness.lans.options import Options, split
 from harness.lans.wire import journal, offloads
 from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.journal import Change, Journal
@@ -44,6 +44,8 @@ TRAITS = Traits(
 )
 
 _UP, _LOWER_UP = 0x1, 0x10000
+_HEADER = 14
+_RESERVED = bytes.fromhex("0180c20000")
 _IPV6 = b"\x86\xdd"
 _HOP_BY_HOP, _ICMPV6 = 0, 58
 _NEIGHBOUR_DISCOVERY = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
@@ -152,8 +154,9 @@ class InterfacesPlant:
     one_cpu = True
     fences = 1
 
-    def __init__(self, interfaces: Sequence[Interface]) -> None:
+    def __init__(self, interfaces: Sequence[Interface], carrier_s: float = CARRIER_S) -> None:
         self.interfaces = interfaces
+        self._carrier_s = carrier_s
         self._spaces: dict[str, Namespace] = {}
         self._journals: list[Journal] = []
         try:
@@ -180,13 +183,15 @@ class InterfacesPlant:
 
     def _wait_for_carrier(self, interface: Interface) -> None:
         space = self._spaces[interface.namespace]
-        deadline = time.monotonic() + CARRIER_S
+        deadline = time.monotonic() + self._carrier_s
         while True:
             (link,) = space.run(space.links.get_links, interface.index)
             if link["flags"] & _LOWER_UP:
                 return
             if time.monotonic() > deadline:
-                raise LanError(f"interface {interface.shown}: no carrier within {CARRIER_S:g} s")
+                raise LanError(
+                    f"interface {interface.shown}: no carrier within {self._carrier_s:g} s"
+                )
             time.sleep(0.02)
 
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
@@ -209,9 +214,10 @@ class InterfacesPlant:
 class InterfacesLan(FencedLan):
     """Interfaces as a LAN; group frames that others send on it are set aside.
 
-    Set aside are neighbour discovery and group membership of IPv6, and frames to a group whose
-    address and EtherType were seen while the harness sent nothing. A frame that equals one
-    that the harness sent never is.
+    Set aside are neighbour discovery and group membership of IPv6, frames to the reserved
+    addresses 01:80:c2:00:00:00 to 0f from a source that is not a port (spanning tree, LLDP), and
+    frames to a group whose address and EtherType were seen while the harness sent nothing. A
+    frame that equals one that the harness sent never is.
     """
 
     def __init__(
@@ -219,6 +225,7 @@ class InterfacesLan(FencedLan):
     ) -> None:
         super().__init__(name, traits, plant, limit_s)
         self._interfaces = plant.interfaces
+        self._macs = {interface.mac for interface in plant.interfaces}
         self._chatter: set[bytes] = set()
         self._own: set[bytes] = set()
         self._heard_others = False
@@ -253,9 +260,15 @@ class InterfacesLan(FencedLan):
         super().send(port, frame)
 
     def foreign(self, frame: bytes) -> bool:
-        if not frame or not frame[0] & 1 or frame in self._own or frame[12:14] == ETHERTYPE:
+        if (
+            len(frame) < _HEADER
+            or not frame[0] & 1
+            or frame in self._own
+            or frame[12:14] == ETHERTYPE
+        ):
             return False
-        return _kind(frame) in self._chatter or _is_neighbour_discovery(frame)
+        of_others = frame[6:12] not in self._macs and frame[:5] == _RESERVED and frame[5] < 16
+        return of_others or _kind(frame) in self._chatter or _is_neighbour_discovery(frame)
 
 
 def _kind(frame: bytes) -> bytes:
@@ -274,7 +287,7 @@ def _is_neighbour_discovery(frame: bytes) -> bool:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used."""
-    listed, kind = split(text)
+    listed, options = split(text)
     places = parsed(listed)
     try:
         import pyroute2  # noqa: F401
@@ -283,16 +296,17 @@ def maker(text: str) -> Callable[[], Lan]:
     for place in places:
         inspected(*place)
     # Two interfaces may be the ends of a wire; more are most often plugged into a bridge.
-    traits = with_kind(TRAITS, kind or ("wire" if len(places) == 2 else "learning"))
-    return functools.partial(_make, f"interfaces:{listed}", places, traits)
+    traits = options.traits(TRAITS, unless="wire" if len(places) == 2 else "learning")
+    return functools.partial(_make, f"interfaces:{listed}", places, traits, options)
 
 
-def _make(name: str, places: Sequence[tuple[str, str]], traits: Traits) -> Lan:
+def _make(name: str, places: Sequence[tuple[str, str]], traits: Traits, options: Options) -> Lan:
     """Linux network interfaces as ports, each possibly in a namespace."""
     interfaces = [inspected(*place) for place in places]
     longest = min(interface.mtu for interface in interfaces) + 14
     sized = replace(traits, ports=len(interfaces), longest=longest)
-    return InterfacesLan(name, sized, InterfacesPlant(interfaces))
+    plant = InterfacesPlant(interfaces, max(CARRIER_S, options.patience_s))
+    return InterfacesLan(name, sized, plant, options.patience_s)
 
 
 def restore() -> list[str]:

@@ -2,9 +2,8 @@
 
 ``stream:ADDRESS`` connects, ``stream:listen=ADDRESS`` is connected to; an address is the path
 of a Unix socket or HOST:PORT. One address is for all ports; of several, separated by commas,
-each is a port. Connecting plugs a port in, hanging up leaves the LAN. ``;kind=KIND`` at the
-end declares the LAN's kind. Nothing else is known about such a LAN, so nothing else is
-declared for it.
+each is a port. Connecting plugs a port in, hanging up leaves the LAN. Nothing else is known
+about such a LAN, so nothing else is declared for it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.lan import Lan, LanError, Traits, Unsupported
-from harness.lans.kind import split, with_kind
+from harness.lans.options import split
 from harness.lans.wire import address
 from harness.lans.wire.address import Address
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
@@ -130,7 +129,7 @@ def _send_at_once(made: socket.socket) -> None:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of streams; LanError for a text that is no address."""
-    listed, kind = split(text)
+    listed, options = split(text)
     name, listens = f"stream:{listed}", listed.startswith(_LISTEN)
     where = listed.removeprefix(_LISTEN)
     if not where:
@@ -141,13 +140,13 @@ def maker(text: str) -> Callable[[], Lan]:
         addresses = [address.parsed(word) for word in ([where] if whole else where.split(","))]
     except LanError as error:
         raise LanError(f"{_FORM}: {error}") from None
-    traits = with_kind(TRAITS, kind)
+    traits = options.traits(TRAITS)
     if len(addresses) > 1:
         traits = replace(traits, ports=len(addresses))
     plant = ListeningPlant if listens else StreamPlant
 
     def make() -> Lan:
         """Any LAN that takes QEMU's stream framing on Unix or TCP sockets."""
-        return StreamLan(name, traits, plant(name, addresses))
+        return StreamLan(name, traits, plant(name, addresses), options.patience_s)
 
     return make

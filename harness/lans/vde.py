@@ -2,8 +2,7 @@
 
 A port is a pair of Unix sockets: a stream to the switch's ``ctl``, which requests the
 port and holds it, and a datagram socket with one frame per datagram. ``vde:DIR`` is a switch
-that is running already: the directory of a vde_switch, or the socket of a uml_switch;
-``;kind=KIND`` declares its kind.
+that is running already: the directory of a vde_switch, or the socket of a uml_switch.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
-from harness.lans.kind import split, with_kind
+from harness.lans.options import split
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan
 from harness.lans.wire.process import Process, version_line
 from harness.lans.wire.stream import connected_to
@@ -236,18 +235,18 @@ class RunningPlant:
 
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of a running switch; LanError for a place where none can be."""
-    text, kind = split(text)
+    text, options = split(text)
     place = Path(text)
     if not text:
         raise LanError("vde:DIR needs the directory of a vde_switch, or a uml_switch's socket")
     if not place.exists():
         raise LanError(f"vde:{text}: there is no such directory, nor socket")
     name = f"vde:{text}"
-    traits = with_kind(RUNNING, kind)
+    traits = options.traits(RUNNING)
 
     def make() -> Lan:
         """A running vde_switch or uml_switch."""
-        return FencedLan(name, traits, RunningPlant(name, place))
+        return FencedLan(name, traits, RunningPlant(name, place), options.patience_s)
 
     return make
 

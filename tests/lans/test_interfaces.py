@@ -17,7 +17,7 @@ from _pytest.pytester import Pytester
 from harness import registry
 from harness.evidence import results
 from harness.frames import BROADCAST, ethernet, real_frames
-from harness.lan import LanError, Unsupported
+from harness.lan import Inconclusive, LanError, Unsupported
 from harness.lans import interfaces
 from harness.lans.wire import journal, offloads
 from harness.lans.wire.namespace import Namespace, why_not
@@ -226,6 +226,26 @@ def test_no_right_is_named(bridge: Bridge) -> None:
     code = code.replace("registry.create(sys.argv[1])", "registry.create(sys.argv[1]).ports(3)")
     done = subprocess.run([*drop, "-c", code, bridge.spec], capture_output=True, text=True)
     assert f"LanError: interface {bridge.spaces[0]}/eth0: needs CAP_NET_RAW" in done.stderr
+
+
+def test_patience_waits_for_spanning_tree(bridge: Bridge) -> None:
+    """A port forwards 4 s after it has come up, and the bridge sends a frame every second."""
+    stp = ("stp_state", 1, "forward_delay", 200, "hello_time", 100)
+    ip("-n", bridge.middle, "link", "set", "lan0", "type", "bridge", *stp)
+    lan = registry.create(f"{bridge.spec};patience=60")
+    try:
+        assert isinstance(lan, interfaces.InterfacesLan)
+        other = lan.ports(3)[2]
+        other.close()
+        other.open()
+        assert [len(frames) for frames in unicast(lan)] == [0, 1, 0]
+        assert lan.foreign_frames > 0
+        lan.limit_s = 1.0
+        other.close()
+        with pytest.raises(Inconclusive, match=r"eth0 of .* did not come up within 1 s"):
+            other.open()
+    finally:
+        lan.close()
 
 
 def test_two_runs_at_once_are_refused(bridge: Bridge) -> None:

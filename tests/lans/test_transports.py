@@ -362,7 +362,9 @@ def test_a_running_switch_carries_frames(kind: str, folder: Path) -> None:
 def test_a_kind_is_declared_with_the_address(form: str) -> None:
     registry.entry(f"{form};kind=learning")
     with pytest.raises(LanError, match=r"kind=moon: choose from repeater, learning, directory"):
-        registry.entry(f"{form};kind=moon")
+        registry.entry(f"{form};kind=moon;patience=3")
+    with pytest.raises(LanError, match=r"patience=long: should be seconds, up to 600"):
+        registry.entry(f"{form};patience=long")
 
 
 def test_a_switch_that_is_not_there_is_one_line(folder: Path) -> None:
