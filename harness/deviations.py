@@ -1,4 +1,4 @@
-"""What a LAN is known to do otherwise, with the reason and the evidence.
+"""Known deviations of a LAN, with the reason and the evidence.
 
 A deviations file holds an array ``deviation``. Each entry names a rule, the tests that
 show it, a reason and the evidence; neither may be empty. A test is ``file.py::test``, for
@@ -45,51 +45,51 @@ class Deviation:
     def holds(self, version: str) -> bool:
         """Whether it is known of this version; an empty one is not known."""
         return not (self.versions and version) or any(
-            version.startswith(each) and not version[len(each) :][:1].isalnum()
-            for each in self.versions
+            version.startswith(known) and not version[len(known) :][:1].isalnum()
+            for known in self.versions
         )
 
 
 def of(lan: str, folder: Path = FOLDER) -> tuple[Deviation, ...]:
-    """The deviations of a LAN; LanError for a file that is not as it should be."""
+    """The deviations of a LAN; LanError, in one line, for a bad file."""
     path = folder / f"{lan}.toml"
     return read(path) if path.exists() else ()
 
 
 def read(path: Path, *, draft: bool = False) -> tuple[Deviation, ...]:
-    """The deviations in a file; LanError for one that is not as it should be.
+    """The deviations in a file; LanError, in one line, for a bad one.
 
     In a ``draft``, reasons and evidence may still be empty.
     """
     try:
-        told = tomllib.loads(path.read_text())
-        if told and told.keys() != {"deviation"}:
+        content = tomllib.loads(path.read_text())
+        if content and content.keys() != {"deviation"}:
             raise TypeError("it should hold an array `deviation`, and nothing else")
-        found = tuple(map(_entry, told.get("deviation", ())))
+        deviations = tuple(map(_entry, content.get("deviation", ())))
     except OSError as error:
         raise LanError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise LanError(f"{path}: not a deviations file: {what}") from None
-    for deviation in found:
+    for deviation in deviations:
         if deviation.rule not in RULES:
             raise LanError(f"{path}: unknown rule {deviation.rule!r}")
         for word in ("reason", "evidence"):
             if not draft and not getattr(deviation, word).strip():
                 where = f"{deviation.rule}, {', '.join(deviation.tests) or 'all tests'}"
                 raise LanError(f"{path}: the {word} is empty ({where}): a person fills it in")
-    return found
+    return deviations
 
 
-def _entry(told: Mapping[str, object]) -> Deviation:
-    for key in told:
+def _entry(table: Mapping[str, object]) -> Deviation:
+    for key in table:
         if key not in (*_WORDS, *_LISTS):
             raise TypeError(f"unknown key {key!r}")
-    words = [told[key] for key in _WORDS]
-    lists = [told.get(key, []) for key in _LISTS]
-    for each in lists:
-        if not isinstance(each, list) or not all(isinstance(one, str) for one in each):
-            raise TypeError(f"{each!r} should be a list of strings")
+    words = [table[key] for key in _WORDS]
+    lists = [table.get(key, []) for key in _LISTS]
+    for values in lists:
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise TypeError(f"{values!r} should be a list of strings")
     for word in words:
         if not isinstance(word, str):
             raise TypeError(f"{word!r} should be a string")

@@ -1,6 +1,6 @@
 """Reference models: which ports must, must not or may receive a frame, per kind of LAN.
 
-A model is told what the LAN's ports do (send, go down, come up, change mode) and says, for
+A model follows what the LAN's ports do (send, go down, come up, change mode) and says, for
 every port and frame, MUST, MUST_NOT or MAY. MAY stands only where the sources leave it open,
 each time with the reason. It shares no code with any LAN.
 

@@ -49,8 +49,8 @@ class Entry:
 
     ``name`` stands in headings, columns, test ids and file names; ``spec`` is what ``--lan``
     was given. ``missing`` says why the LAN cannot run here, and what to install; ``version``
-    is empty where only the running LAN can tell. ``kind`` is empty where only its traits can
-    tell. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
+    is empty where only the running LAN knows it. ``kind`` is empty where only its traits
+    say it. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
     ``user``: not one of ours; ``outside``: nor started by us. ``breaks`` is the rule that a
     deliberately broken LAN breaks.
     """

@@ -52,7 +52,7 @@ _TABLE = (
     Rule(
         "PUB-4",
         "The bit is set exactly while promiscuous, all-multicast or a member of a group; it is"
-        " worked out anew at opening, and never on a closed device.",
+        " recomputed at opening, and never on a closed device.",
         "D:570 set_multicast",
     ),
     Rule("PUB-5", "Closing zeroes the slot's six bytes, then unbinds the buffers.", "D:550"),
@@ -164,7 +164,7 @@ _TABLE = (
     ),
     Rule(
         "DMA-9",
-        "A killed Guest runs no more; its buffers stay bound till its Launcher ends.",
+        "A killed Guest runs no more; its buffers stay bound until its Launcher ends.",
         "io.c release_all_dma",
     ),
     Rule("DMA-10", "No Guest reaches another's memory beyond bound buffers and used_len.", "io.c"),
@@ -185,17 +185,17 @@ _TABLE = (
     ),
     Rule(
         "RCV-5",
-        "A refill that fails is logged; as shipped, the frame is handed up all the same.",
+        "A refill that fails is logged; as shipped, the frame is still passed up.",
         "D:560 fill_slot",
     ),
     Rule(
         "LEN-1",
-        "Lengths of 14 to 1,514 are handed up; others are dropped in silence.",
+        "Lengths of 14 to 1,514 are passed up; others are dropped in silence.",
         "D:560",
         "any",
         "host",
     ),
-    Rule("LEN-2", "A header alone, 14 bytes, is handed up.", "D:560", "any", "host"),
+    Rule("LEN-2", "A header alone, 14 bytes, is passed up.", "D:560", "any", "host"),
     Rule(
         "LEN-3",
         "A frame longer than the buffer arrives cut to 1,514 bytes.",
@@ -213,7 +213,7 @@ _TABLE = (
         "Any other transfer adds 1 to tx_carrier_errors and nothing else.",
         "D:570 transfer_packet",
     ),
-    Rule("CNT-4", "A frame handed up adds 1 to rx_packets, its payload to rx_bytes.", "D:560"),
+    Rule("CNT-4", "A frame passed up adds 1 to rx_packets, its payload to rx_bytes.", "D:560"),
     # G. Opening, closing, devices
     Rule(
         "LIF-1", "Opening publishes, fills eight buffers, binds; failing frees them: -12.", "D:550"

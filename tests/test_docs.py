@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,3 +176,46 @@ def test_generated_pages_are_current(name: str) -> None:
 def test_every_override_point_is_described() -> None:
     rows = load(CURRENT["make_overrides"]).PAGE.read_text().splitlines()
     assert [row for row in rows if row.startswith("| `") and row.endswith("|  |")] == []
+
+
+OLD_WORDS = re.compile(
+    r"(?<![\w-])(told|tells?|what came|worked out a(new|gain)|wrong on purpose|once more|till"
+    r"|one but all|in a wrong way|as it should be|its own words|handed up)(?![\w-])",
+    re.IGNORECASE,
+)
+"""What the project once said for: comment, line, says, received, recomputed, deliberately
+broken, again, until, all but one, in its words, passed up."""
+
+EXCEPTIONS = {
+    "harness/evidence/results.py": "`told` is the name of a field in results.jsonl, schema 1",
+}
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a page; of Python, comments and texts without what f-strings fill in."""
+    if path.suffix != ".py":
+        yield from enumerate(path.read_text().splitlines(), start=1)
+        return
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type in (tokenize.STRING, tokenize.COMMENT):
+                yield token.start[0], re.sub(r"\{[^{}]*\}", "", token.string)
+
+
+def test_prose_is_in_the_words_of_the_glossary() -> None:
+    suffixes = {".py", ".md", ".toml", ".j2", ".js"}
+    sources = [path for path in (ROOT / "harness").rglob("*") if path.suffix in suffixes]
+    found = {
+        f"{path.relative_to(ROOT)}:{number}: {match[0]}"
+        for path in [*PAGES, *sources]
+        if str(path.relative_to(ROOT)) not in EXCEPTIONS
+        for number, text in prose(path)
+        for match in OLD_WORDS.finditer(text)
+    }
+    assert found == set()
+
+
+def test_no_variable_is_called_each() -> None:
+    loops = re.compile(r"\bfor each in\b")
+    sources = sorted((ROOT / "harness").rglob("*.py"))
+    assert [str(path) for path in sources if loops.search(path.read_text())] == []

@@ -73,7 +73,9 @@ class _CursorOfBits(Host):
 
     def bind_dma(self, guest: Owner, key: int, array: int, count: int, interrupt: int) -> bool:
         done = super().bind_dma(guest, key, array, count, interrupt)
-        self._counts = {id(each): self._counts.get(id(each), 0) for each in self.bound_by(guest)}
+        self._counts = {
+            id(binding): self._counts.get(id(binding), 0) for binding in self.bound_by(guest)
+        }
         return done
 
     def transfer(self, sender: Owner, binding: Binding, address: int) -> bool:

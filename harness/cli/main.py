@@ -126,8 +126,8 @@ def play(files: tuple[Path, ...]) -> None:
                     bad += 1
                     click.echo(f"{path}:{number}: {error}", err=True)
                     continue
-                for each in found:
-                    click.echo(str(each))
+                for difference in found:
+                    click.echo(str(difference))
                 differ += bool(found)
                 agree += not found
         except OSError as error:
@@ -202,7 +202,7 @@ def rules(coverage: bool, workers: int) -> None:
             click.echo(f"          {test}")
         if not tests.get(rule.id):
             holes.append(f"{rule.id} has no test")
-        breakers = [each for each in BROKEN.values() if each.rule == rule.id] if coverage else []
+        breakers = [lan for lan in BROKEN.values() if lan.rule == rule.id] if coverage else []
         for broken in breakers:
             catch = caught[broken.name]
             by = len(catch.caught_by)
@@ -438,6 +438,6 @@ def wireshark(folder: Path | None, force: bool) -> None:
     except profile.NoProfile as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_BAD_INPUT)
-    for each in replaced:
-        click.echo(f"replaced {each}")
+    for path in replaced:
+        click.echo(f"replaced {path}")
     click.echo(f"{where}: {profile.advice(where)}")

@@ -120,7 +120,7 @@ def path_of(node_id: str) -> Path:
     written as %XX for each of its bytes, and a name that is too long ends in a hash.
     """
     head, bracket, parameters = node_id.partition("[")
-    parts = [each for part in head.split("::") for each in part.split("/")]
+    parts = [name for part in head.split("::") for name in part.split("/")]
     parts[-1] += bracket + parameters
     *folders, name = [_plain(part) for part in parts]
     return Path(*folders, f"{name}.pcapng")

@@ -27,7 +27,7 @@ def rule_ids(item: pytest.Item | pytest.Function) -> tuple[str, ...]:
     found = item.stash.get(_RULE_IDS, None)
     if found is None:
         marks = reversed(list(item.iter_markers("rule")))
-        found = tuple(dict.fromkeys(str(each) for mark in marks for each in mark.args))
+        found = tuple(dict.fromkeys(str(rule_id) for mark in marks for rule_id in mark.args))
         item.stash[_RULE_IDS] = found
     return found
 
@@ -88,8 +88,8 @@ def place_of(item: pytest.Item) -> Place:
     if place is None:
         reports = reports_folder(item.config)
         below = f"captures/{pcapng.path_of(item.nodeid).as_posix()}"
-        told = f"{shown(reports, item.config)}/{below}"
-        place = item.stash[_PLACE] = Place(f"{reports}/{below}", below, told)
+        path = f"{shown(reports, item.config)}/{below}"
+        place = item.stash[_PLACE] = Place(f"{reports}/{below}", below, path)
     return place
 
 

@@ -47,7 +47,7 @@ class WireViolation(AssertionError):
 
 
 def _judge_the_wire(item: pytest.Item) -> None:
-    """What the model of the LAN's kind says of all exchanges, and of what came after them."""
+    """What the model of the LAN's kind says of all exchanges, and of arrivals after them."""
     from harness.exchange import Testbench
     from harness.judging import explain_violations
 
@@ -106,11 +106,11 @@ def pytest_runtest_makereport(
         report.user_properties.append(("rule", ", ".join(rule_ids(item))))
     captured = lan_of(item) is not None and not item.config.getoption("no_captures")
     if call.when == "call" and report.failed and captured:
-        told = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in rules_of(item)]
-        told.append(f"capture: {place_of(item).shown}")
+        lines = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in rules_of(item)]
+        lines.append(f"capture: {place_of(item).shown}")
         seen = writer.evidence(item)
-        told += ["", *seen.ports_told, "", *seen.told] if seen.told else []
-        report.sections.append(("expected vs received", "\n".join(told)))
+        lines += ["", *seen.port_lines, "", *seen.frame_lines] if seen.frame_lines else []
+        report.sections.append(("expected vs received", "\n".join(lines)))
     writer.finish(item, report, described)
     if call.when == "teardown" and lan_of(item) is not None:
         writer.add_properties(item, report, place_of(item).shown)
@@ -143,20 +143,20 @@ def pytest_assertrepr_compare(
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
         known = writer.evidence(item)
-        known.ports_told = explain_ports(left, right)
-        known.told = explain_frames(left, right)
+        known.port_lines = explain_ports(left, right)
+        known.frame_lines = explain_frames(left, right)
     return [sum_up(left, right), "(every port, side by side, stands below)"]
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    told = [
-        each
+    properties = [
+        pair
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", None) == "call"
-        for each in getattr(report, "user_properties", ())
+        for pair in getattr(report, "user_properties", ())
     ]
     reasons = Counter(stat.wasxfail for stat in terminalreporter.stats.get("deviation", ()))
     for reason, count in reasons.items():
@@ -169,7 +169,7 @@ def pytest_terminal_summary(
         why = why.removeprefix("inconclusive: ")
         terminalreporter.write_line(f"INCONCLUSIVE {first}{more}: {why}", red=True)
     covered: dict[str, int] = {}
-    for key, value in told:
+    for key, value in properties:
         if key.startswith(_COVERED):
             what = key.removeprefix(_COVERED)
             covered[what] = covered.get(what, 0) + value
@@ -182,4 +182,4 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"searches covered {sums}")
     results = config.pluginmanager.get_plugin(writer.WRITER)
     if isinstance(results, writer.Writer) and results.index is not None:
-        terminalreporter.write_line(f"{results.told()}; report: {shown(results.index, config)}")
+        terminalreporter.write_line(f"{results.summary()}; report: {shown(results.index, config)}")

@@ -47,7 +47,7 @@ _CONTENT = "lguest_harness_capture"
 """The attribute of a far test's last report that has its capture, in Base64."""
 
 _FAR = "lguest_harness_far"
-"""What a worker is told if its files do not lie where the run's results do."""
+"""What a worker is informed of if its files do not lie where the run's results do."""
 
 
 MOST_LINES = 40
@@ -61,8 +61,8 @@ class Evidence:
     undecided: bool = False
     """The LAN gave no verdict: it is not to be trusted with the next test."""
     phases: list[pytest.TestReport] = field(default_factory=list)
-    ports_told: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    port_lines: list[str] = field(default_factory=list)
+    frame_lines: list[str] = field(default_factory=list)
     settled: str = ""
     version: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
@@ -134,9 +134,9 @@ def reason(report: pytest.TestReport) -> str:
     """Why a test did not pass, in one line."""
     if report.passed:
         return ""
-    told = getattr(report, "wasxfail", "")
-    if told:
-        return str(told)
+    reason = getattr(report, "wasxfail", "")
+    if reason:
+        return str(reason)
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
@@ -188,7 +188,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         lan=lan,
         outcome=outcome,
         reason=reason(decides) or ending,
-        details=known.told or _crash(decides, item.config.rootpath),
+        details=known.frame_lines or _crash(decides, item.config.rootpath),
         ending=ending,
         doc=doc,
         settled=known.settled,
@@ -211,16 +211,16 @@ def result_of(report: pytest.TestReport) -> results.Result | None:
 
 
 def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -> None:
-    """What JUnit XML tells of a test; it takes it from the last report."""
+    """What JUnit XML says of a test; it takes it from the last report."""
     result = evidence(item).result
     assert result is not None
-    told = {"verdict": result.outcome, "rule": ", ".join(result.rules)}
-    told |= {"lan": result.lan} if result.lan is not None else {}
-    told |= {"settled": result.settled} if result.settled else {}
-    told |= {"capture": capture} if result.capture is not None else {}
-    told = {name: visible(value) for name, value in told.items()}
-    rest = [each for each in report.user_properties if each[0] not in told]
-    report.user_properties = [*rest, *told.items()]
+    properties = {"verdict": result.outcome, "rule": ", ".join(result.rules)}
+    properties |= {"lan": result.lan} if result.lan is not None else {}
+    properties |= {"settled": result.settled} if result.settled else {}
+    properties |= {"capture": capture} if result.capture is not None else {}
+    properties = {name: visible(value) for name, value in properties.items()}
+    rest = [pair for pair in report.user_properties if pair[0] not in properties]
+    report.user_properties = [*rest, *properties.items()]
 
 
 def say_where(node: Any) -> None:
@@ -338,7 +338,7 @@ class Writer:
         self._failed = True
         pytest.exit(f"{shown(path, self._config)}: {error.strerror}", returncode=CANNOT_WRITE)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The run in a line: how many rules passed, how many did not."""
         if not self._rules:
             return f"tests without a rule: {self._outcomes.total()}"
@@ -346,8 +346,8 @@ class Writer:
         undecided = sum(1 for words in self._rules.values() if "inconclusive" in words)
         deviating = sum(1 for words in self._rules.values() if "deviation" in words)
         passed = sum(1 for words in self._rules.values() if words == {"passed"})
-        told = f"rules: {passed} passed whole, {deviating} with deviations, {failed} failed"
-        return told + (f", {undecided} inconclusive" if undecided else "")
+        counts = f"rules: {passed} passed whole, {deviating} with deviations, {failed} failed"
+        return counts + (f", {undecided} inconclusive" if undecided else "")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -26,7 +26,7 @@ from harness.rules import RULES, Rule
 FILE_NAME = "index.html"
 
 OURS = b"LAN conformance</title>"
-"""What stands in the beginning of every report, and tells it from a page of the user."""
+"""What every report begins with; a page of the user does not have it."""
 
 SIGNS: Mapping[Outcome, str] = {
     "failed": "✗",
