@@ -18,16 +18,16 @@ class OneCapture:
     def __init__(self, folder: Path, shown: str) -> None:
         self._folder = folder
         self._shown = f"{shown}/{one_capture.FILE_NAME}"
-        self._told: list[str] = []
+        self._lines: list[str] = []
 
     def pytest_sessionfinish(self) -> None:
         try:
             merged = one_capture.merge(self._folder)
         except OSError as error:
-            self._told = [f"{self._shown}: {error.strerror}"]
+            self._lines = [f"{self._shown}: {error.strerror}"]
             return
-        self._told = [f"{merged.tests} tests in {self._shown}", *merged.problems]
+        self._lines = [f"{merged.tests} tests in {self._shown}", *merged.problems]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for line in self._told:
+        for line in self._lines:
             terminalreporter.write_line(line)
