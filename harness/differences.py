@@ -58,6 +58,10 @@ Fits = Callable[[bytes, bytes], bool]
 LONGEST_PREFIX = 64
 """Bytes that a frame may have too many at its start, to be known again."""
 
+ADDRESSES = 12
+TAG = 4
+"""Bytes in the two addresses of a frame, behind which a VLAN tag lies; and in a tag."""
+
 FIVE = 5
 _HEADERS = {10: "a virtio header", 12: "a virtio header", 4: "a VLAN tag or a length"}
 _TRAILERS = {4: "looks like an FCS"}
@@ -163,6 +167,8 @@ def _distance(frame: bytes, arrival: bytes) -> int | None:
     """How far two frames are from each other; None if they have nothing in common."""
     if not arrival:
         return None
+    if _untagged(frame) == arrival or _untagged(arrival) == frame:
+        return TAG
     if frame.startswith(arrival) or arrival.startswith(frame):
         return abs(len(frame) - len(arrival))
     if frame and frame in arrival[: len(frame) + LONGEST_PREFIX]:
@@ -176,8 +182,19 @@ def _distance(frame: bytes, arrival: bytes) -> int | None:
     return None
 
 
+def _untagged(frame: bytes) -> bytes:
+    """The frame without the four bytes where a VLAN tag would lie."""
+    return frame[:ADDRESSES] + frame[ADDRESSES + TAG :]
+
+
 def _changed(port: str, frame: bytes, arrival: bytes) -> Difference:
     """A frame that did not arrive as it was sent."""
+    if _untagged(frame) == arrival:
+        text = f"its tag of {TAG} bytes at {ADDRESSES} is missing"
+        return Difference(Kind.ALTERED, port, text, arrival)
+    if _untagged(arrival) == frame:
+        text = f"a tag of {TAG} bytes at {ADDRESSES} was put in"
+        return Difference(Kind.ALTERED, port, text, arrival)
     if frame.startswith(arrival):
         text = f"{len(arrival)} of {len(frame)} bytes arrived"
         return Difference(Kind.TRUNCATED, port, text, arrival)

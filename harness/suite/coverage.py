@@ -9,11 +9,10 @@ import pytest
 from harness.broken.catalogue import BROKEN
 from harness.plugin.items import rule_ids
 from harness.registry import ALL_BROKEN, BROKEN_PREFIX
-from harness.suite.run import run_quietly
+from harness.suite.run import FAILS_BY_VERDICT, message_of, run_quietly
 
 VERDICTS = (
-    "assert",
-    "AssertionError",
+    *FAILS_BY_VERDICT,
     "Failed: DID NOT RAISE",
     "harness.lan.FrameRefused",
     "harness.lan.LanError",
@@ -59,9 +58,7 @@ class _Catcher:
         test, _, parameters = report.nodeid.partition("[")
         name = parameters.removeprefix(BROKEN_PREFIX)
         lan = next(broken for broken in self._longest_first if name.startswith(broken))
-        crash = getattr(report.longrepr, "reprcrash", None)
-        message = "" if crash is None else crash.message
-        verdict = report.when == "call" and message.startswith(VERDICTS)
+        verdict = report.when == "call" and message_of(report).startswith(VERDICTS)
         catch = self.catches[lan]
         listed = catch.caught_by if verdict else catch.disturbed
         if test not in listed:

@@ -20,7 +20,7 @@ from harness.deviations import Deviation, test_name
 from harness.evidence.results import RED
 from harness.plugin import writer
 from harness.registry import Entry
-from harness.suite.run import run_quietly
+from harness.suite.run import FAILS_BY_VERDICT, message_of, run_quietly
 
 TO_FILL_IN = """\
 # A draft. Fill in each empty `reason` from the LAN's source or documentation. `evidence` is
@@ -28,7 +28,6 @@ TO_FILL_IN = """\
 """
 
 _LONGEST_LINE = 80
-_ASSERTED = ("assert", "AssertionError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Run:
     _asserted: set[str] = field(default_factory=set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        crash = getattr(report.longrepr, "reprcrash", None)
-        if report.when == "call" and crash is not None and crash.message.startswith(_ASSERTED):
+        if report.when == "call" and message_of(report).startswith(FAILS_BY_VERDICT):
             self._asserted.add(report.nodeid)
         result = writer.result_of(report)
         if result is None or result.lan != self.lan.name:

@@ -13,8 +13,18 @@ CONFIGURATION = Path(__file__).with_name("pytest.ini")
 """pytest's configuration of the suite: the same wherever it lies, whoever starts it."""
 
 
+FAILS_BY_VERDICT = ("assert", "AssertionError", "on the wire", "exchange")
+"""How the message of a failed test begins if it failed on what its rule says."""
+
+
 class SuiteError(Exception):
     """The suite could not be collected or run; what pytest printed."""
+
+
+def message_of(report: pytest.TestReport) -> str:
+    """What a failed test says, without the traceback."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(report.longrepr) if crash is None else str(crash.message)
 
 
 def folder() -> Path:
