@@ -142,10 +142,14 @@ _TABLE = (
     # D. The Host's copy
     Rule(
         "DMA-1",
-        "BIND_DMA registers an array; it fails for interrupt 32 or a 33rd array.",
+        "BIND_DMA binds an array or unbinds one that is bound; interrupt 32 or a 33rd array fails.",
         "io.c bind_dma",
     ),
-    Rule("DMA-2", "SEND_DMA fills the first free buffer from the cursor on.", "io.c dma_transfer"),
+    Rule(
+        "DMA-2",
+        "SEND_DMA fills the first free buffer from the cursor on, of the array bound last.",
+        "io.c dma_transfer",
+    ),
     Rule(
         "DMA-3",
         "The copy ends when either side is exhausted; 0 bytes is a failure.",
@@ -164,7 +168,7 @@ _TABLE = (
     ),
     Rule(
         "DMA-9",
-        "A killed Guest runs no more; its buffers stay bound until its Launcher ends.",
+        "A killed Guest makes no hypercall; its buffers stay bound until its Launcher ends.",
         "io.c release_all_dma",
     ),
     Rule("DMA-10", "No Guest reaches another's memory beyond bound buffers and used_len.", "io.c"),
@@ -236,12 +240,13 @@ _TABLE = (
     ),
     Rule(
         "HST-2",
-        "SEND_DMA on a private key goes to the Launcher, which writes the TAP.",
+        "SEND_DMA on a private key goes to the Launcher, which checks the list and writes the TAP.",
         "lguest.c handle_tun_output",
     ),
     Rule(
         "HST-3",
-        "A frame from the TAP fills the first free buffer from slot 0.",
+        "A frame from the TAP fills the newest array's first free buffer; a bad list ends the"
+        " Launcher.",
         "lguest.c handle_tun_input",
     ),
     Rule(
