@@ -10,7 +10,7 @@ LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
-.PHONY: help venv conformance test docs bench mutants clean
+.PHONY: help venv conformance test docs bench mutants fuzz clean
 help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; report in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
@@ -18,6 +18,7 @@ help:
 	@echo "make docs          write the generated pages of docs/ again"
 	@echo "make bench         measure speed; results in reports/bench.json"
 	@echo "make mutants       run the suite on small changes of the simulated LAN; list what it missed"
+	@echo "make fuzz          give each reader of files 20,000 damaged inputs"
 	@echo "make clean         remove environments, caches, captures"
 
 venv: .venv/.made
@@ -52,6 +53,9 @@ bench: venv .venv/.made-bench
 .venv/.made-bench: .venv/.made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' \
 	  && touch $@ || echo "PTF could not be installed: it is left out of the comparison"
+
+fuzz: venv
+	FUZZ_INPUTS=20000 $(BIN)/pytest tests/fuzz -n auto -q
 
 # The project itself is not installed there, so that its mutated copy is what is imported.
 mutants: .venv-mutants/.made

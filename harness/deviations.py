@@ -18,8 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.evidence import files
 from harness.lan import LanError
 from harness.rules import RULES
+
+LARGEST_FILE = 1 << 18
+"""Bytes of the largest deviations file."""
+
+MOST_DOTS = 300
+"""Dots in one of its lines."""
 
 FOLDER = Path(__file__).parent / "lans" / "deviations"
 
@@ -62,12 +69,18 @@ def read(path: Path, *, draft: bool = False) -> tuple[Deviation, ...]:
     In a ``draft``, reasons and evidence may still be empty.
     """
     try:
-        content = tomllib.loads(path.read_text())
+        text = files.content(path, LARGEST_FILE).decode()
+        # The time that tomllib takes for a key grows with the square of its parts.
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {MOST_DOTS} dots")
+        content = tomllib.loads(text)
         if content and content.keys() != {"deviation"}:
             raise TypeError("it should hold an array `deviation`, and nothing else")
         deviations = tuple(map(_entry, content.get("deviation", ())))
-    except OSError as error:
-        raise LanError(f"{path}: {error.strerror}") from None
+    except files.BadFile as error:
+        raise LanError(str(error)) from None
+    except RecursionError:
+        raise LanError(f"{path}: not a deviations file: nested too deeply") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise LanError(f"{path}: not a deviations file: {what}") from None

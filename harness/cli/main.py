@@ -10,7 +10,7 @@ import click
 
 from harness.cli import completion
 from harness.evidence.answer import Answer
-from harness.evidence.files import LARGEST
+from harness.evidence.files import LARGEST, BadFile
 from harness.evidence.text import visible
 
 EXIT_DISAGREES = 1
@@ -104,7 +104,8 @@ def run(context: click.Context, lans: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def play(files: tuple[Path, ...]) -> None:
+@_largest
+def play(files: tuple[Path, ...], largest: int) -> None:
     r"""Play recordings of the original driver on the simulated `lguest` LAN.
 
     Prints a line per disagreement. Exit code: 0 if all agree, 1 if any differs, 2 if a
@@ -119,20 +120,23 @@ def play(files: tuple[Path, ...]) -> None:
     agree = differ = bad = 0
     for path in files:
         try:
-            for number, scenario in recordings.scenarios(path):
+            for number, scenario in recordings.scenarios(path, largest):
                 try:
                     found = recordings.play(scenario)
                 except recordings.BadRecording as error:
                     bad += 1
-                    click.echo(f"{path}:{number}: {error}", err=True)
+                    click.echo(visible(f"{path}:{number}: {error}"), err=True)
                     continue
                 for difference in found:
-                    click.echo(str(difference))
+                    click.echo(visible(str(difference)))
                 differ += bool(found)
                 agree += not found
+        except BadFile as error:
+            bad += 1
+            click.echo(visible(str(error)), err=True)
         except OSError as error:
             bad += 1
-            click.echo(f"{path}: {error.strerror}", err=True)
+            click.echo(visible(f"{path}: {error.strerror}"), err=True)
     click.echo(f"{agree} scenarios agree, {differ} differ")
     sys.exit(EXIT_BAD_INPUT if bad else EXIT_DISAGREES if differ else 0)
 

@@ -130,10 +130,13 @@ def _remove_file(folder: Path, name: PurePosixPath) -> None:
 def _has_link(folder: Path, below: PurePosixPath) -> bool:
     """Whether a part of a path below a folder is a link."""
     path = folder
-    for part in below.parts:
-        path = path / part
-        if path.is_symlink():
-            return True
+    try:
+        for part in below.parts:
+            path = path / part
+            if path.is_symlink():
+                return True
+    except (OSError, ValueError):  # a name that no file can have
+        return True
     return False
 
 

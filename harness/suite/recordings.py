@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.files import LARGEST, opened
 from harness.lguest import dma
 from harness.lguest.dma import PAGE_SIZE
 from harness.lguest.driver import Counters, NetDevice
@@ -27,6 +28,10 @@ GUEST_PAGES = 400
 
 SEND_DMA_AT = 59 * PAGE_SIZE + 3072
 """Where the player puts the structure of a hand-written SEND_DMA: below the scratch pages."""
+
+
+MOST_PAYLOAD = 1 << 20
+"""Bytes of payload in one step: more than a Guest could send."""
 
 
 class BadRecording(Exception):
@@ -54,14 +59,17 @@ def _short(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def scenarios(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRecording]]:
+def scenarios(
+    path: Path, most: int = LARGEST
+) -> Iterator[tuple[int, dict[str, Any] | BadRecording]]:
     """The scenarios of a file with their line numbers; for a bad line, its error.
 
-    For a file without any scenario only the first line's error is given.
+    For a file without any scenario only the first line's error is given. BadFile for one that
+    is not a regular file, or has more than ``most`` bytes.
     """
     bad: list[tuple[int, BadRecording]] = []
     good = False
-    with path.open("rb") as lines:
+    with opened(path, most) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -85,6 +93,8 @@ def _scenario(line: bytes) -> dict[str, Any]:
         scenario = json.loads(line)
     except ValueError as error:
         raise BadRecording(f"not JSON: {error}") from None
+    except RecursionError:
+        raise BadRecording("not JSON: nested too deeply") from None
     if not isinstance(scenario, dict):
         raise BadRecording("not a JSON object")
     return scenario
@@ -92,6 +102,8 @@ def _scenario(line: bytes) -> dict[str, Any]:
 
 def payload(seed: int, length: int, start: int = 0) -> bytes:
     """Recorded payload bytes ``start`` to ``start + length`` for a seed."""
+    if length > MOST_PAYLOAD:
+        raise ValueError(f"{length} bytes of payload, more than {MOST_PAYLOAD}")
     return bytes((seed + 7 * k + (k >> 8)) & 0xFF for k in range(start, start + length))
 
 
@@ -110,7 +122,7 @@ def play(scenario: dict[str, Any] | BadRecording) -> list[Disagreement]:
             player.host.close()
     except KeyError as error:
         raise BadRecording(f"field {error} is missing") from None
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise BadRecording(f"cannot be played: {error}") from None
     except LguestError as error:
         raise BadRecording(f"cannot be played: {error}") from None

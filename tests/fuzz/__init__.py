@@ -1,0 +1,1 @@
+"""Damaged input: every reader takes it, or refuses it in one line."""
