@@ -212,6 +212,8 @@ def test_the_end_of_a_launcher_clears_and_frees_the_slot_however_its_guest_ended
         assert send(leaver.guest, leaver.peer_key(sender.slot), [(DATA, PAGE + 1)]) == 0
         assert killed(lguest) == [20]
     launchers[0].exit()
+    assert lguest.host.bound_by(leaver.guest) == []
+    assert send(sender.guest, leaver.peer_key(leaver.slot), [(DATA, 60)]) == 0
     ghost = lguest.host.defects.leaves_ghosts
     assert file.pages.published(0) == (leaver.address if ghost else NO_ADDRESS)
     assert broadcast(sender) == (0, int(ghost))
@@ -558,6 +560,11 @@ def test_the_bit_of_an_address_that_a_failed_open_leaves(
     sender.transmit(ethernet(bytes.fromhex("0200deadbeef"), sender.address))
     failed = sender.counters.tx_carrier_errors - before
     assert failed == int(ghost and promiscuous)
+    device.guest.memory_left = None
+    if cause == "binding":
+        assert device.guest.bind_dma(device.peer_key(SPARE_SLOT), ARRAY, 1, 0)
+    assert device.open() == 0
+    assert lguest.pages.published(device.slot) == bytes((2 | promiscuous,)) + device.address[1:]
 
 
 @rule("RCV-5")
@@ -634,3 +641,19 @@ def test_a_promiscuous_receiver_drops_runts_too(lguest: LguestLan, size: int) ->
     assert lguest.received(listener) == lguest.received(owner) == []
     assert listener.counters == owner.counters == Counters()
     assert sender.counters == Counters(tx_packets=2, tx_bytes=2 * size)
+
+
+@rule("RCV-5", "LEN-1")
+@pytest.mark.parametrize("size", [1, 13, 14, 60])
+def test_a_failed_refill_treats_frames_of_every_length_alike(lguest: LguestLan, size: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(size)) == size
+    owner.guest.memory_left = 0
+    assert owner.guest.interrupt()
+    owner.guest.memory_left = None
+    shipped = lguest.host.defects.failed_refill_leaves_hole
+    assert used_lens(owner.guest, owner.ring) == [size * shipped] + [0] * 7
+    assert len(lguest.received(owner)) == int(shipped and size >= 14)
+    assert owner.guest.interrupt() is False
+    fill_up(sender, owner, NUM_SKBS)
+    assert sender.counters.tx_packets == NUM_SKBS - shipped

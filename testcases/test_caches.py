@@ -11,6 +11,7 @@ from harness.lan import Layout
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
 from harness.lguest.driver import MOST_REMEMBERED, Counters, NetDevice
+from harness.lguest.events import Copied
 from harness.lguest.memory import ADDRESS_BYTES
 from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
@@ -529,3 +530,54 @@ def test_the_launcher_follows_every_bind_and_unbind_of_its_guest(lguest: LguestL
     assert filled() == []
     assert device.open() == 0
     assert filled() == [device.ring]
+
+
+@rule("DLV-2", "DLV-7")
+def test_another_address_in_the_same_slot_is_followed(lguest: LguestLan) -> None:
+    """As many slots are used as before, and no bit changes."""
+    sender, owner = lguest.open_devices(2)
+    addresses = [bytes((2, 0, n, 9, 9, 9)) for n in range(4)]
+    for turn in range(12):
+        lguest.pages.publish(owner.slot, addresses[turn % 4])
+        for address in addresses:
+            sender.transmit(ethernet(address, sender.address, stamp=turn))
+        lguest.settle()
+        assert len(lguest.received(owner)) == turn + 1
+    assert sender.counters == Counters(tx_packets=12, tx_bytes=720)
+
+
+@rule("DLV-2", "DLV-3", "DLV-6")
+@pytest.mark.parametrize(("pages", "slot"), [(1, 681), (2, 683), (2, 1364), (4, 1366), (4, 2729)])
+def test_changes_on_every_page_are_noticed(lguest: LguestLan, pages: int, slot: int) -> None:
+    with lan_of_pages(lguest, pages) as lan:
+        sender, other = lan.open_devices(2)
+        for _ in range(2):
+            assert broadcast(sender) == (1, 0)
+            sender.transmit(ethernet(NEW, sender.address))
+            failed = sender.counters.tx_carrier_errors
+            lan.pages.publish(slot, NEW)
+            assert broadcast(sender) == (1, 1)
+            sender.transmit(ethernet(NEW, sender.address))
+            assert sender.counters.tx_carrier_errors == failed + 2
+            lan.pages.publish(slot, NO_ADDRESS)
+            lan.settle()
+        assert broadcast(sender) == (1, 0)
+        lan.settle()
+        assert other.counters.rx_packets == 5
+
+
+@rule("DLV-5", "DLV-8")
+def test_each_device_of_a_guest_passes_over_its_own_slot_alone(lguest: LguestLan) -> None:
+    other, first = lguest.open_devices(2)
+    second = lguest.second_device(first.guest, 9)
+    assert second.open() == 0
+    slots = {other.slot, first.slot, second.slot}
+    for device in (first, second, first, second):
+        before = len(lguest.host.events)
+        assert broadcast(device) == (1, 1)
+        tried = {
+            event.key // 4 for event in lguest.host.events[before:] if isinstance(event, Copied)
+        }
+        assert tried == slots - {device.slot}
+    lguest.settle()
+    assert other.counters.rx_packets == 4

@@ -11,6 +11,7 @@ from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Dropped
 from harness.lguest.guest import MAX_DEVICES
 from harness.lguest.host import MAX_BOUND
+from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
 from .kit.dma import (
@@ -371,3 +372,73 @@ def test_fragments_of_every_size_follow_one_linear_part(lguest: LguestLan) -> No
         sender.transmit(frame, 14, 0, fragments)
     lguest.settle()
     assert lguest.received(owner) == frames
+
+
+@rule("DMA-6", "DMA-2")
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_empty_send_interrupts_whatever_the_count(lguest: LguestLan, count: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, count)
+    for _ in range(2 * count):
+        owner.guest.pending = 0
+        assert send(sender.guest, key, []) == 0
+        assert owner.guest.pending == 1 << 9
+    assert used_lens(owner.guest, ARRAY, count) == [0] * count
+    for n in range(count):
+        assert send_bytes(sender.guest, key, bytes(60 + n)) == 60 + n
+        assert used_lens(owner.guest, ARRAY, count)[n] == 60 + n
+
+
+@rule("DMA-4", "DMA-3")
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 512, 1024, 2048, 4095, 4096])
+def test_sections_of_every_size_are_copied(lguest: LguestLan, size: int) -> None:
+    """The second section shows whether the first one ended the list."""
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    assert bind(owner.guest, key, 1)
+    owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([(ROOM, size), (ROOM + PAGE, 10)]))
+    data = payload(size)
+    sender.guest.memory.write(DATA, data)
+    sender.guest.memory.write(DATA + PAGE, b"0123456789")
+    assert send(sender.guest, key, [(DATA, size), (DATA + PAGE, 10)]) == size + 10
+    assert owner.guest.memory.read(ROOM, size) == data
+    assert owner.guest.memory.read(ROOM + PAGE, 10) == b"0123456789"
+
+
+@rule("DMA-4", "DMA-10")
+@pytest.mark.parametrize("offset", [256, 2000, PAGE - 60])
+def test_the_page_of_descriptors_is_memory_like_any_other(lguest: LguestLan, offset: int) -> None:
+    sender, owner = lguest.open_devices(2)
+    key = sender.peer_key(SPARE_SLOT)
+    place = sender.page - PAGE + offset
+    assert bind(owner.guest, key, 2)
+    sender.guest.memory.write(place, payload(60))
+    assert send(sender.guest, key, [(place, 60)]) == 60
+    assert owner.guest.memory.read(ROOM, 60) == payload(60)
+    owner.guest.memory.write(ARRAY + dma.SIZE + 4, dma.pack([(place, 60)]))
+    assert send_bytes(sender.guest, key, payload(60, 1)) == 60
+    assert owner.guest.memory.read(place, 60) == payload(60, 1)
+    assert owner.guest.status(0) == 7
+    structure = sender.page - PAGE + 300
+    sender.guest.memory.write(structure + 4, dma.pack([(DATA, 20)]))
+    set_used(owner.guest, ARRAY, 0, 0)
+    assert sender.guest.send_dma(key, structure) == 20
+
+
+@rule("HST-2", "HST-3")
+def test_sixteen_host_networks_each_have_their_tap(lguest: LguestLan) -> None:
+    launcher = lguest.launch(50)
+    taps = [MemoryTap(bytes((2, 0, 0, 0, 1, n))) for n in range(MAX_DEVICES)]
+    networks = [launcher.join_host(tap) for tap in taps]
+    devices = [network.device for network in networks]
+    lguest.devices += devices
+    assert [device.open() for device in devices] == [0] * MAX_DEVICES
+    for n, device in enumerate(devices):
+        device.transmit(ethernet(taps[n].address, device.address, stamp=n))
+        taps[n].feed(ethernet(device.address, taps[n].address, stamp=n))
+        assert networks[n].input()
+    assert [len(tap.written) for tap in taps] == [1] * MAX_DEVICES
+    assert launcher.guest.interrupt()
+    assert [device.counters.rx_packets for device in devices] == [1] * MAX_DEVICES
+    assert [device.counters.tx_packets for device in devices] == [1] * MAX_DEVICES
