@@ -37,7 +37,7 @@ from .kit.steps import NO_ADDRESS, acting_at, broadcast
 
 @rule("DMA-9")
 @pytest.mark.parametrize("size", [14, 60, 1514])
-def test_a_killed_guest_sends_nothing_though_it_sent_the_like_before(
+def test_a_killed_guest_cannot_send_a_length_that_it_sent_before(
     lguest: LguestLan, size: int
 ) -> None:
     sender, owner = lguest.open_devices(2)
@@ -72,10 +72,10 @@ def test_a_full_ring_of_a_killed_guest_is_tried_twice_too(lguest: LguestLan) -> 
 
 @rule("DMA-5", "DMA-2")
 @pytest.mark.parametrize("is_dead", [False, True])
-def test_the_second_try_searches_the_arrays_of_its_own_moment(
+def test_the_second_try_searches_the_arrays_that_are_bound_by_then(
     lguest: LguestLan, is_dead: bool
 ) -> None:
-    """In the gap the full array goes, and the frame finds the older one of another Guest."""
+    """The full array is unbound before the second try, which then uses an older one."""
     sender, owner, other = lguest.open_devices(3)
     key = sender.peer_key(SPARE_SLOT)
     assert bind(other.guest, key, 1)
@@ -136,7 +136,7 @@ def test_the_second_try_begins_at_the_cursor_of_a_fresh_bind(lguest: LguestLan) 
 @rule("DMA-9", "DMA-4")
 @pytest.mark.parametrize("bad", [0, 1, 2])
 def test_a_broadcast_ends_with_its_sender(lguest: LguestLan, bad: int) -> None:
-    """The sender is killed at one of its receivers; those behind it get nothing."""
+    """The sender is killed at one of its receivers; those after it get nothing."""
     sender, *others = lguest.open_devices(4)
     assert broadcast(sender) == (3, 0)
     lguest.settle()
@@ -159,7 +159,7 @@ def test_a_broadcast_ends_with_its_sender(lguest: LguestLan, bad: int) -> None:
 
 @rule("DMA-4", "DMA-9")
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_receiver_that_dies_of_a_broadcast_takes_nobody_along(
+def test_a_receiver_killed_by_a_broadcast_affects_no_other_receiver(
     lguest: LguestLan, position: int
 ) -> None:
     sender, *others = lguest.open_devices(4)
@@ -229,8 +229,8 @@ def test_the_end_of_a_launcher_clears_and_frees_the_slot_however_its_guest_ended
 
 @rule("RCV-5", "LIF-1")
 @pytest.mark.parametrize("cycles", [30])
-def test_failed_refills_lose_no_buffer_for_good(lguest: LguestLan, cycles: int) -> None:
-    """Also where the next interrupt refills the slot, and at the next opening."""
+def test_failed_refills_lose_no_buffer(lguest: LguestLan, cycles: int) -> None:
+    """With each failure followed by an interrupt that succeeds."""
     sender, owner = lguest.open_devices(2)
     shipped = lguest.host.defects.failed_refill_leaves_hole
     for turn in range(cycles):
@@ -272,7 +272,7 @@ def test_an_opening_after_failed_refills_has_all_its_buffers(lguest: LguestLan, 
 
 @rule("RCV-5", "RCV-1")
 @pytest.mark.parametrize("failing", range(NUM_SKBS))
-def test_one_failed_refill_does_not_touch_the_rest_of_the_batch(
+def test_one_failed_refill_does_not_affect_the_rest_of_the_batch(
     lguest: LguestLan, failing: int
 ) -> None:
     sender, owner = lguest.open_devices(2)
@@ -380,7 +380,7 @@ def kill_at(lguest: LguestLan, point: Point, device: NetDevice, count: int) -> N
 
 @rule("DMA-9", "PUB-5")
 @pytest.mark.parametrize("point", [Point.UNPUBLISHED, Point.UNBOUND])
-def test_a_guest_killed_while_it_closes_closes_no_further(lguest: LguestLan, point: Point) -> None:
+def test_a_guest_killed_while_it_closes_does_nothing_more(lguest: LguestLan, point: Point) -> None:
     sender, device, other = lguest.open_devices(3)
     kill_at(lguest, point, device, 1)
     device.close()
@@ -446,7 +446,7 @@ def test_a_guest_killed_in_a_broadcast_makes_no_further_transfer(
 
 
 @rule("DMA-4", "CNT-3")
-def test_a_receiver_that_dies_of_its_list_is_not_interrupted(lguest: LguestLan) -> None:
+def test_a_receiver_killed_for_its_list_is_not_interrupted(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     set_list(owner, 0, [(DATA, PAGE + 1)])
     sender.transmit(ethernet(owner.address, sender.address))
@@ -479,7 +479,7 @@ def test_the_second_try_interrupts_a_receiver_that_had_nothing_to_restock(
 
 
 @rule("CNT-1", "CNT-3", "CNT-4")
-def test_counters_go_on_over_closing_failing_and_opening(lguest: LguestLan) -> None:
+def test_counters_are_kept_when_a_device_closes_and_opens(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     for turn in range(1, 4):
         for device, other in ((sender, owner), (owner, sender)):
@@ -569,9 +569,7 @@ def test_the_bit_of_an_address_that_a_failed_open_leaves(
 
 @rule("RCV-5")
 @pytest.mark.parametrize("times", [2, 5])
-def test_a_slot_whose_refill_fails_again_and_again_stays_used(
-    lguest: LguestLan, times: int
-) -> None:
+def test_a_slot_whose_refill_fails_repeatedly_stays_used(lguest: LguestLan, times: int) -> None:
     """As shipped each interrupt finds the slot used and has no buffer for it (DEF-8)."""
     sender, owner = lguest.open_devices(2)
     shipped = lguest.host.defects.failed_refill_leaves_hole
@@ -601,7 +599,9 @@ def test_a_launcher_that_ends_clears_its_slot_whatever_it_holds(lguest: LguestLa
 
 @rule("DMA-9", "DMA-2")
 @pytest.mark.parametrize("dead_is_newest", [False, True])
-def test_an_array_of_a_killed_guest_keeps_its_turn(lguest: LguestLan, dead_is_newest: bool) -> None:
+def test_an_array_of_a_killed_guest_keeps_its_place_in_the_search(
+    lguest: LguestLan, dead_is_newest: bool
+) -> None:
     sender, dead, other = lguest.open_devices(3)
     key = sender.peer_key(SPARE_SLOT)
     order = (other, dead) if dead_is_newest else (dead, other)

@@ -1,4 +1,4 @@
-"""A sender remembers receivers and lists; the Host remembers checked lists. Each may go stale."""
+"""Caches of senders and of the Host: receivers, lists, checked lists. None may be stale."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ EVERY_CHANGE = pytest.mark.parametrize(
 @rule("DLV-3", "DLV-6")
 @EVERY_CHANGE
 def test_every_sender_notices_every_change_of_the_page(lguest: LguestLan, change: Change) -> None:
-    """Twice over: a change that was noticed once must be noticed again."""
+    """Two rounds: a change that was noticed once must be noticed again."""
     other, writer, *senders = lguest.open_devices(4)
     for _ in range(2):
         assert [broadcast(sender) for sender in senders] == [(3, 0)] * 2
@@ -265,7 +265,7 @@ def test_a_full_table_of_destinations_follows_the_page_too(lguest: LguestLan) ->
     ],
 )
 @pytest.mark.parametrize("plain_first", [True, False])
-def test_frames_of_one_length_and_another_layout_bring_their_own_bytes(
+def test_frames_of_one_length_in_different_layouts_arrive_unchanged(
     lguest: LguestLan, layout: Layout, plain_first: bool
 ) -> None:
     sender, owner = lguest.open_devices(2)
@@ -437,7 +437,7 @@ def test_a_key_used_before_follows_every_bind_and_unbind(lguest: LguestLan, page
 
 @rule("DMA-7", "DMA-2")
 def test_one_key_in_two_guests_may_be_two_places(lguest: LguestLan) -> None:
-    """Two Guests see the same page at different addresses, and use one another's keys."""
+    """Two Guests see the same page at different addresses."""
     plain, owner = lguest.open_devices(2)
     launcher = lguest.launch(50)
     with lan_of_pages(lguest, 1) as elsewhere:

@@ -311,7 +311,7 @@ def test_one_interrupt_serves_both_devices_of_a_guest(lguest: LguestLan) -> None
 
 
 @rule("RCV-5", "RCV-1")
-def test_memory_that_ends_between_two_devices_harms_the_second_alone(lguest: LguestLan) -> None:
+def test_memory_that_ends_between_two_devices_affects_the_second_alone(lguest: LguestLan) -> None:
     sender, first, second = two_devices(lguest)
     frame = ethernet(first.address, sender.address)
     sender.transmit(frame)
@@ -329,7 +329,7 @@ def test_memory_that_ends_between_two_devices_harms_the_second_alone(lguest: Lgu
 
 @rule("PUB-4", "DLV-4")
 @pytest.mark.parametrize("which", [0, 1])
-def test_each_device_of_a_guest_asks_for_itself(lguest: LguestLan, which: int) -> None:
+def test_each_device_of_a_guest_has_its_own_promiscuous_bit(lguest: LguestLan, which: int) -> None:
     sender, *devices = two_devices(lguest)
     listener, other = devices[which], devices[1 - which]
     listener.set_flags(promiscuous=True)
@@ -441,7 +441,7 @@ def test_a_full_newest_array_is_not_passed_over_for_an_older_one(lguest: LguestL
 
 @rule("DLV-2", "CNT-1", "CNT-3")
 @pytest.mark.parametrize("full", [0, 1])
-def test_of_two_peers_with_one_address_a_full_one_costs_the_other_nothing(
+def test_of_two_peers_with_one_address_a_full_one_does_not_affect_the_other(
     lguest: LguestLan, full: int
 ) -> None:
     sender, *peers = lguest.open_devices(3)
@@ -459,7 +459,7 @@ def test_of_two_peers_with_one_address_a_full_one_costs_the_other_nothing(
 
 @rule("CNT-1", "CNT-3", "LIF-2")
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_transfer_that_moved_nothing_is_not_counted_by_the_one_before_it(
+def test_a_failed_transfer_is_not_counted_as_the_whole_one_before_it(
     lguest: LguestLan, order: tuple[int, int]
 ) -> None:
     """One receiver gets the frame, the other has bound nothing; then one frame at a time."""
@@ -642,7 +642,7 @@ def test_the_newest_array_of_one_guest_is_searched_wherever_its_entry_is(
 
 @rule("DMA-5", "CNT-1")
 @pytest.mark.parametrize("full", [2, 3])
-def test_every_transfer_of_a_broadcast_has_a_gap_of_its_own(lguest: LguestLan, full: int) -> None:
+def test_every_transfer_of_a_broadcast_gets_a_second_try(lguest: LguestLan, full: int) -> None:
     sender, *others = lguest.open_devices(4)
     for other in others[3 - full :]:
         fill_up(sender, other)
@@ -710,7 +710,7 @@ def test_a_closed_device_sends_nothing_though_another_of_its_guest_is_open(
 
 
 @rule("RCV-1")
-def test_three_devices_are_interrupted_again_and_again(lguest: LguestLan) -> None:
+def test_three_devices_take_repeated_interrupts(lguest: LguestLan) -> None:
     sender, first, second = two_devices(lguest)
     third = lguest.second_device(first.guest, 30)
     assert third.open() == 0

@@ -87,7 +87,7 @@ def test_nothing_is_written_before_the_second_try(lguest: LguestLan) -> None:
 
 @rule("PUB-4", "PUB-2")
 @pytest.mark.parametrize("flag", ["promiscuous", "all_multicast", "multicast_count"])
-def test_a_device_is_seen_with_its_bit_from_the_first_moment(lguest: LguestLan, flag: str) -> None:
+def test_opening_publishes_the_address_with_its_bit_at_once(lguest: LguestLan, flag: str) -> None:
     sender, device = lguest.open_devices(2)
     device.close()
     device.set_flags(
@@ -134,7 +134,7 @@ def test_nothing_is_bound_while_the_ring_is_filled(lguest: LguestLan) -> None:
 def test_frames_from_the_tap_while_the_handler_runs_are_all_passed_up(
     lguest: LguestLan, point: Point, waiting: int
 ) -> None:
-    """Repaired, in the order in which they came in; as shipped in the order of the slots."""
+    """Repaired, in the order of arrival; as shipped in the order of the slots."""
     network, tap = open_network(lguest)
     frames = frames_for(network, waiting + 4)
     for frame in frames[:waiting]:
@@ -209,7 +209,7 @@ def test_the_guest_learns_of_a_frame_only_after_it_crossed(lguest: LguestLan) ->
 def test_a_launcher_that_ends_frees_its_slot_last(
     lguest: LguestLan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever takes the freed slot at once must not have its address cleared by the old owner."""
+    """The old owner must not clear the address of the slot's next owner."""
     with contextlib.ExitStack() as opened:
         files = [
             opened.enter_context(contextlib.closing(lguest.parts.file(tmp_path / name)))
