@@ -206,3 +206,26 @@ def test_a_folder_in_use_says_by_whom(reports: Path) -> None:
         assert result.exit_code == 2
         assert f"{reports}: another run writes there (process {os.getpid()}, since" in result.output
     assert report(reports, reports).exit_code == 1
+
+
+EVIL = "\x1b[2J\r\n\u202e\x07 ]]> | <b>"
+
+
+def test_control_characters_of_others_reach_no_terminal_and_no_markdown(
+    reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    changes = {"reason": EVIL, "lan": EVIL, "version": EVIL, "rules": [EVIL], "outcome": "failed"}
+    edit(reports, PASSES, lambda line: line.update(changes))
+    edit(reports, PASSES, lambda line: line["capture"].update(path=EVIL))
+    for words in (
+        ["report", str(reports), "-o", str(tmp_path / "out")],
+        ["judge", str(reports)],
+        ["matrix", str(reports)],
+        ["diff", str(reports), str(reports)],
+    ):
+        output = CliRunner().invoke(main, words).output
+        assert output
+        assert all(line.isprintable() for line in output.split("\n")), words
+    assert all(line.isprintable() for line in summary.read_text().split("\n"))
