@@ -124,8 +124,8 @@ def play(scenario: dict[str, Any] | BadRecording) -> list[Disagreement]:
         raise BadRecording(f"field {error} is missing") from None
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise BadRecording(f"cannot be played: {error}") from None
-    except LguestError as error:
-        raise BadRecording(f"cannot be played: {error}") from None
+    except (LguestError, OSError, MemoryError) as error:
+        raise BadRecording(f"cannot be played: {error or 'not enough memory'}") from None
 
 
 class _Player:
