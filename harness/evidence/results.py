@@ -134,6 +134,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     exchanges: Sequence[Exchange] = ()
     capture: Capture | None = None
     seconds: float = 0.0
+    applies: bool = True
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):

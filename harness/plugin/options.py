@@ -62,6 +62,11 @@ def add(parser: pytest.Parser) -> None:
         help="write no captures, results or report (verdicts are the same)",
     )
     group.addoption(
+        "--allow-unsupported",
+        action="store_true",
+        help="a run in which most rules could not be judged is a success too",
+    )
+    group.addoption(
         "--one-capture",
         action="store_true",
         help="at the end merge the captures of all tests into one, run.pcapng, beside them",

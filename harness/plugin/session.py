@@ -19,6 +19,7 @@ from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
 from harness.plugin import captures, own_rules, sharding, verdicts, writer
 from harness.plugin.entry import LAN_NAME
+from harness.plugin.headline import Headline
 from harness.plugin.items import (
     LANS_OF_RUN,
     RULES_OF_RUN,
@@ -71,6 +72,11 @@ class Session:
         if config.getoption("one_capture") and config.getoption("no_captures"):
             raise pytest.UsageError(
                 "--one-capture needs the captures that --no-captures leaves out"
+            )
+        if not hasattr(config, "workerinput") and not config.getoption("collectonly"):
+            allowed = config.getoption("allow_unsupported")
+            config.pluginmanager.register(
+                Headline(allow_unsupported=allowed), "lguest-harness-headline"
             )
         if not any(map(config.getoption, _SILENT)) and not hasattr(config, "workerinput"):
             self._write(reports_folder(config))

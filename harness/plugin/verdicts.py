@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping
 import pytest
 
 from harness.evidence.text import visible
+from harness.exchange import NotForKind
 from harness.lan import Inconclusive, LanError, Unsupported
 from harness.plugin import writer
 from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, shown, simulated
@@ -16,6 +17,9 @@ from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of
 _CURRENT = pytest.StashKey[pytest.Item]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
+MOST_VIOLATIONS = 12
+"""Differences on the wire that a failure lists."""
+
 _UNEXPECTED = "[XPASS(strict)] deviation of "
 
 
@@ -62,6 +66,24 @@ def _judge_the_wire(item: pytest.Item) -> None:
             raise WireViolation(f"exchange {number} was compared with nothing, so nothing is known")
 
 
+def _wire_lines(item: pytest.Item) -> list[str]:
+    """What the model found wrong, for a person to read."""
+    from harness.exchange import Testbench
+    from harness.judging import RULES_BY_KIND
+
+    bench = getattr(item, "funcargs", {}).get("lan")
+    if not isinstance(bench, Testbench) or not bench.violations:
+        return []
+    shown = bench.violations[:MOST_VIOLATIONS]
+    more = len(bench.violations) - len(shown)
+    return [
+        "",
+        "on the wire:",
+        *(f"  {RULES_BY_KIND[violation.kind]}  {visible(str(violation))}" for violation in shown),
+        *([f"  and {more} more"] if more else []),
+    ]
+
+
 @contextlib.contextmanager
 def _unsupported_is_skipped() -> Iterator[None]:
     """For a skipped test pytest makes no traceback, which takes it longer than most tests."""
@@ -79,9 +101,11 @@ def pytest_runtest_makereport(
     error = None if call.excinfo is None else call.excinfo.value
     strict = bool(item.config.getoption("strict", False))
     real = not simulated(item)
-    if isinstance(getattr(error, "__cause__", None), Unsupported):
+    if isinstance(error, pytest.skip.Exception) and isinstance(error.__cause__, Unsupported):
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {visible(str(error))}")
         report.user_properties.append((_OUTCOME, "unsupported"))
+        if isinstance(error.__cause__, NotForKind):
+            writer.evidence(item).applies = False
     elif (isinstance(error, WireViolation) and not hasattr(report, "wasxfail")) or (
         isinstance(error, LanError) and real and call.when == "teardown"
     ):
@@ -110,6 +134,7 @@ def pytest_runtest_makereport(
         lines.append(f"capture: {place_of(item).shown}")
         seen = writer.evidence(item)
         lines += ["", *seen.port_lines, "", *seen.frame_lines] if seen.frame_lines else []
+        lines += _wire_lines(item)
         report.sections.append(("expected vs received", "\n".join(lines)))
     writer.finish(item, report, described)
     if call.when == "teardown" and lan_of(item) is not None:
@@ -182,4 +207,4 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"searches covered {sums}")
     results = config.pluginmanager.get_plugin(writer.WRITER)
     if isinstance(results, writer.Writer) and results.index is not None:
-        terminalreporter.write_line(f"{results.summary()}; report: {shown(results.index, config)}")
+        terminalreporter.write_line(f"report: {shown(results.index, config)}")

@@ -58,6 +58,8 @@ MOST_LINES = 40
 class Evidence:
     """What a test leaves beside its verdict."""
 
+    applies: bool = True
+    """The test's rules are for LANs of this kind."""
     undecided: bool = False
     """The LAN gave no verdict: it is not to be trusted with the next test."""
     phases: list[pytest.TestReport] = field(default_factory=list)
@@ -196,6 +198,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         ports=known.ports,
         exchanges=known.exchanges,
         capture=known.capture,
+        applies=known.applies,
         seconds=round(sum(phase.duration for phase in known.phases), 6),
     )
     setattr(report, _LINE, results.line(result).decode())
@@ -223,6 +226,15 @@ def add_properties(item: pytest.Item, report: pytest.TestReport, capture: str) -
     report.user_properties = [*rest, *properties.items()]
 
 
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has the content with that hash."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
 def say_where(node: Any) -> None:
     """Let a worker know whether its files lie where the run's results do."""
     spec = node.gateway.spec
@@ -237,12 +249,14 @@ class Writer:
         self._folder = folder
         self._lans = lans
         self._outcomes: Counter[str] = Counter()
-        self._rules: dict[str, set[results.Outcome]] = {}
         self._began_s = time.monotonic()
         self._file: FileIO | None = None
         self.index: Path | None = None
         """Where the report is, when it is written."""
         self._begun: dict[str, str] = {}
+        self._written: dict[str, str] = {}
+        """Path below the folder to the hash of what was written there."""
+        self._lines = hashlib.sha256()
         self._trouble = ""
         self._failed = False
         """The results cannot be written."""
@@ -320,10 +334,12 @@ class Writer:
                 except OSError as error:
                     self._give_up(path, error)
             self._outcomes[line.outcome] += 1
-            for rule in line.rules:
-                self._rules.setdefault(rule, set()).add(line.outcome)
         text, start = results.line(line), self._file.tell()
         try:
+            self._lines.update(text)
+            self._written[results.FILE_NAME] = self._lines.hexdigest()
+            if isinstance(line, results.Result) and line.capture is not None:
+                self._written[line.capture.path] = line.capture.sha256
             done = 0
             while done < len(text):
                 done += self._file.write(text[done:])
@@ -338,17 +354,6 @@ class Writer:
         self._failed = True
         pytest.exit(f"{shown(path, self._config)}: {error.strerror}", returncode=CANNOT_WRITE)
 
-    def summary(self) -> str:
-        """The run in a line: how many rules passed, how many did not."""
-        if not self._rules:
-            return f"tests without a rule: {self._outcomes.total()}"
-        failed = sum(1 for words in self._rules.values() if "failed" in words)
-        undecided = sum(1 for words in self._rules.values() if "inconclusive" in words)
-        deviating = sum(1 for words in self._rules.values() if "deviation" in words)
-        passed = sum(1 for words in self._rules.values() if words == {"passed"})
-        counts = f"rules: {passed} passed whole, {deviating} with deviations, {failed} failed"
-        return counts + (f", {undecided} inconclusive" if undecided else "")
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if not self._failed:
@@ -359,6 +364,7 @@ class Writer:
         if self._file is not None:
             self._file.close()
             self._report(session)
+            self._check(session)
 
     def _report(self, session: pytest.Session) -> None:
         from harness.evidence import merge
@@ -374,6 +380,22 @@ class Writer:
         except OSError as error:
             self._trouble = visible(f"no report: {error.filename}: {error.strerror}")
             session.exitstatus = CANNOT_WRITE
+
+    def _check(self, session: pytest.Session) -> None:
+        """Red if evidence is gone, or is not what was written."""
+        lost = [
+            path
+            for path, written in self._written.items()
+            if not _holds(self._folder / path, written)
+        ]
+        if lost:
+            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            where = shown(self._folder / lost[0], self._config)
+            self._trouble = visible(
+                f"{where}{more}: removed or changed during the run, so its verdicts cannot be"
+                " checked"
+            )
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._trouble:
