@@ -270,6 +270,16 @@ class Testbench:
             self.introduce(*(self._ports + self._bystanders)[known:])
         return list(self._ports)
 
+    def pair(self) -> tuple[BenchPort, BenchPort]:
+        """A sender and a receiver; a third port, where there is one, stands by."""
+        one, other, *_ = self.some_ports(3)
+        return one, other
+
+    def some_ports(self, count: int, *, least: int = 2) -> Sequence[BenchPort]:
+        """``count`` ports, or as many as the LAN has, if that is ``least`` or more."""
+        most = self.traits.ports if self._shared else count
+        return self.ports(max(least, min(count, most)))
+
     def _wrap(self, ports: Sequence[Port]) -> list[BenchPort]:
         for port in ports:
             if port.name not in self._wrapped:
@@ -349,6 +359,8 @@ class Testbench:
     def _refuse_length(self, frame: bytes) -> None:
         if len(frame) < self.traits.shortest:
             raise Unsupported(f"{self.lan.name}: takes no frame under {self.traits.shortest} bytes")
+        if len(frame) > self.traits.longest and self.traits.oversized == "dropped":
+            raise Unsupported(f"{self.lan.name}: takes no frame over {self.traits.longest} bytes")
 
     @property
     def _burst(self) -> int:
@@ -471,6 +483,8 @@ class Testbench:
         port = self._bench_port(sender)
         if not self._is_up(port):
             port = next((other for other in self._ports if self._is_up(other)), port)
+        if not any(self._is_up(other) for other in self._wrapped.values() if other is not port):
+            return  # nobody is there to receive it
         size = max(60, self.traits.shortest)
         control = frames.ethernet(frames.BROADCAST, port, size=size, stamp=CONTROL_STAMP)
         judging = Judging(self.model)

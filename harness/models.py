@@ -159,6 +159,9 @@ class Model:
     def sent(self, sender: str, frame: bytes) -> None:
         """A port sent a frame: a learning LAN knows its source there, and there alone."""
         source = frame[6:12]
+        known = self.table.get(source)
+        if known is not None and known.sure and sender in known.ports:
+            return
         if self.kind != "learning" or len(frame) < HEADER or not self.peers[sender].up:
             return
         if is_group(source):

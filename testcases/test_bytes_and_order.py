@@ -40,7 +40,7 @@ REAL = (
 @pytest.mark.parametrize("kind", REAL)
 def test_real_frames_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
     lan.require_vlans("vlan" in kind)
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = real_frames(owner, sender)[kind]
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -49,7 +49,7 @@ def test_real_frames_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None
 @pytest.mark.parametrize("kind", REAL)
 def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Testbench, kind: str) -> None:
     lan.require_vlans("vlan" in kind)
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     frame = real_frames(GROUPS["broadcast"], sender)[kind]
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
 
@@ -57,7 +57,7 @@ def test_real_frames_to_everybody_arrive_as_they_were_sent(lan: Testbench, kind:
 @rule("DLV-9")
 @pytest.mark.parametrize("source", ["020000000099", "02ffffffffff", "0a0000000001", "000000000001"])
 def test_a_foreign_source_address_is_not_rewritten(lan: Testbench, source: str) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, bytes.fromhex(source))
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -77,7 +77,7 @@ def test_the_owners_own_address_as_source_is_not_checked(lguest: LguestLan) -> N
 @rule("DLV-9")
 @pytest.mark.parametrize("said", [0, 1, 38, 46, 1500])
 def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Testbench, said: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, size=60, kind=said)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -85,14 +85,14 @@ def test_bytes_behind_the_length_that_a_frame_names_arrive_too(lan: Testbench, s
 @rule("DLV-9")
 @pytest.mark.parametrize("fill", [0x00, 0xFF, 0xAA])
 def test_uniform_bytes_and_zeroes_arrive_whole(lan: Testbench, fill: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, size=14) + bytes((fill,)) * 1500
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 @rule("DLV-9")
 def test_a_short_frame_after_a_long_one_brings_nothing_of_it(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for turn in range(20):
         long = ethernet(owner, sender, size=LONGEST, stamp=2 * turn)
         short = ethernet(owner, sender, size=60, stamp=2 * turn + 1)
@@ -222,7 +222,7 @@ UNORDERED = "frames may overtake each other"
 @rule("DLV-11")
 def test_frames_arrive_in_sending_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     sent = [ethernet(owner, sender, stamp=n) for n in range(8)]
     assert lan.exchange(sender, *sent) == {owner: sent}
 
@@ -230,7 +230,7 @@ def test_frames_arrive_in_sending_order(lan: Testbench) -> None:
 @rule("DLV-11")
 def test_batches_that_wrap_round_the_ring_keep_their_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for turn, count in enumerate((5, 8, 3, 7, 6, 8, 1, 8)):
         sent = [ethernet(owner, sender, stamp=10 * turn + n) for n in range(count)]
         assert lan.exchange(sender, *sent) == {owner: sent}
@@ -264,7 +264,7 @@ def test_broadcasts_and_unicasts_keep_their_order(lan: Testbench) -> None:
 @rule("DLV-11")
 def test_long_and_short_frames_keep_their_order(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, UNORDERED)
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     sizes = (1514, 60, 1000, 14, 1514, 61, 60, 1513)
     sent = [ethernet(owner, sender, size=size, stamp=n) for n, size in enumerate(sizes)]
     assert lan.exchange(sender, *sent) == {owner: sent}

@@ -27,7 +27,7 @@ NOBODY = bytes.fromhex("02001234abcd")
 
 @rule("DLV-1")
 def test_an_address_one_bit_off_matches_nobody(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for bit, near_miss in each_bit_flipped(owner.mac):
         if near_miss in lan.addresses():
             continue
@@ -69,7 +69,7 @@ def test_a_peer_that_asks_for_everything_still_matches_its_own_address(lan: Test
 
 @rule("DLV-2")
 def test_unicast_reaches_its_owner_alone(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(to=owner, by=sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -77,7 +77,7 @@ def test_unicast_reaches_its_owner_alone(lan: Testbench) -> None:
 @rule("DLV-2")
 @pytest.mark.parametrize("size", [14, 15, 59, 60, 61, 64, 1513, LONGEST])
 def test_unicast_of_any_length_reaches_its_owner_alone(lan: Testbench, size: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, size=size)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -137,7 +137,7 @@ def test_first_and_last_slot_of_the_page(lguest: LguestLan) -> None:
 @rule("DLV-3")
 @pytest.mark.parametrize("group", GROUPS)
 def test_group_frame_reaches_everybody_but_its_sender(lan: Testbench, group: str) -> None:
-    sender, *others = lan.ports(4)
+    sender, *others = lan.some_ports(4)
     frame = ethernet(GROUPS[group], sender)
     everybody = {port: [frame] for port in others}
     delivery = lan.exchange(sender, frame)
@@ -158,7 +158,7 @@ def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Testben
 @rule("DLV-3")
 @pytest.mark.parametrize("first", [0x01, 0x03, 0x09, 0x33, 0x81, 0xFF])
 def test_the_lowest_bit_alone_makes_a_group(lan: Testbench, first: int) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     group = bytes((first,)) + bytes.fromhex("22334455aa")
     frame = ethernet(group, sender, stamp=first)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
@@ -228,7 +228,7 @@ def test_promiscuous_peer_sees_a_group_frame_once(lan: Testbench) -> None:
 
 @rule("DLV-4")
 def test_promiscuous_peer_sees_a_frame_to_itself_once(lan: Testbench) -> None:
-    sender, listener, _ = lan.ports(3)
+    sender, listener = lan.pair()
     listener.set_promiscuous(True)
     frame = ethernet(listener, sender)
     assert lan.exchange(sender, frame) == {listener: [frame]}
@@ -237,7 +237,7 @@ def test_promiscuous_peer_sees_a_frame_to_itself_once(lan: Testbench) -> None:
 @rule("DLV-4")
 def test_promiscuous_peer_sees_what_nobody_else_wants(lan: Testbench) -> None:
     lan.require_promiscuous()
-    sender, listener, _ = lan.ports(3)
+    sender, listener = lan.pair()
     listener.set_promiscuous(True)
     frame = ethernet(NOBODY, sender)
     assert lan.exchange(sender, frame) == {listener: [frame]}
@@ -292,7 +292,7 @@ def test_promiscuous_peers_see_each_other(lan: Testbench) -> None:
 @rule("DLV-5")
 @pytest.mark.parametrize("promiscuous", [False, True])
 def test_a_frame_to_ones_own_address_goes_nowhere(lan: Testbench, promiscuous: bool) -> None:
-    sender, other, _ = lan.ports(3)
+    sender, other = lan.pair()
     sender.set_promiscuous(promiscuous)
     frame = ethernet(sender, sender)
     assert lan.exchange(sender, frame) == ({sender: [frame]} if lan.traits.hairpin else {})
@@ -304,7 +304,7 @@ def test_a_frame_to_ones_own_address_goes_nowhere(lan: Testbench, promiscuous: b
 @pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "local-group"])
 @pytest.mark.parametrize("promiscuous", [False, True])
 def test_a_group_frame_does_not_come_back(lan: Testbench, group: str, promiscuous: bool) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     sender.set_promiscuous(promiscuous)
     sender.join_groups(1)
     frame = ethernet(GROUPS[group], sender)
@@ -313,7 +313,7 @@ def test_a_group_frame_does_not_come_back(lan: Testbench, group: str, promiscuou
 
 @rule("DLV-5")
 def test_a_promiscuous_sender_does_not_hear_itself(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     sender.set_promiscuous(True)
     frame = ethernet(owner, sender)
     assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -407,7 +407,7 @@ def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -
 @rule("DLV-7")
 @pytest.mark.parametrize("destination", ["020000000000", "02001234abcd", "000000000000", "fe" * 6])
 def test_an_address_that_nobody_has_reaches_nobody(lan: Testbench, destination: str) -> None:
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     assert lan.exchange(sender, ethernet(bytes.fromhex(destination), sender)) == {}
 
 

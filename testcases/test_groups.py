@@ -41,14 +41,14 @@ def pseudo_random_groups(count: int) -> list[bytes]:
 @rule("GRP-1")
 @pytest.mark.parametrize("group", KNOWN)
 def test_a_well_known_group_reaches_every_other_port(lan: Testbench, group: str) -> None:
-    sender, *others = lan.ports(4)
+    sender, *others = lan.some_ports(4)
     frame = ethernet(bytes.fromhex(KNOWN[group]), sender)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}
 
 
 @rule("GRP-1")
 def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     groups = pseudo_random_groups(200)
     lan.stream((sender, ethernet(group, sender, stamp=n)) for n, group in enumerate(groups))
 
@@ -56,7 +56,7 @@ def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
 @rule("GRP-2")
 @pytest.mark.parametrize("group", ["broadcast", "mdns", "ipv6-all-nodes", "local"])
 def test_a_long_group_frame_reaches_every_other_port(lan: Testbench, group: str) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     for size in (600, 1024, 1513, LONGEST):
         lan.require_length(size)
         frame = ethernet(bytes.fromhex(KNOWN[group]), sender, size=size)
@@ -67,7 +67,7 @@ def test_a_long_group_frame_reaches_every_other_port(lan: Testbench, group: str)
 @pytest.mark.parametrize("group", ["broadcast", "mdns", "ipv6-all-nodes", "local"])
 def test_a_tagged_group_frame_reaches_every_other_port(lan: Testbench, group: str) -> None:
     lan.require_vlans()
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     for size in (60, 600, LONGEST - 4):
         frame = tagged(ethernet(bytes.fromhex(KNOWN[group]), sender, size=size))
         assert lan.exchange(sender, frame) == {port: [frame] for port in others}

@@ -36,7 +36,7 @@ def longest(lan: Testbench) -> int:
 @rule("INT-1")
 @pytest.mark.parametrize("part", range(8))
 def test_a_frame_of_every_length_arrives_whole(lan: Testbench, part: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     shortest = max(HEADER, lan.traits.shortest)
     lengths = list(range(shortest, min(longest(lan), LONGEST) + 1))[part::8]
     frames = [ethernet(owner, sender, size=size, stamp=size) for size in lengths]
@@ -45,7 +45,7 @@ def test_a_frame_of_every_length_arrives_whole(lan: Testbench, part: int) -> Non
 
 @rule("INT-1")
 def test_lengths_around_common_buffer_sizes_arrive_whole(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     sizes = {size + step for size in BUFFERS for step in (-4, -1, 0, 1, 4)}
     sizes |= {longest(lan) + step for step in (-4, -1, 0)}
     taken = sorted(size for size in sizes if LONGEST - 8 < size <= longest(lan))
@@ -55,7 +55,7 @@ def test_lengths_around_common_buffer_sizes_arrive_whole(lan: Testbench) -> None
 
 @rule("INT-1")
 def test_broadcasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     shortest = max(HEADER, lan.traits.shortest)
     sizes = sorted(
         {*range(shortest, shortest + 64), *range(64, longest(lan) + 1, 97), longest(lan)}
@@ -81,7 +81,7 @@ def test_a_tag_arrives_as_it_was_sent(
     lan: Testbench, kind: int, priority: int, drop: bool, vlan: int
 ) -> None:
     lan.require_vlans()
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for to in (owner.mac, BROADCAST, bytes.fromhex("01005e000009")):
         frame = tagged(
             ethernet(to, sender, size=100), kind=kind, priority=priority, drop=drop, vlan=vlan
@@ -93,7 +93,7 @@ def test_a_tag_arrives_as_it_was_sent(
 @pytest.mark.parametrize("outer", [SERVICE, CUSTOMER, OLD_SERVICE])
 def test_two_tags_arrive_as_they_were_sent(lan: Testbench, outer: int) -> None:
     lan.require_vlans()
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     inner = tagged(ethernet(owner, sender, size=100), vlan=7)
     lan.wire(sender, tagged(inner, kind=outer, vlan=100))
 
@@ -101,7 +101,7 @@ def test_two_tags_arrive_as_they_were_sent(lan: Testbench, outer: int) -> None:
 @rule("INT-2")
 def test_tagged_frames_of_every_length_arrive_whole(lan: Testbench) -> None:
     lan.require_vlans()
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     top = min(longest(lan), LONGEST + 4) - 4
     sizes = sorted({*range(60, 70), *range(60, top, 89), *range(top - 8, top + 1)})
     lan.stream(
@@ -113,7 +113,7 @@ def test_tagged_frames_of_every_length_arrive_whole(lan: Testbench) -> None:
 @rule("INT-2")
 def test_tagged_broadcasts_and_multicasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
     lan.require_vlans()
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     top = min(longest(lan), LONGEST + 4) - 4
     groups = (BROADCAST, bytes.fromhex("01005e0000fb"), bytes.fromhex("333300000001"))
     lan.stream(
@@ -132,14 +132,14 @@ def test_tagged_broadcasts_and_multicasts_of_many_lengths_arrive_whole(lan: Test
 @rule("INT-3")
 @pytest.mark.parametrize("kind", [*TYPES, *MORE_TYPES], ids=lambda kind: f"{kind:#06x}")
 def test_a_special_type_or_length_is_carried(lan: Testbench, kind: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, kind=kind)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 @rule("INT-3")
 def test_types_and_lengths_of_all_sizes_are_carried(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     left_out = {0x8100, 0x88A8, 0x9100, 0x8808}
     kinds = [kind for kind in range(3, 65_536, 499) if kind not in left_out]
     lan.stream((sender, ethernet(owner, sender, kind=kind, stamp=kind)) for kind in kinds)
@@ -147,7 +147,7 @@ def test_types_and_lengths_of_all_sizes_are_carried(lan: Testbench) -> None:
 
 @rule("INT-3")
 def test_bit_patterns_are_carried(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     head = ethernet(owner, sender, size=HEADER)
     patterns = [bytes((value,)) * 200 for value in (0x00, 0xFF, 0xAA, 0x55, 0x7E, 0x7D, 0x1B)]
     patterns += [bytes(range(256)), bytes((0, 255)) * 100, b"\xaa\xaa\x03" + bytes(197)]
@@ -160,7 +160,7 @@ def test_bit_patterns_are_carried(lan: Testbench) -> None:
 
 @rule("INT-4")
 def test_a_short_frame_holds_no_byte_of_a_long_one_before_it(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     shortest = max(HEADER, lan.traits.shortest)
     for size in sorted({shortest, shortest + 1, 30, 46, 59, 60, 61} - set(range(shortest))):
         secret = ethernet(owner, sender, size=HEADER) + bytes((SECRET,)) * 1000
@@ -172,7 +172,7 @@ def test_a_short_frame_holds_no_byte_of_a_long_one_before_it(lan: Testbench) -> 
 
 @rule("INT-4")
 def test_short_frames_of_every_length_arrive_whole_or_padded(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for size in range(max(HEADER, lan.traits.shortest), 62):
         frame = ethernet(owner, sender, size=size, stamp=size)
         arrivals = lan.wire(sender, frame)[owner]
@@ -192,7 +192,7 @@ def oversized(lan: Testbench) -> Iterator[int]:
 
 @rule("INT-5")
 def test_a_frame_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     before = ethernet(owner, sender)
     assert lan.exchange(sender, before) == {owner: [before]}
     for number, size in enumerate(oversized(lan)):
@@ -204,7 +204,7 @@ def test_a_frame_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> 
 
 @rule("INT-5")
 def test_a_broadcast_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     for size in oversized(lan):
         lan.try_sending(sender, ethernet(BROADCAST, sender, size=size, stamp=size))
         frame = ethernet(BROADCAST, sender, stamp=size)
@@ -213,7 +213,7 @@ def test_a_broadcast_that_is_too_long_harms_nothing_that_follows(lan: Testbench)
 
 @rule("INT-5")
 def test_an_input_that_is_too_short_harms_nothing_that_follows(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for size in (1, 5, 6, 12, 13):
         lan.try_sending(sender, ethernet(owner, sender, size=size))
         frame = ethernet(owner, sender, stamp=size)
@@ -239,14 +239,14 @@ def segments(sender: bytes, owner: bytes, size: int, count: int) -> list[bytes]:
 @rule("INT-6")
 @pytest.mark.parametrize("size", [10, 536, 1448, 1460])
 def test_segments_of_a_flow_arrive_as_they_were_sent(lan: Testbench, size: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     lan.require_length(size + 54)
     lan.stream((sender, frame) for frame in segments(sender.mac, owner.mac, size, 24))
 
 
 @rule("INT-6")
 def test_wrong_checksums_arrive_wrong(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     for frame in segments(sender.mac, owner.mac, 100, 4):
         broken = frame[:50] + struct.pack(">H", 0xDEAD) + frame[52:]
         bad_ip = frame[:24] + b"\xbe\xef" + frame[26:]
@@ -257,7 +257,7 @@ def test_wrong_checksums_arrive_wrong(lan: Testbench) -> None:
 @rule("INT-6")
 def test_a_large_segment_is_not_split(lan: Testbench) -> None:
     lan.require(longest(lan) > 3000, "carries no frame over 3,000 bytes whole")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     size = min(longest(lan), 9000) - 54
     for frame in segments(sender.mac, owner.mac, size, 3):
         assert lan.exchange(sender, frame) == {owner: [frame]}
@@ -265,6 +265,6 @@ def test_a_large_segment_is_not_split(lan: Testbench) -> None:
 
 @rule("INT-3")
 def test_a_frame_of_the_experimental_type_is_carried_to_everybody(lan: Testbench) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     frame = ethernet(BROADCAST, sender, kind=EXPERIMENTAL, size=200)
     assert lan.exchange(sender, frame) == {port: [frame] for port in others}

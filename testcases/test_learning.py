@@ -19,7 +19,7 @@ MANY = 200
 
 @rule("LRN-1")
 def test_an_unknown_unicast_is_flooded_to_all_others(lan: Testbench) -> None:
-    sender, *others = lan.ports(4)
+    sender, *others = lan.some_ports(4)
     for number in range(5):
         frame = ethernet(lan.fresh_address(), sender, stamp=number)
         assert lan.wire(sender, frame) == {port: [frame] for port in others}
@@ -29,14 +29,14 @@ def test_an_unknown_unicast_is_flooded_to_all_others(lan: Testbench) -> None:
 @pytest.mark.parametrize("size", [60, 1000, LONGEST])
 def test_an_unknown_unicast_of_any_length_is_flooded(lan: Testbench, size: int) -> None:
     lan.require_length(size)
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     frame = ethernet(lan.fresh_address(), sender, size=size)
     assert lan.wire(sender, frame) == {port: [frame] for port in others}
 
 
 @rule("LRN-1")
 def test_flooding_an_address_does_not_teach_it(lan: Testbench) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     unknown = lan.fresh_address()
     for number in range(3):
         frame = ethernet(unknown, sender, stamp=number)
@@ -48,7 +48,7 @@ def test_flooding_an_address_does_not_teach_it(lan: Testbench) -> None:
 
 @rule("LRN-2")
 def test_a_learned_unicast_leaves_by_one_port_alone(lan: Testbench) -> None:
-    sender, owner, *_ = lan.ports(4)
+    sender, owner, *_ = lan.some_ports(4, least=3)
     address = lan.fresh_address()
     lan.teach(owner, address)
     for number in range(40):
@@ -68,7 +68,7 @@ def test_a_learned_unicast_from_any_port_leaves_by_one_port_alone(lan: Testbench
 
 @rule("LRN-2")
 def test_several_stations_behind_one_port_are_all_known(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     addresses = [lan.fresh_address() for _ in range(8)]
     for address in addresses:
         lan.teach(owner, address)
@@ -122,7 +122,7 @@ def test_an_address_is_learned_from_every_kind_of_frame(lan: Testbench, teacher:
 @rule("LRN-3")
 def test_an_address_is_learned_from_a_frame_that_goes_nowhere(lan: Testbench) -> None:
     lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     address = lan.fresh_address()
     assert lan.wire(owner, ethernet(owner, address)) == {}
     lan.assume_known(owner, address)
@@ -171,7 +171,7 @@ def test_the_other_stations_of_a_port_do_not_move(lan: Testbench) -> None:
 
 @rule("LRN-4")
 def test_a_station_that_moves_to_the_senders_port_is_behind_it(lan: Testbench) -> None:
-    sender, first, _ = lan.ports(3)
+    sender, first = lan.pair()
     address = lan.fresh_address()
     lan.teach(first, address)
     lan.teach(sender, address)
@@ -184,7 +184,7 @@ def test_a_station_that_moves_to_the_senders_port_is_behind_it(lan: Testbench) -
 @rule("LRN-5")
 @pytest.mark.parametrize("group", ["broadcast", "ipv4-multicast", "ipv6-multicast", "local-group"])
 def test_a_group_source_is_not_learned(lan: Testbench, group: str) -> None:
-    sender, liar, *others = lan.ports(4)
+    sender, liar, *others = lan.some_ports(4, least=3)
     source = GROUPS[group]
     lan.exchange(liar, ethernet(sender, source))
     frame = ethernet(source, sender)
@@ -197,7 +197,7 @@ def test_a_group_source_is_not_learned(lan: Testbench, group: str) -> None:
 def test_the_zero_address_is_learned_only_as_declared(lan: Testbench) -> None:
     learned = lan.traits.learns_zero
     lan.require(learned is not None, "does not declare whether it learns the zero address")
-    sender, liar, *others = lan.ports(4)
+    sender, liar, *others = lan.some_ports(4, least=3)
     lan.exchange(liar, ethernet(sender, bytes(6)))
     frame = ethernet(bytes(6), sender)
     reached = (liar,) if learned else (liar, *others)
@@ -209,7 +209,7 @@ def test_the_zero_address_is_learned_only_as_declared(lan: Testbench) -> None:
 
 @rule("LRN-7")
 def test_a_unicast_between_two_stations_of_one_port_stays_there(lan: Testbench) -> None:
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     one, other = lan.fresh_address(), lan.fresh_address()
     lan.teach(sender, one)
     lan.teach(sender, other)
@@ -222,7 +222,7 @@ def test_a_unicast_between_two_stations_of_one_port_stays_there(lan: Testbench) 
 
 @rule("LRN-8")
 def test_what_was_learned_at_a_port_that_goes_down_is_flooded_again(lan: Testbench) -> None:
-    sender, leaves, *others = lan.ports(4)
+    sender, leaves, *others = lan.some_ports(4, least=3)
     address = lan.fresh_address()
     lan.teach(leaves, address)
     leaves.close()
@@ -247,7 +247,7 @@ def test_a_station_is_found_at_another_port_after_its_own_went_down(lan: Testben
 @rule("LRN-9")
 def test_addresses_taught_back_to_back_are_all_known(lan: Testbench) -> None:
     lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     count = min(MANY, (lan.traits.addresses or 10 * MANY) // 2)
     addresses = [lan.fresh_address() for _ in range(count)]
     lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
@@ -281,7 +281,7 @@ def test_more_addresses_than_the_table_holds_are_not_misdelivered(lan: Testbench
     lan.require(size is not None, "does not declare how many addresses it learns")
     assert size is not None
     lan.require(size <= 2048, "its table is too large to be filled in a test")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     addresses = [lan.wide_address(number) for number in range(size + 20)]
     lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
     for address in addresses[-20:]:
@@ -297,7 +297,7 @@ def test_more_addresses_than_the_table_holds_are_not_misdelivered(lan: Testbench
 def test_an_address_is_learned_from_a_priority_tagged_frame(lan: Testbench, priority: int) -> None:
     lan.require_vlans()
     lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     address = lan.fresh_address()
     lan.exchange(owner, tagged(ethernet(BROADCAST, address), vlan=0, priority=priority))
     lan.assume_known(owner, address)

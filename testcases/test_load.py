@@ -21,7 +21,7 @@ LONG_RUN = 66_000
 @rule("LOAD-1")
 @pytest.mark.parametrize("size", [60, 1514])
 def test_a_burst_of_the_declared_size_arrives_complete(lan: Testbench, size: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     lan.require_length(size)
     for turn in range(3):
         lan.stream(
@@ -32,7 +32,7 @@ def test_a_burst_of_the_declared_size_arrives_complete(lan: Testbench, size: int
 
 @rule("LOAD-1")
 def test_a_burst_of_broadcasts_arrives_complete(lan: Testbench) -> None:
-    sender, *_ = lan.ports(3)
+    sender, *_ = lan.some_ports(3)
     lan.stream(
         (sender, ethernet(BROADCAST, sender, stamp=number)) for number in range(lan.traits.burst)
     )
@@ -40,7 +40,7 @@ def test_a_burst_of_broadcasts_arrives_complete(lan: Testbench) -> None:
 
 @rule("LOAD-2")
 def test_bursts_in_both_directions_arrive_complete(lan: Testbench) -> None:
-    one, other, _ = lan.ports(3)
+    one, other = lan.pair()
     lan.stream(
         (by, ethernet(to, by, size=60 + 37 * number % 1400, stamp=number))
         for number in range(max(2, lan.traits.burst // 2))
@@ -71,7 +71,7 @@ def test_many_to_one_arrives_complete(lan: Testbench) -> None:
 @rule("LOAD-3")
 @pytest.mark.parametrize("count", [300, 1100, 4200])
 def test_frames_still_cross_after_many(lan: Testbench, count: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     lan.stream((sender, ethernet(owner, sender, stamp=number)) for number in range(count))
     answer = ethernet(sender, owner)
     assert lan.exchange(owner, answer) == {sender: [answer]}
@@ -79,7 +79,7 @@ def test_frames_still_cross_after_many(lan: Testbench, count: int) -> None:
 
 @rule("LOAD-3")
 def test_frames_still_cross_after_sixteen_bits_of_them(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     head = ethernet(owner, sender, size=14)
     lan.stream((sender, head + number.to_bytes(4, "big") + bytes(42)) for number in range(LONG_RUN))
     answer = ethernet(sender, owner)

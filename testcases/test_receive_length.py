@@ -18,7 +18,7 @@ from .kit.steps import send_bytes_to_slot
 @rule("LEN-1")
 @pytest.mark.parametrize("size", [14, 15, 16, 59, 60, 61, 1000, 1513, LONGEST])
 def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Testbench, size: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, size=size)
     assert lan.exchange(sender, frame) == {owner: [frame]}
 
@@ -26,7 +26,7 @@ def test_lengths_from_a_header_to_a_full_frame_are_handed_up(lan: Testbench, siz
 @rule("LEN-1")
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_runt_is_dropped_and_what_follows_is_not(lan: Testbench, size: int) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(owner, sender, size=size)
     frame = ethernet(owner, sender, stamp=1)
@@ -36,7 +36,7 @@ def test_a_runt_is_dropped_and_what_follows_is_not(lan: Testbench, size: int) ->
 @rule("LEN-1")
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_group_runt_is_dropped_by_everybody(lan: Testbench, size: int) -> None:
-    sender, *others = lan.ports(3)
+    sender, *others = lan.some_ports(3)
     lan.require(size >= lan.traits.shortest, f"takes no frame under {lan.traits.shortest} bytes")
     runt = ethernet(GROUPS["broadcast"], sender, size=size)
     frame = ethernet(GROUPS["broadcast"], sender, stamp=1)
@@ -127,7 +127,7 @@ def test_an_unbelievable_used_len_is_dropped(lguest: LguestLan, used_len: int) -
 
 @rule("LEN-2")
 def test_a_header_alone_is_handed_up(lan: Testbench) -> None:
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     frame = ethernet(owner, sender, size=14)
     assert lan.exchange(sender, frame) == {owner: [frame]}
     frame = ethernet(GROUPS["broadcast"], sender, size=14)

@@ -29,7 +29,7 @@ def test_each_of_a_hundred_broadcasts_reaches_all_others_once(lan: Testbench) ->
 @rule("WIRE-5", "WIRE-6")
 def test_a_mixed_series_keeps_order_and_bytes(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, "frames may overtake each other")
-    sender, owner, _ = lan.ports(3)
+    sender, owner = lan.pair()
     sizes = [60 + 131 * number % 1400 for number in range(64)]
     frames = [
         ethernet(BROADCAST if number % 5 == 4 else owner, sender, size=size, stamp=number)
