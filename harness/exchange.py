@@ -163,6 +163,12 @@ class BenchPort:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.port, name)
 
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self.port
+
+    def __hash__(self) -> int:
+        return hash(self.port)
+
     def send(self, frame: SupportsBytes, layout: Layout | None = None) -> None:
         """Send one frame outside of an exchange; the next exchange judges what becomes of it."""
         self._bench.send_loose(self, as_frame(frame), layout)

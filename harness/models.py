@@ -21,6 +21,7 @@ Kind = Literal["repeater", "learning", "directory", "wire"]
 
 HEADER = 14
 SHORTEST_PADDED = 60
+LONGEST_ORDINARY = 1514
 NO_ADDRESS = bytes(6)
 RESERVED = bytes.fromhex("0180c20000")
 """First five bytes of the addresses that an 802.1 bridge keeps to a link; the sixth is 0 to f."""
@@ -306,4 +307,5 @@ def arrives_as(traits: Traits, frame: bytes, arrival: bytes) -> bool:
     if len(arrival) > len(frame):
         padded = frame.ljust(SHORTEST_PADDED, b"\0")
         return traits.padding != 0 and arrival == padded
-    return traits.oversized == "cut" and len(frame) > len(arrival) and frame.startswith(arrival)
+    cut = len(arrival) < len(frame) and frame.startswith(arrival)
+    return cut and traits.oversized == "cut" and len(arrival) >= LONGEST_ORDINARY

@@ -73,7 +73,7 @@ def test_its_own_tests_run_on_its_own_lan(project: Path, bin_folder: Path) -> No
     assert first["own_rules"] == [
         {
             "id": "ACME-1",
-            "text": "A frame of the management protocol reaches port 1 alone.",
+            "text": "Port 1 can monitor: in promiscuous mode it receives every frame.",
             "source": "my-switch manual, chapter 3",
         }
     ]

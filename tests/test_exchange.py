@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
+from harness.differences import Kind
 from harness.exchange import Delivery, Testbench
 from harness.explanation import explain_frames, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
@@ -144,7 +147,9 @@ def test_silence_from_a_dead_lan_is_no_verdict() -> None:
     lan, tester, (sender, *_) = hub()
     for port in lan.all:
         port.others = []
-    with pytest.raises(Inconclusive, match="control broadcast from port0 reached nobody"):
+    with pytest.raises(
+        Inconclusive, match="no port received anything, nor a control broadcast from port0"
+    ):
         tester.exchange(sender, ethernet(bytes(6), sender))
 
 
@@ -154,7 +159,7 @@ def test_silence_from_a_lan_that_is_alive_is_proved_by_a_control() -> None:
     assert tester.exchange(sender, ethernet(bytes(6), sender)) == {}
 
 
-def test_a_control_that_arrives_changed_proves_nothing() -> None:
+def test_a_control_that_arrives_changed_is_a_fault_and_not_silence() -> None:
     lan, tester, (sender, *others) = hub()
 
     def mangle(frame: bytes, layout: Layout | None = None) -> None:
@@ -163,8 +168,26 @@ def test_a_control_that_arrives_changed_proves_nothing() -> None:
             others[0].coming.append(frame[:-1])
 
     lan.all[0].send = mangle  # type: ignore[method-assign]
-    with pytest.raises(Inconclusive):
-        tester.exchange(sender, ethernet(bytes(6), sender))
+    tester.exchange(sender, ethernet(bytes(6), sender))
+    kinds = {violation.kind for violation in tester.violations}
+    assert kinds == {Kind.TRUNCATED, Kind.MISSING}
+
+
+def test_a_lan_that_stops_forwarding_in_the_middle_of_a_test_fails() -> None:
+    lan, tester, (sender, owner, other) = hub()
+    frame = ethernet(owner, sender)
+    assert tester.exchange(sender, frame) == {owner: [frame], other: [frame]}
+    for port in lan.all:
+        port.others = []
+    with pytest.raises(AssertionError, match="the LAN has stopped forwarding"):
+        tester.exchange(sender, frame)
+
+
+def test_a_control_that_only_its_sender_gets_back_is_no_sign_of_life() -> None:
+    _, tester, (sender, *_) = hub()
+    sender.others = [sender]
+    tester.exchange(sender, ethernet(bytes(6), sender))
+    assert Kind.RETURNED in {violation.kind for violation in tester.violations}
 
 
 def test_what_lay_at_a_port_before_is_not_part_of_the_exchange() -> None:
@@ -172,6 +195,36 @@ def test_what_lay_at_a_port_before_is_not_part_of_the_exchange() -> None:
     owner.coming.append(b"stale")
     frame = ethernet(owner, sender)
     assert tester.exchange(sender, frame) == {owner: [frame], other: [frame]}
+    assert (tester.violations[0].kind, tester.violations[0].port) == (Kind.UNKNOWN, "port1")
+
+
+def test_what_arrives_after_the_last_exchange_is_judged() -> None:
+    _, tester, (sender, owner, _) = hub()
+    frame = ethernet(BROADCAST, sender)
+    tester.exchange(sender, frame)
+    assert tester.violations == []
+    owner.coming.append(frame)
+    tester.finish()
+    assert [violation.kind for violation in tester.violations] == [Kind.STALE]
+
+
+def test_a_comparison_changes_nothing() -> None:
+    _, tester, (sender, owner, other) = hub()
+    frame = ethernet(BROADCAST, sender)
+    delivery = tester.exchange(sender, frame)
+    assert delivery != {owner: [frame]}
+    assert delivery == {owner: [frame], other: [frame]}
+    assert delivery != {}
+    assert delivery.expected is not None
+    assert set(delivery.expected) == {owner, other}
+
+
+def test_a_scapy_packet_is_a_frame_and_a_number_is_none() -> None:
+    _, tester, (sender, owner, other) = hub()
+    packet = Ether(src="02:00:00:00:00:00", dst="ff:ff:ff:ff:ff:ff") / Raw(b"x" * 46)
+    assert tester.exchange(sender, packet) == {owner: [packet], other: [packet]}
+    with pytest.raises(TypeError, match="a frame should be bytes or a Scapy packet, not int"):
+        tester.exchange(sender, 7)  # type: ignore[arg-type]
 
 
 def test_a_difference_is_explained_to_the_byte() -> None:
