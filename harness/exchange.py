@@ -246,6 +246,8 @@ class Testbench:
         """The last frame beyond the LAN's limits, if nothing was heard of the LAN since."""
         self._earlier: set[bytes] = set()
         self._alive = False
+        self._unproved = False
+        """There was silence, with no other port up to prove the LAN alive."""
         self.outgrown = False
         """Whether the LAN has more ports now than it declares: no other test should use it."""
         self._seed = seed
@@ -470,7 +472,8 @@ class Testbench:
             for port, seen in self._in_view(arrived, own, view).items():
                 received.setdefault(port, []).extend(seen)
         self._earlier.update(frame for _, frame in given)
-        self._alive |= any(received.values())
+        if any(received.values()):
+            self._alive, self._unproved = True, False
         last = control = len(self.lan.records())
         sent = [Sent(sender.name, frame) for sender, frame in given]
         if given and not any(received.values()):
@@ -490,7 +493,8 @@ class Testbench:
         if not self._is_up(port):
             port = next((other for other in self._ports if self._is_up(other)), port)
         if not any(self._is_up(other) for other in self._wrapped.values() if other is not port):
-            return  # nobody is there to receive it
+            self._unproved = True  # nobody is there to receive it
+            return
         size = max(60, self.traits.shortest)
         control = frames.ethernet(frames.BROADCAST, port, size=size, stamp=CONTROL_STAMP)
         judging = Judging(self.model)
@@ -548,6 +552,8 @@ class Testbench:
         if closed:
             self._settle()
             self._judge_pending()
+        if self._unproved:
+            self.prove_alive(next(iter(self._wrapped.values())))
 
     # Addresses of a learning LAN
 

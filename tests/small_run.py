@@ -57,7 +57,7 @@ def test_skips(lan: Testbench) -> None:
 @rule("DLV-7")
 def test_knows_nothing(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
-    owner.close()
+    owner.device.guest.host.kill(owner.device.guest, "by this test")
     lan.exchange(sender, ethernet(owner, sender))
 """
 

@@ -130,10 +130,10 @@ def test_a_deviation_without_its_test_is_an_error(pytester: Pytester) -> None:
 
 def test_a_run_ends_with_its_verdict_and_where_the_report_is(pytester: Pytester) -> None:
     suite(pytester)
-    last = "rules: 1 passed whole, 0 with deviations, 0 failed; report: reports/index.html"
+    last = ["report: reports/index.html", "lguest: judged 1 of 1 rules: 1 passed, 0 failed"]
     for workers in ([], ["-n", "2"]):
         result = pytester.runpytest_subprocess(*workers)
-        result.stdout.fnmatch_lines([last])
+        result.stdout.fnmatch_lines(last)
     assert (pytester.path / "reports" / "index.html").exists()
 
 
@@ -174,7 +174,7 @@ def test_skips(lan: Testbench) -> None:
 @rule("DLV-7")
 def test_knows_nothing(lan: Testbench) -> None:
     sender, owner = lan.ports(2)
-    owner.close()
+    owner.device.guest.host.kill(owner.device.guest, "by this test")
     lan.exchange(sender, ethernet(owner, sender))
 """
 
@@ -190,7 +190,7 @@ def test_outcomes_have_a_word_each(pytester: Pytester) -> None:
             "*test_lacks?lguest? UNSUPPORTED*",
             "*test_skips?lguest? SKIPPED*",
             "*test_knows_nothing?lguest? INCONCLUSIVE*",
-            "INCONCLUSIVE *nobody received anything, and a control broadcast from guest1*",
+            "INCONCLUSIVE *no port received anything, nor a control broadcast from guest1*",
             *(f"*1 {word}*" for word in ("failed", "passed", "skipped")),
             *(f"=*1 {word}*=" for word in ("unsupported", "inconclusive")),
         ]
@@ -205,7 +205,7 @@ def test_an_inconclusive_test_alone_is_red(pytester: Pytester) -> None:
 
 def test_under_strict_an_unexpected_skip_is_red(pytester: Pytester) -> None:
     pytester.makepyfile(test_suite=OUTCOMES)
-    calm = pytester.runpytest_subprocess("-k", "skips or lacks")
+    calm = pytester.runpytest_subprocess("-k", "skips or lacks", "--allow-unsupported")
     assert calm.ret == 0
     result = pytester.runpytest_subprocess("--strict", "-k", "skips or lacks")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -259,3 +259,73 @@ def test_an_option_that_cannot_be_is_one_line(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{told}"])
     assert "Traceback" not in result.stderr.str()
+
+
+def test_a_run_that_judged_little_is_no_success(pytester: Pytester) -> None:
+    pytester.makepyfile(test_suite=OUTCOMES)
+    result = pytester.runpytest_subprocess("-k", "lacks")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["lguest: judged 0 of 1 rules: 0 passed, 0 failed", "lguest: most rules that apply*"]
+    )
+    accepted = pytester.runpytest_subprocess("-k", "lacks", "--allow-unsupported")
+    assert accepted.ret == 0
+
+
+VANISHING = """
+import pathlib
+from harness.exchange import Testbench
+from harness.frames import ethernet
+from harness.plugin.marks import rule
+
+@rule("DLV-2")
+def test_one(lan: Testbench) -> None:
+    sender, owner = lan.ports(2)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {{owner: [frame]}}
+
+def test_two() -> None:
+    {change}
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "next(pathlib.Path('reports/captures').rglob('*.pcapng')).unlink()",
+        "next(pathlib.Path('reports/captures').rglob('*.pcapng')).write_bytes(b'')",
+        "pathlib.Path('reports/results.jsonl').unlink()",
+        "pathlib.Path('reports/results.jsonl').write_bytes(b'')",
+    ],
+)
+def test_evidence_that_vanishes_makes_the_run_red(pytester: Pytester, change: str) -> None:
+    pytester.makepyfile(test_suite=VANISHING.format(change=change))
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    assert result.parseoutcomes() == {"passed": 2}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["reports/*: removed or changed during the run*"])
+
+
+HIDDEN_LEAK = """
+from harness.exchange import Testbench
+from harness.frames import BROADCAST, ethernet
+from harness.plugin.marks import rule
+
+@rule("DLV-3")
+def test_it(lan: Testbench) -> None:
+    sender, other = lan.pair()
+    lan.wire(sender, ethernet(BROADCAST, sender))
+    arrive = other.port.arrivals
+    late = [ethernet(BROADCAST, sender)]
+    from harness.lan import Arrival
+    other.port.arrivals = lambda: [*arrive(), *(Arrival(1, late.pop(), True) for _ in late[:1])]
+"""
+
+
+def test_what_arrives_after_a_test_has_judged_fails_it(pytester: Pytester) -> None:
+    pytester.makepyfile(test_suite=HIDDEN_LEAK)
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*on the wire, WIRE-7: guest2: stale: 60 bytes, sent in an earlier exchange*"]
+    )
