@@ -542,7 +542,9 @@ def test_another_address_in_the_same_slot_is_followed(lguest: LguestLan) -> None
         for address in addresses:
             sender.transmit(ethernet(address, sender.address, stamp=turn))
         lguest.settle()
-        assert len(lguest.received(owner)) == turn + 1
+        received = lguest.received(owner)
+        assert len(received) == turn + 1
+        assert received[-1][:6] == addresses[turn % 4]
     assert sender.counters == Counters(tx_packets=12, tx_bytes=720)
 
 
