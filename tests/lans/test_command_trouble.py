@@ -19,7 +19,7 @@ from harness.lans.wire.process import readable, shown
 from tests.lans.users import SUITE, lan_name, leaving_nothing, program, unicast
 
 PATIENCE_S = 10.0
-LIMIT_S = 0.4
+LIMIT_S = 2.0
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +104,10 @@ def test_a_wrong_answer_is_one_clear_line(
             "start: it has ended with exit code 1; stderr: no device",
         ),
         ("port", "os.abort()", "port: it was killed by SIGABRT; stderr: nothing"),
-        ("port", "time.sleep(99)", "port: no answer within 0.4 s; stderr: nothing"),
+        ("port", "time.sleep(99)", "port: no answer within 2 s; stderr: nothing"),
         ("start", "os.close(1); time.sleep(99)", "start: it has closed its standard input or outp"),
         ("start", "while True: os.write(1, b'x' * 4096)", "start: a line without an end: 'xxx"),
-        ("stop", "time.sleep(99)", "stop: no answer within 0.4 s"),
+        ("stop", "time.sleep(99)", "stop: no answer within 2 s"),
         (
             "stop",
             'print(\'{"answer":"stop"}\', flush=True); time.sleep(99)',
@@ -191,11 +191,11 @@ def forward(self, sender, frame):
         ),
         (
             r"while True: victim.sendall(b'\0\0\0\x3c' + bytes(60))",
-            r"port\d of .*: the fence of port1 did not arrive within 0.4 s; stderr: nothing",
+            r"port\d of .*: the fence of port1 did not arrive within 2 s; stderr: nothing",
         ),
         (
             "time.sleep(99)",
-            r"port\d of .*: the fence of port1 did not arrive within 0.4 s; stderr: nothing",
+            r"port\d of .*: the fence of port1 did not arrive within 2 s; stderr: nothing",
         ),
     ],
     ids=["dies", "length 0", "4 GB", "half a frame", "hangs up", "floods", "hangs"],
