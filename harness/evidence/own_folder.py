@@ -103,7 +103,7 @@ def remove_copy(folder: Path) -> None:
     parents = {parent for name in listed for parent in PurePosixPath(name).parents}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
         if not _has_link(folder, parent):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 (folder / parent).rmdir()
 
 
