@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-WIDTH, HEIGHT = 1400, 1250
+WIDTH, HEIGHT = 1400, 1200
 
 
 def picture(report: Path, target: Path) -> None:
