@@ -509,6 +509,22 @@ def test_frames_keep_their_order_over_hundreds_of_fills(lguest: LguestLan) -> No
             assert received == frames, f"batch {turn}"
 
 
+@rule("DLV-11", "DMA-2", "DMA-6")
+@pytest.mark.parametrize("first", [1, 3, 5])
+def test_frames_keep_their_order_where_the_cursor_stands_at_a_used_buffer(
+    lguest: LguestLan, first: int
+) -> None:
+    """Empty sends carry the cursor round to a filled buffer, so later ones are used."""
+    sender, owner = lguest.open_devices(2)
+    frames = fill_up(sender, owner, first)
+    for _ in range(NUM_SKBS - first):
+        assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
+    frames += fill_up(sender, owner, 3)
+    lguest.settle()
+    assert lguest.received(owner) == frames
+    assert filled(lguest)[-3:] == [first, first + 1, first + 2]
+
+
 @rule("PUB-5", "RCV-1")
 @pytest.mark.parametrize("filled_first", [0, 1, NUM_SKBS])
 @pytest.mark.parametrize("which", [0, 1])
