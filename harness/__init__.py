@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.exchange import Delivery, Testbench
+    from harness.delivery import Delivery
+    from harness.exchange import Testbench
     from harness.frames import ethernet
     from harness.lan import (
         Arrival,
@@ -70,7 +71,8 @@ _HOMES = {
         "Traits",
         "Unsupported",
     ),
-    "exchange": ("Delivery", "Testbench"),
+    "delivery": ("Delivery",),
+    "exchange": ("Testbench",),
     "frames": ("ethernet",),
     "rules": ("RULES", "Rule"),
     "plugin.marks": ("rule",),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness import differences, frames
+from harness.delivery import Delivery
 from harness.differences import Difference, Sent
-from harness.exchange import Delivery
 from harness.lan import Port, as_frame
 
 

@@ -8,8 +8,9 @@ import pytest
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from harness.delivery import Delivery
 from harness.differences import Kind
-from harness.exchange import Delivery, Testbench
+from harness.exchange import Testbench
 from harness.explanation import explain_frames, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Arrival, Inconclusive, Lan, Layout, Port, Record, Traits

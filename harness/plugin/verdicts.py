@@ -159,7 +159,7 @@ def pytest_assertrepr_compare(
     left: object,
     right: object,
 ) -> list[str] | None:
-    from harness.exchange import Delivery
+    from harness.delivery import Delivery
     from harness.explanation import explain_frames, explain_ports, sum_up
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":

@@ -31,7 +31,7 @@ from harness.registry import Entry
 from harness.rules import RULES
 
 if TYPE_CHECKING:
-    from harness.exchange import Delivery
+    from harness.delivery import Delivery
 
 EVIDENCE = pytest.StashKey["Evidence"]()
 WRITER = "lguest-harness-results"

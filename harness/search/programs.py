@@ -9,9 +9,19 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+try:
+    from hypothesis import HealthCheck, Phase, seed, settings
+    from hypothesis import strategies as st
+    from hypothesis.stateful import (
+        RuleBasedStateMachine,
+        precondition,
+        rule,
+        run_state_machine_as_test,
+    )
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "random programs need Hypothesis: pip install 'lguest-harness[search]'", name=error.name
+    ) from None
 
 from harness.frames import BROADCAST, EXPERIMENTAL, PAGE, payload
 from harness.lans.lguest import LguestLan
