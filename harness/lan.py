@@ -40,7 +40,7 @@ class Inconclusive(LanError):
 
     >>> lan = Testbench(create("lguest"))
     >>> sender, receiver = lan.ports(2)
-    >>> receiver.close()
+    >>> receiver.device.guest.host.kill(receiver.device.guest, "as an example")
     >>> try:
     ...     lan.exchange(sender, ethernet(to=receiver, by=sender))
     ... except Inconclusive:
