@@ -254,6 +254,8 @@ class Traits:
     - ``addresses``: how many a learning LAN's table holds
     - ``lag_s``: seconds that learning may take
     - ``learns_zero``: the address 00:00:00:00:00:00 is learned like any other
+    - ``flushes``: whether a port that goes down takes only its own addresses along, or all
+    - ``moves_s``: seconds that an address may stay known at its old port when it sends from another
 
     Of the properties from ``kind`` on, None means not declared: both readings are accepted.
 
@@ -288,6 +290,8 @@ class Traits:
     addresses: int | None = None
     lag_s: float = 0.0
     learns_zero: bool | None = None
+    flushes: Literal["own", "all"] | None = None
+    moves_s: float = 0.0
 
 
 class Port(Protocol):

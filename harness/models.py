@@ -140,9 +140,12 @@ class Model:
             self.table[address] = place
 
     def go_down(self, name: str) -> None:
-        """A port leaves: what was learned at it may be forgotten at once (802.1Q 8.8.3)."""
+        """A port leaves: what was learned at it may be forgotten at once (802.1Q 8.8.3).
+
+        Some LANs forget all addresses then.
+        """
         self.peers[name].up = False
-        self.doubt({name})
+        self.doubt({name} if self.traits.flushes == "own" else set(self.peers))
 
     def come_up(self, name: str) -> None:
         """A port joins: some LANs forget all addresses then."""
@@ -175,7 +178,8 @@ class Model:
         plain = frame[12:14] not in (*TAGS, PAUSE) or self.traits.vlan == "transparent"
         sure = taken and plain and not is_reserved(frame[:6]) and (room or old is not None)
         sure = sure and (source != NO_ADDRESS or self.traits.learns_zero is True)
-        if sure and not self.traits.lag_s:
+        moved = old is not None and old.ports != {sender}
+        if sure and not self.traits.lag_s and not (moved and self.traits.moves_s):
             self._place(source, Place(frozenset((sender,)), True))
         elif old != Place(frozenset((sender,)), True):
             self._place(source, Place((old.ports if old else frozenset()) | {sender}, False))
@@ -251,6 +255,8 @@ class Model:
         if self.kind in ("repeater", "wire"):
             return Ruling(MUST, "a repeater sends every frame out of every other port")
         if self.kind == "learning":
+            if frame[6:12] == destination:
+                return Ruling(MAY, "it is from its own destination, which is learned by it")
             return self._learned(peer, sender, destination)
         return self._listed(peer, destination)
 

@@ -439,6 +439,14 @@ _TABLE = (
     ),
     # P. Isolation
     Rule("ISO-1", "Two LANs never exchange a frame.", "802.1Q 6.5", "any", "host"),
+    # Q. Random programs
+    Rule(
+        "PRG-1",
+        "Random programs: every frame of every step reaches the ports that the model of its kind"
+        " names, and no other.",
+        "802.1Q 6.5, 8.6",
+        "any",
+    ),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _TABLE})

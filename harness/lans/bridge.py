@@ -31,6 +31,7 @@ BRIDGE = Traits(
     promiscuous="reached",
     padding=0,
     learns_zero=False,
+    flushes="own",
 )
 BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
 MACVLAN = replace(

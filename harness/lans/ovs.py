@@ -36,6 +36,7 @@ TRAITS = replace(
     burst=64,
     lag_s=1.0,
     learns_zero=None,
+    flushes="own",
     needs=("root", "/dev/net/tun", "pyroute2", SWITCH),
 )
 

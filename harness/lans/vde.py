@@ -49,6 +49,8 @@ VDE = Traits(
     padding=0,
     vlan="aware",
     learns_zero=True,
+    flushes="all",
+    moves_s=3.0,
 )
 VDE_HUB = replace(
     VDE, filters="nobody", learns=False, kind="repeater", promiscuous="all", vlan="transparent"

@@ -6,7 +6,8 @@ module does nothing: it writes no file, prints no line and costs no time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,19 @@ def lan(
 def second_lan(request: pytest.FixtureRequest, lan_name: str) -> Iterator[Lan]:
     """Another LAN of the same make, beside the one under test."""
     yield from _session(request.config).second_lan(lan_name)
+
+
+@pytest.fixture
+def new_bench(
+    request: pytest.FixtureRequest, lan_name: str
+) -> Callable[[], AbstractContextManager[Testbench]] | None:
+    """Makes LANs like the one under test, with a Testbench each; None for a known deviation.
+
+    They are for finding out more about a failure, which a known deviation does not need.
+    """
+    if request.node.get_closest_marker("xfail"):
+        return None
+    return lambda: _session(request.config).new_bench(request.node, lan_name)
 
 
 @pytest.fixture

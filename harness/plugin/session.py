@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -225,7 +226,7 @@ class Session:
             if outgrown or writer.evidence(item).undecided or not reset_ports(lan):
                 pool.discard(name)
 
-    def second_lan(self, name: str) -> Iterator[Lan]:
+    def second_lan(self, name: str) -> Generator[Lan, None, None]:
         """Another LAN of the same make, for one test."""
         entry = self.lans[name]
         if entry.outside:
@@ -236,6 +237,16 @@ class Session:
         finally:
             lan.close()
 
+    @contextlib.contextmanager
+    def new_bench(self, item: pytest.Item, name: str) -> Iterator[Testbench]:
+        """A new LAN of the same make, with a Testbench; Unsupported if there can be none."""
+        made = self.second_lan(name)
+        lan = next(made)
+        try:
+            yield Testbench(lan, "wire", seed=_seed(item))
+        finally:
+            made.close()
+
     def testbench(self, item: pytest.Item, name: str, lan: Lan, pool: Pool) -> Testbench:
         """A LAN as a test sees it, in the view of the test's first rule."""
         rules = rules_of(item)
@@ -244,9 +255,13 @@ class Session:
         view = rules[0].view if rules and by_card else "wire"
         if rules and rules[0].scope not in ("any", "lguest", kind_of(lan.traits)):
             raise NotForKind(f"{name}: {rules[0].id} is for {rules[0].scope} LANs")
-        seed = int.from_bytes(hashlib.sha256(item.nodeid.encode()).digest()[:3], "big")
         shared = not self.lans[name].simulated
-        return Testbench(lan, view, shared=shared, model=pool.model(name), seed=seed)
+        return Testbench(lan, view, shared=shared, model=pool.model(name), seed=_seed(item))
+
+
+def _seed(item: pytest.Item) -> int:
+    """What selects the addresses that a test uses: the same in every run."""
+    return int.from_bytes(hashlib.sha256(item.nodeid.encode()).digest()[:3], "big")
 
 
 def _known_deviations(
