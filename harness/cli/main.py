@@ -169,6 +169,48 @@ def lans(broken: bool) -> None:
 
 
 @main.command()
+@click.argument("lan", shell_complete=completion.lans)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the findings there.")
+def probe(lan: str, output: Path | None) -> None:
+    r"""Find out what a LAN is by sending frames, and compare that with what it declares.
+
+    Prints a line per property: what was found, what the LAN declares, and the evidence. Exit
+    code: 0 if nothing contradicts, 1 if something does, 2 if the LAN cannot be started or the
+    findings cannot be written.
+
+    \b
+    Example:
+      lguest-harness probe bridge
+      lguest-harness probe command:./mylan -o mylan.txt
+    """
+    from harness import registry
+    from harness.lan import LanError
+    from harness.suite import probe as probing
+
+    try:
+        entry = registry.entry(lan)
+        if why_not := entry.missing():
+            raise LanError(f"{lan} cannot run here: {why_not}")
+        made = entry.make()
+        try:
+            findings = list(probing.probe(made))
+        finally:
+            made.close()
+        lines = probing.report(findings, entry.name)
+        if output is not None:
+            output.write_text("".join(f"{visible(line)}\n" for line in lines))
+    except LanError as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        click.echo(f"{output}: {error.strerror}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for line in lines if output is None else lines[-1:]:
+        click.echo(visible(line))
+    sys.exit(EXIT_DISAGREES if any(finding.wrong for finding in findings) else 0)
+
+
+@main.command()
 @click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
 @click.option(
     "--workers",
