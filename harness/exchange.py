@@ -188,7 +188,7 @@ class Testbench:
         self._ports = self._wrap(self.lan.ports(count))
         if self._shared:
             self._bystanders = self._wrap(self.lan.ports(self.traits.ports)[count:])
-        if len(self._wrapped) > known and self.kind == "learning":
+        if len(self._wrapped) > known and self.kind in ("learning", "unknown"):
             self.introduce(*(self._ports + self._bystanders)[known:])
         return list(self._ports)
 

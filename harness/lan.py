@@ -244,7 +244,8 @@ class Traits:
     - ``ports``: how many ports a test may ask for
     - ``wait_s``: seconds that a LAN waits which settles by waiting
     - ``needs``: what it needs to run, for people to read
-    - ``kind``: who gets a unicast; None: it follows from ``filters`` and ``learns``
+    - ``kind``: who gets a unicast; None: it follows from ``filters`` and ``learns``; "unknown":
+      its owner, and perhaps others
     - ``hairpin``: a frame to one's own address comes back
     - ``reserved``: what becomes of frames to 01:80:c2:00:00:00 to 0f
     - ``unknown``: what becomes of unicasts to an address that was not learned
@@ -280,7 +281,7 @@ class Traits:
     ports: int = 8
     wait_s: float = 0.0
     needs: tuple[str, ...] = ()
-    kind: Literal["repeater", "learning", "directory", "wire"] | None = None
+    kind: Literal["repeater", "learning", "directory", "wire", "unknown"] | None = None
     hairpin: bool = False
     reserved: Literal["forwarded", "filtered"] | None = None
     unknown: Literal["flooded", "dropped"] = "flooded"

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from harness.lan import Traits
 
-Kind = Literal["repeater", "learning", "directory", "wire"]
+Kind = Literal["repeater", "learning", "directory", "wire", "unknown"]
 
 HEADER = 14
 SHORTEST_PADDED = 60
@@ -258,6 +258,10 @@ class Model:
             if frame[6:12] == destination:
                 return Ruling(MAY, "it is from its own destination, which is learned by it")
             return self._learned(peer, sender, destination)
+        if self.kind == "unknown":
+            if peer.address == destination:
+                return Ruling(MUST, "it is the port's own address")
+            return Ruling(MAY, "it is not known whether the LAN floods")
         return self._listed(peer, destination)
 
     def _group(self, destination: bytes) -> Ruling:

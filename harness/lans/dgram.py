@@ -34,6 +34,7 @@ TRAITS = Traits(
     layouts=False,
     counters=False,
     settles="fence",
+    kind="unknown",
 )
 
 BUFFER = 4 << 20

@@ -33,6 +33,7 @@ TRAITS = Traits(
     layouts=False,
     counters=False,
     settles="fence",
+    kind="unknown",
 )
 
 CONNECT_S = 10.0

@@ -45,6 +45,8 @@ AT_ONCE = 1024
 
 BROADCAST = b"\xff" * 6
 ETHERTYPE = b"\x88\xb5"
+FENCE_MAC = b"\x06fen"
+"""First bytes of the addresses that markers come from: so they teach a LAN nothing of a port's."""
 SHORTEST_WHOLE = 60
 HEADER = 14
 
@@ -63,6 +65,7 @@ class FencedPort:
         self.transport = transport
         self.is_open = True
         self.promiscuous = False
+        self.fence_mac = FENCE_MAC + len(lan.interfaces()).to_bytes(2, "big")
         self.marker_seen = 0
         """The number of the last marker that arrived."""
         self.arrived: list[Arrival] = []
@@ -291,7 +294,7 @@ class FencedLan:
 
     def _mark(self, sender: FencedPort) -> int:
         self._markers += 1
-        marker = BROADCAST + sender.mac + self._signature + self._markers.to_bytes(8, "big")
+        marker = BROADCAST + sender.fence_mac + self._signature + self._markers.to_bytes(8, "big")
         sender.transport.send(marker.ljust(SHORTEST_WHOLE, b"\0"))
         return self._markers
 
