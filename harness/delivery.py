@@ -59,11 +59,15 @@ class Delivery:
         view: View = "wire",
         span: Span = NOWHERE,
         sent: Sequence[Sent] = (),
+        *,
+        strays: bool = True,
     ) -> None:
         self.received = {port: tuple(arrived) for port, arrived in received.items()}
         self.view = view
         self.span = span
         self.sent = tuple(sent)
+        self.strays = strays
+        """Whether ports that the test did not ask for are in it, if a unicast reached them."""
         self.comparisons: list[Comparison] = []
 
     @property

@@ -43,6 +43,9 @@ GREETING_STAMP = -2
 
 SEES_WHAT_REACHES_IT = "a promiscuous port sees only the frames that reach it anyway"
 
+INTRODUCED: tuple[LanKind, ...] = ("learning", "unknown")
+"""Kinds of LAN whose ports first make their own addresses known."""
+
 LAGS = 5
 """How many times the declared lag a learning LAN is given until it is late."""
 
@@ -106,11 +109,13 @@ class BenchPort:
         """Leave the LAN."""
         self.port.close()
         self._bench.model.go_down(self.name)
+        self._bench.introduce_again()
 
     def open(self) -> None:
         """Join the LAN again."""
         self.port.open()
         self._bench.model.come_up(self.name)
+        self._bench.introduce_again()
 
 
 class Testbench:
@@ -188,7 +193,7 @@ class Testbench:
         self._ports = self._wrap(self.lan.ports(count))
         if self._shared:
             self._bystanders = self._wrap(self.lan.ports(self.traits.ports)[count:])
-        if len(self._wrapped) > known and self.kind in ("learning", "unknown"):
+        if len(self._wrapped) > known and self.kind in INTRODUCED:
             self.introduce(*(self._ports + self._bystanders)[known:])
         return list(self._ports)
 
@@ -209,6 +214,12 @@ class Testbench:
                 if port.name not in self.model.peers:
                     self.model.plug(port.name, port.mac)
         return [self._wrapped[port.name] for port in ports]
+
+    def introduce_again(self) -> None:
+        """After a port left or came back: make the addresses of all that are up known again."""
+        up = [port for port in (*self._ports, *self._bystanders) if self._is_up(port)]
+        if self.kind in INTRODUCED and len(up) > 1:
+            self.introduce(*up)
 
     def introduce(self, *ports: BenchPort) -> None:
         """Make the ports' own addresses known, by a broadcast of each."""
@@ -393,7 +404,9 @@ class Testbench:
         if given and not any(received.values()):
             self.prove_alive(given[0][0])
             control = len(self.lan.records())
-        delivery = Delivery(received, view or self.view, Span(first, last, control), sent)
+        delivery = Delivery(
+            received, view or self.view, Span(first, last, control), sent, strays=view is None
+        )
         if given and not judged:
             self.unjudged.append(delivery)
         return delivery

@@ -82,7 +82,7 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
         packet
         for packet in inside
         if packet.arrived
-        and (packet.port in watched or is_unicast(packet.frame))
+        and (packet.port in watched or (exchange.strays and is_unicast(packet.frame)))
         and (exchange.view == "wire" or packet.passes_filter or (packet.port, packet.frame) in own)
     ]
 

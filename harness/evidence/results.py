@@ -60,6 +60,7 @@ class Exchange(msgspec.Struct, frozen=True):
     after it up to ``control`` are the control broadcast that proved a silent LAN alive.
     ``ports`` are those that the test watched (a LAN may have more); ``expected`` names some of
     them, and every other one was to receive nothing. ``held`` is the run's own verdict.
+    ``strays``: a unicast at a port that the test did not watch counts too.
     """
 
     first: int
@@ -69,6 +70,7 @@ class Exchange(msgspec.Struct, frozen=True):
     ports: Sequence[str]
     expected: Mapping[str, Sequence[Wanted]]
     held: bool
+    strays: bool = True
 
 
 class Capture(msgspec.Struct, frozen=True):

@@ -114,6 +114,7 @@ def exchanges_of(
                 [port.name for port in delivery.received],
                 expected,
                 delivery == delivery.expected,
+                delivery.strays,
             )
         )
     return found

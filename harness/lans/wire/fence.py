@@ -3,8 +3,8 @@
 A fence is a marked broadcast that a port sends after its frames: once another port
 shows the marker, a frame of that sender that it has not received will never arrive. Fences
 run both ways, from every port that sent to all others, then back to it, so that nothing
-more can arrive at the sender either. Markers are neither arrivals nor records. Their source
-is the port's own address, so a learning LAN knows every open port.
+more can arrive at the sender either. Markers are neither arrivals nor records. They come
+from addresses of their own, so they teach a learning LAN nothing about a port's address.
 
 For a LAN that settles by waiting (``Traits.settles``), the time that it declares is waited
 after the fences as well: a frame that a fence overtook arrives within that time.
