@@ -142,6 +142,27 @@ _SIMULATED = (
         simulated=True,
         lguest=True,
     ),
+    Entry(
+        "memory-repeater",
+        "A correct repeater in memory: every frame leaves by every other port.",
+        _in("memory", "repeater"),
+        kind="repeater",
+        simulated=True,
+    ),
+    Entry(
+        "memory-learning",
+        "A correct learning LAN in memory: an IEEE 802.1 bridge.",
+        _in("memory", "learning"),
+        kind="learning",
+        simulated=True,
+    ),
+    Entry(
+        "memory-directory",
+        "A correct directory LAN in memory: it knows its ports' addresses.",
+        _in("memory", "directory"),
+        kind="directory",
+        simulated=True,
+    ),
 )
 
 _REAL = (
@@ -322,9 +343,9 @@ def _entry(spec: str) -> Entry:
                 spec,
                 summary,
                 broken.make,
-                kind="directory",
+                kind=broken.kind,
                 simulated=True,
-                lguest=True,
+                lguest=broken.lguest,
                 breaks=broken.rule,
             )
     for form in FORMS:

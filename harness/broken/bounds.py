@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from harness.broken.base import Broken, broken_guest, broken_host
+from harness.broken.base import Broken, broken_guest, broken_host, broken_lguest
 from harness.broken.hooks import OtherMemory
 from harness.lans.lguest import Parts
 from harness.lguest import dma
@@ -193,7 +193,7 @@ class _ReleasesByItsId(Host):
 
 
 def _launcher(name: str, rule: str, what: str, launcher: type[Launcher]) -> Broken:
-    return Broken(name, rule, what, Parts(launcher=launcher))
+    return broken_lguest(name, rule, what, Parts(launcher=launcher))
 
 
 BROKEN = (
@@ -272,7 +272,7 @@ BROKEN = (
         "a Launcher that ends keeps the first of its slots locked",
         _SlotsOfAllFiles,
     ),
-    Broken(
+    broken_lguest(
         "one-slot-an-opening",
         "DEV-2",
         "one opening of the file gives the same slot again",

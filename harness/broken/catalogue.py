@@ -24,6 +24,7 @@ from harness.broken import (
     sections,
 )
 from harness.broken.base import Broken
+from harness.broken.living import bridges, directory, learning, load, ports, repeater
 
 _MODULES = (
     publishing,
@@ -42,6 +43,12 @@ _MODULES = (
     lifecycle,
     host_network,
     host_lists,
+    repeater,
+    learning,
+    directory,
+    load,
+    ports,
+    bridges,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

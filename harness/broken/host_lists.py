@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.broken.base import Broken
+from harness.broken.base import Broken, broken_lguest
 from harness.broken.hooks import list_at
 from harness.lans.lguest import Parts
 from harness.lguest import dma
@@ -217,11 +217,11 @@ class _SectionsOfInputMayNotCross(HostNetwork):
 
 
 def _network(name: str, rule: str, what: str, network: type[HostNetwork]) -> Broken:
-    return Broken(name, rule, what, Parts(network=network))
+    return broken_lguest(name, rule, what, Parts(network=network))
 
 
 def _launcher(name: str, rule: str, what: str, launcher: type[Launcher]) -> Broken:
-    return Broken(name, rule, what, Parts(launcher=launcher))
+    return broken_lguest(name, rule, what, Parts(launcher=launcher))
 
 
 BROKEN = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from harness.broken.base import Broken
+from harness.broken.base import Broken, broken_lguest
 from harness.broken.hooks import list_at, listed_bytes, used_len
 from harness.lans.lguest import Parts
 from harness.lguest import dma
@@ -203,11 +203,11 @@ class _KeepsOneFree(HostNetwork):
 
 
 def _network(name: str, rule: str, what: str, network: type[HostNetwork]) -> Broken:
-    return Broken(name, rule, what, Parts(network=network))
+    return broken_lguest(name, rule, what, Parts(network=network))
 
 
 def _launcher(name: str, rule: str, what: str, launcher: type[Launcher]) -> Broken:
-    return Broken(name, rule, what, Parts(launcher=launcher))
+    return broken_lguest(name, rule, what, Parts(launcher=launcher))
 
 
 BROKEN = (

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Self
 
-from harness.broken.base import Broken, broken_device, broken_guest
+from harness.broken.base import Broken, broken_device, broken_guest, broken_lguest
 from harness.broken.hooks import AfterTransmit
 from harness.lans.lguest import Parts
 from harness.lguest.driver import NUM_SKBS, Counters, NetDevice
@@ -248,7 +248,7 @@ class _AcceptsSixteenPages(_AcceptsMorePages):
 
 
 def _file(name: str, rule: str, what: str, file: type[SharedFile]) -> Broken:
-    return Broken(name, rule, what, Parts(file=file))
+    return broken_lguest(name, rule, what, Parts(file=file))
 
 
 BROKEN = (
@@ -258,7 +258,7 @@ BROKEN = (
         "opening publishes after filling and binding",
         _PublishesLast,
     ),
-    Broken(
+    broken_lguest(
         "binds-first",
         "LIF-2",
         "opening binds before it fills",
@@ -347,13 +347,13 @@ BROKEN = (
     ),
     broken_device("failed-too", "DEV-3", "FAILED is set beside DRIVER_OK", _FailedToo),
     broken_device("driver-before-acknowledge", "DEV-3", "DRIVER is set first", _DriverFirst),
-    Broken(
+    broken_lguest(
         "accepts-eight-pages",
         "DEV-4",
         "a Guest can join a LAN of eight pages, without NOCSUM",
         Parts(launcher=_AcceptsMorePages),
     ),
-    Broken(
+    broken_lguest(
         "accepts-sixteen-pages",
         "DEV-4",
         "a Guest can join a LAN of sixteen pages, without NOCSUM",

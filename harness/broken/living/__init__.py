@@ -1,0 +1,1 @@
+"""Deliberately broken LANs in memory: repeaters, learning LANs and directories."""
