@@ -350,7 +350,9 @@ class Testbench:
         except Inconclusive:
             # What says that all is quiet may be lost as well; now the LAN has time for it.
             self.lan.settle()
-        self.violations += judging.compare(_frames(self._collect()), self._earlier)
+        arrived = _frames(self._collect())
+        self._alive |= any(seen for name, seen in arrived.items() if name != port.name)
+        self.violations += judging.compare(arrived, self._earlier)
 
     def try_sending(self, sender: Port, frame: SupportsBytes) -> bool:
         """Send a frame that the LAN may refuse; whether it took it."""

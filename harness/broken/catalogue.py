@@ -24,7 +24,16 @@ from harness.broken import (
     sections,
 )
 from harness.broken.base import Broken
-from harness.broken.living import bridges, directory, learning, load, ports, repeater
+from harness.broken.living import (
+    bridges,
+    directory,
+    directory_frames,
+    learning,
+    load,
+    ports,
+    repeater,
+    tables,
+)
 
 _MODULES = (
     publishing,
@@ -45,10 +54,12 @@ _MODULES = (
     host_lists,
     repeater,
     learning,
+    tables,
+    bridges,
     directory,
+    directory_frames,
     load,
     ports,
-    bridges,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

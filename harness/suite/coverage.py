@@ -9,6 +9,7 @@ import pytest
 from harness.broken.catalogue import BROKEN
 from harness.plugin.items import rule_ids
 from harness.registry import ALL_BROKEN, BROKEN_PREFIX
+from harness.rules import RULES
 from harness.suite.run import FAILS_BY_VERDICT, message_of, run_quietly
 
 VERDICTS = (
@@ -68,7 +69,9 @@ class _Catcher:
 def tests_of_rules() -> dict[str, list[str]]:
     """Rule id to the node ids of its tests, parameters left out, in order of collection."""
     collector = _Collector()
-    run_quietly(["--collect-only"], collector, [0])
+    kinds = {rule.scope for rule in RULES.values()} - {"any", "lguest"}
+    lans = ["lguest", *(f"memory-{kind}" for kind in sorted(kinds))]
+    run_quietly(["--collect-only", *(f"--lan={lan}" for lan in lans)], collector, [0])
     return collector.tests
 
 

@@ -11,7 +11,13 @@ from harness.registry import BROKEN_PREFIX
 from harness.rules import RULES, Rule
 from harness.suite.coverage import tests_of_rules
 
-SCOPES = {"any": "any LAN", "lguest": "lguest's inside; other LANs are not asked"}
+SCOPES = {
+    "any": "any LAN",
+    "lguest": "lguest's inside; other LANs are not asked",
+    "repeater": "repeaters alone",
+    "learning": "learning LANs alone",
+    "directory": "directory LANs alone",
+}
 VIEWS = {"wire": "what reached the port", "host": "what a host's card would pass up"}
 
 

@@ -314,7 +314,7 @@ BROKEN = (
     ),
     broken_memory(
         "bridge-loses-long-groups",
-        "GRP-2",
+        "INT-1",
         "group frames above 1,514 bytes are lost",
         losing(_LAN, lambda frame: is_group(frame) and is_long(frame)),
     ),

@@ -37,12 +37,12 @@ class _LearnsOnSixteen(MemoryLearning):
             super().learn(sender, frame)
 
 
-class _FiveBits(MemoryLearning):
-    """The number of a learned port has five bits."""
+class _FourBits(MemoryLearning):
+    """The number of a learned port has four bits."""
 
     def look_up(self, destination: bytes) -> MemoryPort | None:
         known = self.table.get(destination)
-        return known and self.made[(known.number - 1) % 32]
+        return known and self.made[(known.number - 1) % 16]
 
 
 class _NoUnicastToNeighbour(Loses, MemoryRepeater):
@@ -141,24 +141,6 @@ class _OneQueueForAll(MemoryRepeater):
     def pass_to(self, port: MemoryPort, frame: bytes) -> None:
         if sum(other.queue for other in self.made) < 2 * self.traits.burst:
             super().pass_to(port, frame)
-
-
-class _ManyToOneStarves(MemoryLearning):
-    """A port takes frames of three senders at a time."""
-
-    def begin(self) -> None:
-        super().begin()
-        self.senders: dict[bytes, set[int]] = {}
-
-    def relay(self, sender: MemoryPort, frame: bytes) -> None:
-        heard = self.senders.setdefault(frame[:6], set())
-        if is_group(frame) or len(heard) < 3 or sender.number in heard:
-            heard.add(sender.number)
-            super().relay(sender, frame)
-
-    def settle(self) -> None:
-        super().settle()
-        self.senders.clear()
 
 
 class _Ring256(Alters, MemoryRepeater):
@@ -302,10 +284,10 @@ BROKEN = (
         _LearnsOnSixteen,
     ),
     broken_memory(
-        "bridge-port-number-of-five-bits",
+        "bridge-port-number-of-four-bits",
         "MANY-1",
-        "from the 33rd on a learned port is another",
-        _FiveBits,
+        "from the 17th on a learned port is another",
+        _FourBits,
     ),
     broken_memory(
         "hub-no-unicast-twelve-on",
@@ -362,12 +344,6 @@ BROKEN = (
         "LOAD-2",
         "all ports together have one queue of 128",
         _OneQueueForAll,
-    ),
-    broken_memory(
-        "bridge-hears-three-senders",
-        "LOAD-2",
-        "a destination hears three senders per burst",
-        _ManyToOneStarves,
     ),
     broken_memory(
         "hub-ring-of-256",

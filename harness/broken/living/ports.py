@@ -121,7 +121,7 @@ class _ReturnedTwice(MemoryRepeater):
         return (frame, frame) if port in self.returned else (frame,)
 
 
-class _CloseTakesTheNext(MemoryRepeater):
+class _CloseTakesTheNext(MemoryLearning):
     """A port that leaves takes the next one along, until it is back."""
 
     def leave(self, port: MemoryPort, frame: bytes) -> Iterable[bytes]:
@@ -132,15 +132,6 @@ class _CloseTakesTheNext(MemoryRepeater):
 class _SendsWhileDown(MemoryDirectory):
     def refuses(self, port: MemoryPort, frame: bytes) -> str:
         return "" if not port.up else super().refuses(port, frame)
-
-
-class _LearnsWhileDown(MemoryLearning):
-    """A frame of a port that is down is dropped, but its source is learned at the next port."""
-
-    def refuses(self, port: MemoryPort, frame: bytes) -> str:
-        if not port.up:
-            self.learn(self.others(port)[0], frame)
-        return super().refuses(port, frame)
 
 
 class _SendWhileDownStops(MemoryLearning):
@@ -227,27 +218,6 @@ class _SharedUnicasts(Shared, MemoryDirectory):
                     port.deliver(frame)
 
 
-class _SharedTable(Shared, MemoryLearning):
-    """One table for all bridges of a host: an address may be at another one's port."""
-
-    def look_up(self, destination: bytes) -> MemoryPort | None:
-        known = super().look_up(destination)
-        for lan in self.neighbours():
-            if isinstance(lan, MemoryLearning):
-                known = known or lan.table.get(destination)
-        return known
-
-
-class _SharedFlood(Shared, MemoryLearning):
-    """What is flooded is flooded to the first port of the other LANs too."""
-
-    def relay(self, sender: MemoryPort, frame: bytes) -> None:
-        unknown = not is_group(frame) and frame[:6] not in self.table
-        super().relay(sender, frame)
-        for lan in self.neighbours() if unknown else ():
-            lan.made[0].deliver(frame)
-
-
 BROKEN = (
     broken_memory(
         "hub-keeps-for-those-away",
@@ -298,19 +268,13 @@ BROKEN = (
         _ReturnedTwice,
     ),
     broken_memory(
-        "hub-close-takes-the-next",
+        "bridge-close-takes-the-next",
         "PORT-3",
         "while a port is down the next one is deaf",
         _CloseTakesTheNext,
     ),
     broken_memory(
         "directory-sends-while-down", "PORT-3", "a port that is down sends", _SendsWhileDown
-    ),
-    broken_memory(
-        "bridge-learns-while-down",
-        "PORT-3",
-        "a frame of a port that is down makes its source known elsewhere",
-        _LearnsWhileDown,
     ),
     broken_memory(
         "bridge-send-while-down-stops",
@@ -356,17 +320,5 @@ BROKEN = (
         "ISO-1",
         "unicasts reach their owner on the other LANs too",
         _SharedUnicasts,
-    ),
-    broken_memory(
-        "bridges-share-a-table",
-        "ISO-1",
-        "unicasts reach the port where another LAN learned their address",
-        _SharedTable,
-    ),
-    broken_memory(
-        "bridges-share-floods",
-        "ISO-1",
-        "unknown unicasts reach the first port of other LANs",
-        _SharedFlood,
     ),
 )
