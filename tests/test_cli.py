@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -37,9 +38,9 @@ def test_rules_are_listed_with_their_tests() -> None:
     lines = result.output.splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(RULES)
     at = lines.index(next(line for line in lines if line.startswith("DLV-2 ")))
-    assert lines[at + 1].strip() == (
-        "testcases/test_delivery.py::test_unicast_reaches_its_owner_alone"
-    )
+    tests = itertools.takewhile(lambda line: line.startswith(" "), lines[at + 1 :])
+    owner_alone = "testcases/test_delivery.py::test_unicast_reaches_its_owner_alone"
+    assert owner_alone in map(str.strip, tests)
 
 
 def test_every_rule_has_tests_and_broken_lans() -> None:

@@ -31,6 +31,7 @@ from harness.broken.living import (
     learning,
     load,
     ports,
+    programs,
     repeater,
     tables,
 )
@@ -60,6 +61,7 @@ _MODULES = (
     directory_frames,
     load,
     ports,
+    programs,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

@@ -57,7 +57,7 @@ class _Catcher:
         if not report.failed:
             return
         test, _, parameters = report.nodeid.partition("[")
-        name = parameters.removeprefix(BROKEN_PREFIX)
+        name = parameters.rpartition(BROKEN_PREFIX)[2]
         lan = next(broken for broken in self._longest_first if name.startswith(broken))
         verdict = report.when == "call" and message_of(report).startswith(VERDICTS)
         catch = self.catches[lan]

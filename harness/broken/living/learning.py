@@ -21,15 +21,10 @@ _TYPES = 0x600
 
 
 class _UnknownDropped(MemoryLearning):
-    """Drops frames of some sort for addresses that it does not know."""
-
     def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
         targets = super().targets(sender, frame)
         unknown = not is_group(frame) and frame[:6] not in self.table
-        return () if unknown and self.drops(frame) else targets
-
-    def drops(self, frame: bytes) -> bool:
-        return True
+        return () if unknown else targets
 
 
 class _UnknownToSome(MemoryLearning):
