@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,21 @@ def test_without_bursts_every_frame_is_sent_alone() -> None:
     assert {len(step.shots) for step in listed if isinstance(step, Send)} == {1}
 
 
+@pytest.mark.parametrize("bursts", [False, True])
+def test_only_ports_that_are_up_send(bursts: bool) -> None:
+    assert all(programs.makes_sense(writes(seed, bursts=bursts).steps) for seed in SEEDS)
+
+
+def test_ports_that_are_down_neither_leave_nor_send_and_those_that_are_up_do_not_return() -> None:
+    close, back = Change(0, "close"), Change(0, "open")
+    send = next(step for step in writes(0, bursts=False).steps if isinstance(step, Send))
+    send = Send((replace(send.shots[0], sender=0),))
+    assert programs.makes_sense([send, close, back, send])
+    senseless: list[list[programs.Step]] = [[close, send], [close, close], [back]]
+    for steps in senseless:
+        assert not programs.makes_sense(steps)
+
+
 def test_it_needs_no_hypothesis() -> None:
     code = "import sys; sys.modules['hypothesis'] = None; import harness.suite.programs"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -107,6 +123,8 @@ FAULTS = {
     "unicast-twice": ("WIRE-4", 1),
     "promiscuous-miss-unknown": ("WIRE-1", 2),
     "drains-from-slot-zero": ("WIRE-5", 9),
+    "remembers-receivers": ("WIRE-1", 9),
+    "forgets-its-mode": ("WIRE-1", 4),
 }
 
 

@@ -22,6 +22,7 @@ from harness.broken import (
     receiving,
     rings,
     sections,
+    sequences,
 )
 from harness.broken.base import Broken
 from harness.broken.living import (
@@ -62,6 +63,7 @@ _MODULES = (
     load,
     ports,
     programs,
+    sequences,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

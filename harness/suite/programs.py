@@ -269,16 +269,16 @@ class _Author:
         """The next one."""
         draw = self._random.random()
         down = sorted(set(range(self.count)) - self._up)
-        if draw < 0.10:
+        if draw < 0.13:
             return self._come_or_go(down)
-        if draw < 0.16:
+        if draw < 0.22:
             return self._mode()
-        if draw < 0.19 and down:
+        if draw < 0.25 and down:
             return Try(self._shot(self._random.choice(down)))
-        if draw < 0.22 and self._beyond:
+        if draw < 0.28 and self._beyond:
             shot = self._shot(self._sender())
             return Try(replace(shot, size=self._random.choice(self._beyond), vlan=None))
-        if bursts and draw < 0.60:
+        if bursts and draw < 0.64:
             return self._burst()
         return Send((self._shot(self._sender()),))
 
@@ -295,9 +295,7 @@ class _Author:
 
     def _mode(self) -> Step:
         port = self._sender()
-        on, off = self._random.choice(
-            (("promiscuous", "plain"), ("promiscuous", "plain"), ("join", "leave"))
-        )
+        on, off = self._random.choice((*3 * (("promiscuous", "plain"),), ("join", "leave")))
         modes = self._modes[port]
         modes ^= {on}
         chosen = on if on in modes else off
@@ -453,6 +451,21 @@ class NotAgain(Exception):
 Part = TypeVar("Part")
 
 
+def makes_sense(steps: Sequence[Step]) -> bool:
+    """Whether only ports that are up send and leave, and only those that are down return."""
+    down: set[int] = set()
+    for step in steps:
+        if isinstance(step, Send) and any(shot.sender in down for shot in step.shots):
+            return False
+        if isinstance(step, Change):
+            if (step.port in down) is not (step.what == "open"):
+                return False
+            if step.what == "close":
+                down.add(step.port)
+            down -= {step.port} if step.what == "open" else set()
+    return True
+
+
 class _Search:
     """Tries shorter programs, up to a limit."""
 
@@ -466,6 +479,8 @@ class _Search:
 
     def fails(self, steps: tuple[Step, ...]) -> bool:
         """Whether these steps fail in the same way; false when enough was tried."""
+        if not makes_sense(steps):
+            return False
         self._tries += 1
         if self._tries > MOST_TRIES:
             return False
