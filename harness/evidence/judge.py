@@ -18,7 +18,7 @@ from harness.evidence.comments import RULES_AND_OUTCOME
 from harness.evidence.files import LARGEST, BadFile, content
 from harness.evidence.reader import BadCapture, Packet, parse
 from harness.evidence.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
-from harness.exchange import is_unicast
+from harness.models import is_group
 
 BROADCAST = b"\xff" * 6
 
@@ -82,7 +82,7 @@ def arrivals(exchange: Exchange, packets: Sequence[Packet]) -> list[Packet]:
         packet
         for packet in inside
         if packet.arrived
-        and (packet.port in watched or (exchange.strays and is_unicast(packet.frame)))
+        and (packet.port in watched or (exchange.strays and not is_group(packet.frame)))
         and (exchange.view == "wire" or packet.passes_filter or (packet.port, packet.frame) in own)
     ]
 
