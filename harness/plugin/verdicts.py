@@ -134,7 +134,9 @@ def pytest_runtest_makereport(
         lines.append(f"capture: {place_of(item).shown}")
         seen = writer.evidence(item)
         lines += ["", *seen.port_lines, "", *seen.frame_lines] if seen.frame_lines else []
-        lines += _wire_lines(item)
+        wire = _wire_lines(item)
+        lines += wire
+        seen.frame_lines = seen.frame_lines or wire[1:]
         report.sections.append(("expected vs received", "\n".join(lines)))
     writer.finish(item, report, described)
     if call.when == "teardown" and lan_of(item) is not None:
