@@ -73,6 +73,8 @@ def test_one_that_leaves_takes_nothing_from_the_others(lan: Testbench) -> None:
 @rule("PORT-3")
 def test_a_port_that_is_down_sends_nothing(lan: Testbench) -> None:
     sender, owner, other = lan.ports(3)
+    frame = ethernet(owner, sender, stamp=9)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
     sender.close()
     for to in (owner.mac, BROADCAST):
         lan.try_sending(sender, ethernet(to, sender))
@@ -81,6 +83,19 @@ def test_a_port_that_is_down_sends_nothing(lan: Testbench) -> None:
     sender.open()
     frame = ethernet(owner, sender, stamp=1)
     assert lan.exchange(sender, frame) == {owner: [frame]}
+
+
+@rule("PORT-3")
+def test_a_port_that_is_down_teaches_nothing(lan: Testbench) -> None:
+    sender, leaves, other = lan.ports(3)
+    stranger = lan.fresh_address()
+    leaves.close()
+    lan.try_sending(leaves, ethernet(BROADCAST, stranger))
+    lan.wire(sender, ethernet(stranger, sender))
+    leaves.open()
+    lan.wire(sender, ethernet(stranger, sender, stamp=1))
+    frame = ethernet(other, sender)
+    assert lan.exchange(sender, frame) == {other: [frame]}
 
 
 @rule("PORT-4")

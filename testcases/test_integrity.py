@@ -205,6 +205,8 @@ def test_a_frame_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> 
 @rule("INT-5")
 def test_a_broadcast_that_is_too_long_harms_nothing_that_follows(lan: Testbench) -> None:
     sender, *others = lan.some_ports(3)
+    before = ethernet(BROADCAST, sender)
+    assert lan.exchange(sender, before) == {port: [before] for port in others}
     for size in oversized(lan):
         lan.try_sending(sender, ethernet(BROADCAST, sender, size=size, stamp=size))
         frame = ethernet(BROADCAST, sender, stamp=size)

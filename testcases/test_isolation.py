@@ -12,8 +12,9 @@ from harness.plugin.marks import rule
 def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> None:
     sender, owner, other = lan.ports(3)
     strangers = second_lan.ports(3)
-    frames = [ethernet(to, sender) for to in (owner.mac, BROADCAST, strangers[1].mac)]
-    for frame in frames[:2]:
+    unknown = lan.fresh_address()
+    for to in (owner.mac, BROADCAST, strangers[1].mac, unknown):
+        frame = ethernet(to, sender)
         lan.wire(sender, frame)
         second_lan.settle()
         assert [list(port.arrivals()) for port in strangers] == [[], [], []]
@@ -22,5 +23,10 @@ def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> Non
     second_lan.settle()
     for port in strangers[1:]:
         assert [arrival.frame for arrival in port.arrivals()] == [control]
+    # What the other LAN learned is not known here.
+    theirs = lan.fresh_address()
+    strangers[2].send(ethernet(BROADCAST, theirs))
+    second_lan.settle()
+    lan.wire(sender, ethernet(theirs, sender))
     frame = ethernet(BROADCAST, other, stamp=1)
     assert lan.exchange(other, frame) == {sender: [frame], owner: [frame]}

@@ -204,6 +204,27 @@ def test_the_zero_address_is_learned_only_as_declared(lan: Testbench) -> None:
     assert lan.wire(sender, frame) == {port: [frame] for port in reached}
 
 
+@rule("LRN-5")
+@pytest.mark.parametrize("group", ["ipv4-multicast", "local-group"])
+def test_a_group_source_teaches_no_station_like_it(lan: Testbench, group: str) -> None:
+    sender, liar, *others = lan.some_ports(4, least=3)
+    source = GROUPS[group]
+    station = bytes((source[0] & 0xFE,)) + source[1:]
+    lan.exchange(liar, ethernet(sender, source))
+    frame = ethernet(station, sender)
+    assert lan.wire(sender, frame) == {port: [frame] for port in (liar, *others)}
+
+
+@rule("LRN-6")
+def test_a_zero_source_makes_nothing_forgotten(lan: Testbench) -> None:
+    sender, liar, _ = lan.ports(3)
+    address = lan.fresh_address()
+    lan.teach(liar, address)
+    lan.exchange(liar, ethernet(sender, bytes(6)))
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {liar: [frame]}
+
+
 # LRN-7
 
 
@@ -228,6 +249,29 @@ def test_what_was_learned_at_a_port_that_goes_down_is_flooded_again(lan: Testben
     leaves.close()
     frame = ethernet(address, sender)
     assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LRN-8")
+def test_every_address_of_a_port_that_goes_down_is_flooded_again(lan: Testbench) -> None:
+    sender, leaves, *others = lan.some_ports(4, least=3)
+    addresses = [leaves.mac, *(lan.fresh_address() for _ in range(20))]
+    for address in addresses[1:]:
+        lan.teach(leaves, address)
+    leaves.close()
+    for number, address in enumerate(addresses):
+        frame = ethernet(address, sender, stamp=number)
+        assert lan.wire(sender, frame) == {port: [frame] for port in others}
+
+
+@rule("LRN-8")
+def test_what_was_learned_elsewhere_stays_known_when_a_port_goes_down(lan: Testbench) -> None:
+    lan.require(lan.traits.flushes == "own", "may forget all addresses when a port goes down")
+    sender, owner, leaves, _ = lan.ports(4)
+    address = lan.fresh_address()
+    lan.teach(owner, address)
+    leaves.close()
+    frame = ethernet(address, sender)
+    assert lan.wire(sender, frame) == {owner: [frame]}
 
 
 @rule("LRN-8")
@@ -281,12 +325,31 @@ def test_more_addresses_than_the_table_holds_are_not_misdelivered(lan: Testbench
     lan.require(size is not None, "does not declare how many addresses it learns")
     assert size is not None
     lan.require(size <= 2048, "its table is too large to be filled in a test")
-    sender, owner = lan.pair()
+    sender, owner, other = lan.ports(3)
     addresses = [lan.wide_address(number) for number in range(size + 20)]
     lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
     for address in addresses[-20:]:
         frame = ethernet(address, sender)
         assert frame in lan.wire(sender, frame)[owner]
+    for number in range(5):
+        frame = ethernet(lan.wide_address(60_000 + number), sender)
+        assert lan.wire(sender, frame) == {owner: [frame], other: [frame]}
+
+
+@rule("LRN-9")
+def test_the_table_holds_as_many_addresses_as_declared(lan: Testbench) -> None:
+    size = lan.traits.addresses
+    lan.require(size is not None, "does not declare how many addresses it learns")
+    assert size is not None
+    lan.require(size <= 2048, "its table is too large to be filled in a test")
+    sender, owner, _ = lan.ports(3)
+    # The ports' own addresses, and those that its fences speak from, are in the table as well.
+    count = size - 2 * lan.traits.ports
+    addresses = [lan.wide_address(number) for number in range(count)]
+    lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
+    for address in addresses:
+        lan.assume_known(owner, address)
+    lan.stream((sender, ethernet(address, sender)) for address in addresses)
 
 
 # A tag does not hide a source

@@ -60,10 +60,10 @@ def test_bursts_of_all_ports_arrive_complete(lan: Testbench) -> None:
 
 @rule("LOAD-2")
 def test_many_to_one_arrives_complete(lan: Testbench) -> None:
-    owner, *senders = lan.ports(4)
+    owner, *senders = lan.some_ports(6)
     lan.stream(
         (sender, ethernet(owner, sender, stamp=turn))
-        for turn in range(max(2, lan.traits.burst // 3))
+        for turn in range(max(2, lan.traits.burst // 5))
         for sender in senders
     )
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from harness.exchange import Testbench
-from harness.frames import BROADCAST, ethernet
+from harness.frames import BROADCAST, LONGEST, ethernet
 from harness.plugin.marks import rule
+
+from .kit.tags import tagged
+
+SIZES = (60, 61, 300, 1024, LONGEST)
 
 
 @rule("WIRE-1", "WIRE-2", "WIRE-3", "WIRE-4", "WIRE-8")
@@ -15,7 +19,9 @@ def test_each_of_a_hundred_frames_reaches_its_ports_and_no_other(lan: Testbench)
     for number in range(100):
         sender = ports[number % 4]
         owner = ports[(number + 1 + number // 4 % 3) % 4]
-        lan.wire(sender, ethernet(owner, sender, stamp=number))
+        frame = ethernet(owner, sender, size=SIZES[number % len(SIZES)], stamp=number)
+        tag = number % 5 == 4 and lan.traits.vlan == "transparent" and len(frame) < LONGEST
+        lan.wire(sender, tagged(frame, vlan=number) if tag else frame)
 
 
 @rule("WIRE-1", "WIRE-3", "WIRE-4")
@@ -23,7 +29,8 @@ def test_each_of_a_hundred_broadcasts_reaches_all_others_once(lan: Testbench) ->
     ports = lan.ports(4)
     for number in range(100):
         sender = ports[number % 4]
-        lan.wire(sender, ethernet(BROADCAST, sender, stamp=number))
+        size = SIZES[number % len(SIZES)]
+        lan.wire(sender, ethernet(BROADCAST, sender, size=size, stamp=number))
 
 
 @rule("WIRE-5", "WIRE-6")
