@@ -205,7 +205,7 @@ def test_the_zero_address_is_learned_only_as_declared(lan: Testbench) -> None:
 
 
 @rule("LRN-5")
-@pytest.mark.parametrize("group", ["ipv4-multicast", "local-group"])
+@pytest.mark.parametrize("group", ["ipv4-multicast", "ipv6-multicast"])
 def test_a_group_source_teaches_no_station_like_it(lan: Testbench, group: str) -> None:
     sender, liar, *others = lan.some_ports(4, least=3)
     source = GROUPS[group]
