@@ -13,6 +13,8 @@ from harness.frames import LONGEST, ethernet, fragmented
 from harness.lan import FrameRefused, Layout, Record
 from harness.lans.lguest import LguestLan, repaired
 from tests.conftest import Tshark
+from tests.small_run import lines, run
+from tests.test_judge import judged
 
 COPIED = "copied by the Host into buffer 0, interrupt"
 
@@ -266,3 +268,33 @@ def test_the_verdict_and_the_rule_are_in_the_capture(pytester: Pytester, tshark:
     assert passed == ["DLV-2", "passed"]
     ((*_, failed), _) = rows(tshark, folder / "test_wrong[lguest-2].pcapng")
     assert failed == ["DLV-2", "failed"]
+
+
+LONG = """
+from harness.exchange import Testbench
+from harness.frames import ethernet
+from harness.plugin.marks import rule
+
+@rule("LOAD-3")
+def test_long(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    lan.stream((sender, ethernet(owner, sender, stamp=n)) for n in range(10_500))
+    answer = ethernet(sender, owner)
+    assert lan.exchange(owner, answer) == {{sender: [answer]}}
+    assert {passes}
+"""
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_of_a_very_long_capture_the_end_is_kept_if_the_test_passed(
+    tmp_path: Path, passes: bool
+) -> None:
+    run(tmp_path, suite=LONG.format(passes=passes))
+    reports = tmp_path / "reports"
+    _, test, _ = lines(reports)
+    assert test["outcome"] == ("passed" if passes else "failed")
+    assert test["capture"]["packets"] == (2_000 if passes else 21_002)
+    (exchange,) = test["exchanges"]
+    assert exchange["last"] == test["capture"]["packets"]
+    code, *_ = judged(reports)
+    assert code == 0

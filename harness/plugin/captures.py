@@ -14,7 +14,14 @@ from harness.plugin import writer
 from harness.plugin.items import place_of, rule_ids, rules_of
 
 if TYPE_CHECKING:
+    from harness.delivery import Delivery
     from harness.exchange import Testbench
+
+
+MOST_PACKETS = 20_000
+"""Packets in the longest capture of a test that passed; of a longer one the end is kept."""
+
+KEPT_PACKETS = 2_000
 
 
 def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, user: bool) -> None:
@@ -39,9 +46,14 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     ]
     all_records, interfaces = lan.records(), lan.interfaces()
     tester = funcargs.get("lan")
+    if outcome == "passed" and len(all_records) - start > MOST_PACKETS:
+        left_out = len(all_records) - KEPT_PACKETS - start
+        start += left_out
+        about.append(f"the first {left_out} packets of this test, which passed, are left out")
     if tester is not None:
-        known.exchanges = writer.exchanges_of(tester.compared, all_records, start)
-        about += _comments_on(tester, known.exchanges, len(interfaces))
+        whole = [delivery for delivery in tester.compared if delivery.span.first >= start]
+        known.exchanges = writer.exchanges_of(whole, all_records, start)
+        about += _comments_on(tester, whole, known.exchanges, len(interfaces))
     records = [
         record._replace(comments=(ids, outcome, *record.comments)) for record in all_records[start:]
     ]
@@ -61,16 +73,16 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     known.ports = {name: mac.hex(":") for name, mac in interfaces}
 
 
-def _comments_on(tester: Testbench, exchanges: Sequence[Exchange], ports: int) -> Iterator[str]:
+def _comments_on(
+    tester: Testbench, deliveries: Sequence[Delivery], exchanges: Sequence[Exchange], ports: int
+) -> Iterator[str]:
     """Which of the LAN's ports the test used, and what did not arrive as expected."""
     from harness.explanation import compare_ports
 
     watched = tester.watched()
     if len(watched) < ports:
         yield f"{comments.PORTS}{', '.join(watched)}"
-    for number, (delivery, exchange) in enumerate(
-        zip(tester.compared, exchanges, strict=True), start=1
-    ):
+    for number, (delivery, exchange) in enumerate(zip(deliveries, exchanges, strict=True), start=1):
         if not exchange.held and delivery.expected is not None:
             for difference in compare_ports(delivery, delivery.expected):
                 yield f"exchange {number}: {difference}"
