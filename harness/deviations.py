@@ -113,7 +113,11 @@ def test_name(node_id: str, lan: str) -> str:
     """``file.py::test[parameters]``: what a deviations file calls a test."""
     head, _, parameters = node_id.partition("[")
     file, *_, name = head.split("::")
-    rest = parameters.removesuffix("]").removeprefix(lan).removeprefix("-")
+    rest = parameters.removesuffix("]")
+    if rest == lan or rest.startswith(f"{lan}-"):
+        rest = rest.removeprefix(lan).removeprefix("-")
+    else:  # a parameter of a wider scope comes before the LAN
+        rest = rest.removesuffix(f"-{lan}")
     short = f"{Path(file).name}::{name}"
     return f"{short}[{rest}]" if rest else short
 

@@ -150,6 +150,6 @@ def test_the_steps_make_one_report(jobs: dict[str, Any], project: Path, tmp_path
     # Without a share it is red, and it says which.
     shutil.rmtree(project / "shards" / "results-2")
     assert list(run_steps(jobs["report"], project, summary, 0, 0)) == [0, 1]
-    assert "without shard 2/3" in summary.read_text()
+    assert "missing shard 2/3" in summary.read_text()
     shutil.rmtree(project / "shards")
     assert list(run_steps(jobs["report"], project, summary, 0, 0)) == [0, 2]
