@@ -50,7 +50,7 @@ def test_a_name_that_cannot_be_is_refused_in_one_line(
 
 def test_a_users_lan_is_described(tmp_path: Path) -> None:
     assert registry.entry("command:true").summary.startswith("A program that the harness starts")
-    assert registry.entry(f"stream:{tmp_path}").summary.startswith("A Unix socket that takes")
+    assert registry.entry(f"stream:{tmp_path}").summary.startswith("Unix or TCP sockets that take")
     assert registry.entry("python:builtins:object").summary.startswith("A Python class")
 
 
