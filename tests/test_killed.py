@@ -154,15 +154,16 @@ def test_a_run_that_crashes_alone_is_unfinished(tmp_path: Path) -> None:
     assert [each for each in judge_all(found) if each.problems] == []
 
 
-def test_two_runs_in_one_folder_are_told_and_make_no_traceback(tmp_path: Path) -> None:
+def test_results_that_somebody_else_empties_make_the_run_red(tmp_path: Path) -> None:
     meddling = MANY.replace(str(COUNT), "2") + (
         "\ndef test_meddles(pytestconfig) -> None:\n"
         "    (pytestconfig.rootpath / 'reports' / 'results.jsonl').write_text('')\n"
     )
     done = run(tmp_path, suite=meddling)
-    assert "no report: " in done.stdout
+    assert "results.jsonl: removed or changed during the run" in done.stdout
     assert "INTERNALERROR" not in done.stdout + done.stderr
     assert "3 passed" in done.stdout
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
 
 
 DISK = """

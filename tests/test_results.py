@@ -155,7 +155,7 @@ def test_what_contradicts_itself_is_named(reports: Path) -> None:
 
 
 def test_a_run_that_could_not_collect_says_so(tmp_path: Path) -> None:
-    done = run(tmp_path, suite="import moon")
+    done = run(tmp_path, "--lan", "lguest", suite="import moon")
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     found = results.read(tmp_path / "reports")
     assert [problem.partition(": ")[2] for problem in found.problems] == [

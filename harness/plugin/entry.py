@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "rule(id, ...): the rules that this test checks (`lguest-harness rules`)"
     )
     config.pluginmanager.register(_Watch(config), "lguest-harness-watch")
-    if any(config.getoption(name) for name in options.EXPLICIT):
+    if any(config.getoption(name) not in (None, False, []) for name in options.EXPLICIT):
         _session(config)
 
 

@@ -365,7 +365,8 @@ class Writer:
         if self._file is not None:
             self._file.close()
             self._report(session)
-            self._check(session)
+            if not self._failed:
+                self._check(session)
 
     def _report(self, session: pytest.Session) -> None:
         from harness.evidence import merge
