@@ -46,6 +46,7 @@ test: venv
 docs: venv
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_overrides.py
+	$(BIN)/python docs/make_lan_files.py
 
 bench: venv .venv/.made-bench
 	$(BIN)/python -m bench

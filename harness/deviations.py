@@ -14,7 +14,7 @@ for 6.18. For any other version there is no such entry, and the test must pass. 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +76,22 @@ def read(path: Path, *, draft: bool = False) -> tuple[Deviation, ...]:
         content = tomllib.loads(text)
         if content and content.keys() != {"deviation"}:
             raise TypeError("it should hold an array `deviation`, and nothing else")
-        deviations = tuple(map(_entry, content.get("deviation", ())))
+        listed = content.get("deviation", ())
     except files.BadFile as error:
         raise LanError(str(error)) from None
     except RecursionError:
         raise LanError(f"{path}: not a deviations file: nested too deeply") from None
+    except (ValueError, TypeError) as error:
+        raise LanError(f"{path}: not a deviations file: {error}") from None
+    return entries(listed, f"{path}", draft=draft)
+
+
+def entries(
+    listed: Iterable[Mapping[str, object]], path: str, *, draft: bool = False
+) -> tuple[Deviation, ...]:
+    """The deviations in entries of a file; LanError, in one line, for bad ones."""
+    try:
+        deviations = tuple(map(_entry, listed))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise LanError(f"{path}: not a deviations file: {what}") from None

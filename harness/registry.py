@@ -52,7 +52,7 @@ class Entry:
     is empty where only the running LAN knows it. ``kind`` is empty where only its traits
     say it. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
     ``user``: not one of ours; ``outside``: nor started by us. ``breaks`` is the rule that a
-    deliberately broken LAN breaks.
+    deliberately broken LAN breaks. ``deviations`` are those that its own file lists.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Entry:
     user: bool = False
     breaks: str = ""
     spec: str = ""
+    deviations: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,7 @@ FORMS: Sequence[Form] = (
         "Unix or UDP datagram sockets, a frame per datagram, a pair of addresses per port.",
         _in("dgram", "maker"),
         _first_file,
+        outside=True,
     ),
     Form(
         "vde:",
@@ -263,6 +265,7 @@ FORMS: Sequence[Form] = (
         "A vde_switch or uml_switch that is running already.",
         _in("vde", "maker"),
         _stem,
+        outside=True,
     ),
     Form(
         "interfaces:",
@@ -270,9 +273,14 @@ FORMS: Sequence[Form] = (
         "Linux network interfaces, each possibly in a namespace (a name, or a process id).",
         _in("interfaces", "maker"),
         _first_word,
+        outside=True,
     ),
 )
 """Forms of a user's own LAN."""
+
+FILE = "file:"
+FILE_SHAPE = "file:LAN.toml"
+FILE_SUMMARY = "A TOML file: how a LAN is started, where its ports are, what it declares."
 
 _NAMED = re.compile(r"([^\s:=/\[\]]+)=(.*)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
@@ -348,6 +356,8 @@ def _entry(spec: str) -> Entry:
                 lguest=broken.lguest,
                 breaks=broken.rule,
             )
+    if spec.startswith(FILE) or spec.endswith(".toml"):
+        return _from_file(spec.removeprefix(FILE))
     for form in FORMS:
         if spec.startswith(form.prefix):
             text = spec.removeprefix(form.prefix)
@@ -363,6 +373,23 @@ def _entry(spec: str) -> Entry:
     raise LanError(_unknown(spec))
 
 
+def _from_file(text: str) -> Entry:
+    """The LAN that a file describes."""
+    file = _in("files.lan_file", "described")(text)
+    name = f"file-{file.name}" if file.name in LANS else file.name
+    return Entry(
+        re.sub(r"[^A-Za-z0-9._+-]+", "-", name),
+        file.content.summary or FILE_SUMMARY,
+        file.make,
+        file.missing,
+        file.version,
+        kind=file.content.kind or "",
+        user=True,
+        outside=file.shared,
+        deviations=file.deviations,
+    )
+
+
 def _derived(form: Form, text: str) -> str:
     """A short, stable name for a user's LAN that was given without one."""
     kind = form.prefix.removesuffix(":")
@@ -371,10 +398,15 @@ def _derived(form: Form, text: str) -> str:
 
 
 def _unknown(spec: str) -> str:
-    names = [*LANS, *(form.prefix for form in FORMS), *(BROKEN_PREFIX + name for name in BROKEN)]
+    names = [
+        *LANS,
+        *(form.prefix for form in FORMS),
+        FILE,
+        *(BROKEN_PREFIX + name for name in BROKEN),
+    ]
     near = difflib.get_close_matches(spec, names, n=1, cutoff=0.75)
     meant = f"did you mean {near[0]}? Else " if near else ""
-    shapes = ", ".join(["broken:NAME", *(form.shape for form in FORMS)])
+    shapes = ", ".join(["broken:NAME", *(form.shape for form in FORMS), FILE_SHAPE])
     return f"unknown LAN {_shown(spec)}: {meant}choose from {', '.join(LANS)}, {shapes}"
 
 

@@ -167,7 +167,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
 
 
-@pytest.mark.parametrize("name", ["make_api", "make_overrides"])
+@pytest.mark.parametrize("name", ["make_api", "make_overrides", "make_lan_files"])
 def test_generated_pages_are_current(name: str) -> None:
     maker = load(CURRENT[name])
     assert maker.PAGE.read_text() == maker.render(), "run `make docs`"

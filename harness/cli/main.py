@@ -161,6 +161,7 @@ def lans(broken: bool) -> None:
             click.echo(f"{'':<22}  cannot run here: {why_not}")
     for form in registry.FORMS:
         click.echo(f"{form.shape:<22}  {form.summary}")
+    click.echo(f"{registry.FILE_SHAPE:<22}  {registry.FILE_SUMMARY}")
     if not broken:
         click.echo(f"{'broken:NAME':<22}  {len(BROKEN)} deliberately broken LANs; list: --broken")
         return

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.lan import Lan, LanError, Traits, Unsupported
 from harness.lans.options import Options, split
@@ -67,7 +68,12 @@ class Interface:
     @property
     def shown(self) -> str:
         """The interface as a user names it."""
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return shown(self.namespace, self.name)
+
+
+def shown(namespace: str, name: str) -> str:
+    """An interface as a user names it; of a namespace's path only the last part."""
+    return f"{Path(namespace).name}/{name}" if namespace else name
 
 
 def parsed(text: str) -> list[tuple[str, str]]:
@@ -75,7 +81,9 @@ def parsed(text: str) -> list[tuple[str, str]]:
     places = []
     for word in text.split(","):
         namespace, slash, name = word.strip().rpartition("/")
-        if not name or (slash and not namespace) or "/" in namespace or len(name) > 15:
+        path = namespace.startswith("/")
+        bad = (slash and not namespace) or ("/" in namespace and not path)
+        if not name or bad or len(name) > 15:
             raise LanError(f"{_FORM}: {word!r} is not the name of an interface")
         if (namespace, name) in places:
             raise LanError(f"{_FORM}: {word.strip()} is named twice")
@@ -91,7 +99,7 @@ def inspected(namespace: str, name: str) -> Interface:
         space = Namespace(journal.namespace_path(namespace))
     except LanError as error:
         if namespace:
-            raise LanError(f"interface {namespace}/{name}: {error}") from None
+            raise LanError(f"interface {shown(namespace, name)}: {error}") from None
         raise
     try:
         return space.run(_inspected, space, namespace, name)
@@ -100,19 +108,19 @@ def inspected(namespace: str, name: str) -> Interface:
 
 
 def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
-    shown = f"{namespace}/{name}" if namespace else name
+    known_as = shown(namespace, name)
     found = space.links.link_lookup(ifname=name)
     if not found:
-        raise LanError(f"interface {shown}: there is no such interface")
+        raise LanError(f"interface {known_as}: there is no such interface")
     (link,) = space.links.get_links(found[0])
     address = link.get_attr("IFLA_ADDRESS") or ""
     if len(address) != 17:
-        raise LanError(f"interface {shown} has no Ethernet address")
+        raise LanError(f"interface {known_as} has no Ethernet address")
     if not link["flags"] & _UP:
-        raise LanError(f"interface {shown} is down: ip link set {name} up")
+        raise LanError(f"interface {known_as} is down: ip link set {name} up")
     routes = [route for route in space.links.get_routes() if route["dst_len"] == 0]
     if any(found[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes):
-        raise LanError(f"interface {shown} has a default route: test frames are not sent on it")
+        raise LanError(f"interface {known_as} has a default route: test frames are not sent on it")
     addresses = [
         row
         for row in space.links.get_addr(index=found[0])
@@ -226,8 +234,8 @@ class InterfacesLan(FencedLan):
         super().__init__(name, traits, plant, limit_s)
         self._interfaces = plant.interfaces
         self._macs = {interface.mac for interface in plant.interfaces}
+        self.quiet_s = QUIET_S
         self._chatter: set[bytes] = set()
-        self._own: set[bytes] = set()
         self._heard_others = False
 
     def station(self, number: int) -> tuple[str, bytes]:
@@ -240,13 +248,13 @@ class InterfacesLan(FencedLan):
         return super().ports(count)
 
     def welcome(self, newcomers: Sequence[FencedPort]) -> None:
-        if not self._heard_others:
+        if self.quiet_s and not self._heard_others:
             self._heard_others = True
             self._hear_others(newcomers)
         super().welcome(newcomers)
 
     def _hear_others(self, ports: Sequence[FencedPort]) -> None:
-        deadline = time.monotonic() + QUIET_S
+        deadline = time.monotonic() + self.quiet_s
         while time.monotonic() < deadline:
             for port in ports:
                 self.read(port)
@@ -260,6 +268,8 @@ class InterfacesLan(FencedLan):
         super().send(port, frame)
 
     def foreign(self, frame: bytes) -> bool:
+        if super().foreign(frame):
+            return True
         if (
             len(frame) < _HEADER
             or not frame[0] & 1

@@ -273,7 +273,12 @@ def _known_deviations(
         raise LanError(f"--deviations {given}: it is for one LAN, and {len(lans)} are under test")
     known: dict[str, tuple[Deviation, ...]] = {}
     for name, entry in lans.items():
-        listed = deviations.read(given) if given else deviations.of(entry.spec)
+        if given is not None:
+            listed = deviations.read(given)
+        elif entry.deviations:
+            listed = deviations.entries(entry.deviations, entry.spec)
+        else:
+            listed = deviations.of(entry.spec)
         version = entry.version() if any(deviation.versions for deviation in listed) else ""
         known[name] = tuple(deviation for deviation in listed if deviation.holds(version))
     return known

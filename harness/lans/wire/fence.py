@@ -31,6 +31,7 @@ from harness.lan import (
     Record,
     Traits,
 )
+from harness.lans.wire.chatter import Chatter
 from harness.lans.wire.one_cpu import OneCpu
 from harness.lans.wire.transport import Got, Plant, Transport
 
@@ -121,7 +122,8 @@ class FencedLan:
 
     ``limit_s`` is the limit for a fence, and for frames that keep arriving; ``waited_s`` the
     total time waited for a LAN that settles by waiting; ``foreign_frames`` how many frames were
-    set aside as ``foreign``; ``version`` the LAN's version, if it states one.
+    set aside as ``foreign``; ``version`` the LAN's version, if it states one; ``chatter`` what
+    the LAN is declared to send by itself.
     """
 
     def __init__(
@@ -134,6 +136,8 @@ class FencedLan:
         self.waited_s = 0.0
         self.foreign_frames = 0
         self.version = ""
+        self.chatter: Sequence[Chatter] = ()
+        self._own: set[bytes] = set()
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
         self._records: list[Record] = []
@@ -157,9 +161,18 @@ class FencedLan:
         """Name and address of a port."""
         return f"port{number}", mac_of(number)
 
-    def foreign(self, frame: bytes) -> bool:  # noqa: ARG002
-        """Whether a frame that arrived is none of the harness's, and allowed on this LAN."""
-        return False
+    def foreign(self, frame: bytes) -> bool:
+        """Whether a frame that arrived is none of the harness's, and allowed on this LAN.
+
+        What could be the harness's never is: a frame that was sent, a port's address as its
+        source or its unicast destination, the harness's EtherType.
+        """
+        return bool(self.chatter) and (
+            any(declared.covers(frame) for declared in self.chatter)
+            and frame not in self._own
+            and frame[12:14] != ETHERTYPE
+            and not {frame[:6], frame[6:12]} & {port.mac for port in self._ports}
+        )
 
     def send(self, port: FencedPort, frame: bytes) -> None:
         """Send one frame from a port, and record it."""
@@ -167,6 +180,8 @@ class FencedLan:
             raise FrameRefused(f"{port.name} is closed")
         if self._cpu is not None:
             self._cpu.hold()
+        if self.chatter:
+            self._own.add(frame)
         now = time.time_ns()
         fates: tuple[Fate, ...] = ()
         try:

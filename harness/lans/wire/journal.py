@@ -43,7 +43,9 @@ class Change:
 
 
 def namespace_path(namespace: str) -> str:
-    """The file of a namespace that is given by name, by process, or not at all: our own."""
+    """The file of a namespace: its path, or that of its name or process; of our own, if empty."""
+    if namespace.startswith("/"):
+        return namespace
     if not namespace:
         return "/proc/thread-self/ns/net"
     return f"/proc/{namespace}/ns/net" if namespace.isdigit() else f"/run/netns/{namespace}"

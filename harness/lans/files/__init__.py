@@ -1,0 +1,1 @@
+"""LANs that a TOML file describes: how they are started, where their ports are."""
