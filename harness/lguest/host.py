@@ -191,7 +191,8 @@ class Host:
         if self.try_send(guest, route, address):
             if self.interleave is not None:
                 self.interleave(Point.RESTOCK, guest)
-            self.try_send(guest, route, address)
+            if not self.corrupt:
+                self.try_send(guest, route, address)
 
     def try_send(self, guest: Owner, key: Key, address: int) -> bool:
         """One try at SEND_DMA; true if the receiver had no free buffer (DMA-5).
