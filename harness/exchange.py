@@ -167,8 +167,9 @@ class Testbench:
         self._alive = False
         self._unproved = False
         """There was silence, with no other port up to prove the LAN alive."""
-        self.outgrown = False
-        """Whether the LAN has more ports now than it declares: no other test should use it."""
+        self.used_up = False
+        """No other test should use this LAN: it has too many ports, or a full table."""
+        self._most = 0
         self._seed = seed
         self._fresh = 0
 
@@ -187,7 +188,7 @@ class Testbench:
 
         Unsupported if the LAN has fewer.
         """
-        if self._shared and count > self.traits.ports and not self.outgrown:
+        if self._shared and count > max(self.traits.ports, self._most):
             raise Unsupported(f"{self.lan.name}: has {self.traits.ports} ports, {count} needed")
         known = len(self._wrapped)
         self._ports = self._wrap(self.lan.ports(count))
@@ -243,7 +244,7 @@ class Testbench:
                     self.lan.ports(count)
                 except LanError:
                     continue
-                self.outgrown = True
+                self.used_up, self._most = True, count
                 return count
         return min(limit, self.traits.ports)
 
@@ -251,6 +252,11 @@ class Testbench:
     def compared(self) -> list[Delivery]:
         """The deliveries that were compared with what was expected of them."""
         return [delivery for delivery in self.deliveries if delivery.comparisons]
+
+    def is_crowded(self) -> bool:
+        """Whether the LAN has learned more than a quarter of the addresses that it can hold."""
+        most = self.traits.addresses
+        return most is not None and len(self.model.table) > most // 4
 
     def watched(self) -> list[str]:
         """Names of the ports that the test asked for, and of those that strays reached."""

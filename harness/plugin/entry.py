@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LAN_NAME = "lan_name"
 """The fixture that every test of a LAN uses, at least through another."""
 
+NEW_LAN = "new_lan"
+
 CROSSES = "lguest_harness_begun"
 """The attribute of a report that says that its test used this plugin, also from a worker."""
 
@@ -37,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "rule(id, ...): the rules that this test checks (`lguest-harness rules`)"
+    )
+    config.addinivalue_line(
+        "markers", f"{NEW_LAN}: this test gets a LAN that no test has used before"
     )
     config.pluginmanager.register(_Watch(config), "lguest-harness-watch")
     if any(config.getoption(name) not in (None, False, []) for name in options.EXPLICIT):

@@ -19,7 +19,7 @@ from harness.exchange import NotForKind, Testbench
 from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
 from harness.plugin import captures, own_rules, sharding, verdicts, writer
-from harness.plugin.entry import LAN_NAME
+from harness.plugin.entry import LAN_NAME, NEW_LAN
 from harness.plugin.headline import Headline
 from harness.plugin.items import (
     LANS_OF_RUN,
@@ -215,6 +215,8 @@ class Session:
             finally:
                 lan.close()
             return
+        if item.get_closest_marker(NEW_LAN) and not entry.outside:
+            pool.discard(name)
         lan = pool.borrow(entry)
         before, waited_before_s = len(lan.records()), waited_s(lan)
         try:
@@ -222,8 +224,10 @@ class Session:
         finally:
             captures.write(item, lan, before, waited_before_s, user=entry.user)
             bench = getattr(item, "funcargs", {}).get("lan")
-            outgrown = isinstance(bench, Testbench) and bench.outgrown
-            if outgrown or writer.evidence(item).undecided or not reset_ports(lan):
+            spent = isinstance(bench, Testbench) and (
+                bench.used_up or (bench.is_crowded() and not entry.outside)
+            )
+            if spent or writer.evidence(item).undecided or not reset_ports(lan):
                 pool.discard(name)
 
     def second_lan(self, name: str) -> Generator[Lan, None, None]:
