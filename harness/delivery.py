@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.differences import Sent
 from harness.lan import Port, as_frame
+from harness.models import SHORTEST_PADDED
 
 View = Literal["wire", "host"]
 """What reached the port, or what a host's card would pass up."""
@@ -61,6 +62,7 @@ class Delivery:
         sent: Sequence[Sent] = (),
         *,
         strays: bool = True,
+        padding: int | None = 0,
     ) -> None:
         self.received = {port: tuple(arrived) for port, arrived in received.items()}
         self.view = view
@@ -68,6 +70,8 @@ class Delivery:
         self.sent = tuple(sent)
         self.strays = strays
         """Whether ports that the test did not ask for are in it, if a unicast reached them."""
+        self.padding = padding
+        """As in `Traits`: the LAN fills short frames up with zeros, never, or perhaps (None)."""
         self.comparisons: list[Comparison] = []
 
     @property
@@ -91,10 +95,20 @@ class Delivery:
         strangers = [port for port in expected if port not in self.received]
         if strangers:
             raise ValueError(f"not a port of this LAN: {strangers[0]!r}")
-        wanted = {port: tuple(map(as_frame, listed)) for port, listed in expected.items()}
+        wanted = {
+            port: tuple(self._padded(as_frame(frame), self.received[port]) for frame in listed)
+            for port, listed in expected.items()
+        }
         equal = all(arrived == wanted.get(port, ()) for port, arrived in self.received.items())
         self.comparisons.append((wanted, equal))
         return equal
+
+    def _padded(self, frame: bytes, arrived: Sequence[bytes]) -> bytes:
+        """A frame as the LAN has to deliver it: a short one may be padded."""
+        if self.padding == 0 or len(frame) >= SHORTEST_PADDED:
+            return frame
+        padded = frame.ljust(SHORTEST_PADDED, b"\0")
+        return padded if self.padding or (padded in arrived and frame not in arrived) else frame
 
     def __repr__(self) -> str:
         counts = [f"{port.name}: {len(got)}" for port, got in self.received.items() if got]

@@ -413,7 +413,12 @@ class Testbench:
             self.prove_alive(given[0][0])
             control = len(self.lan.records())
         delivery = Delivery(
-            received, view or self.view, Span(first, last, control), sent, strays=view is None
+            received,
+            view or self.view,
+            Span(first, last, control),
+            sent,
+            strays=view is None,
+            padding=self.traits.padding,
         )
         if given and not judged:
             self.unjudged.append(delivery)

@@ -313,7 +313,7 @@ class Model:
 def arrives_as(traits: Traits, frame: bytes, arrival: bytes) -> bool:
     """Whether ``arrival`` is an allowed form of ``frame``: itself, padded, or cut as declared."""
     if arrival == frame:
-        return True
+        return len(frame) >= SHORTEST_PADDED or not traits.padding
     if len(arrival) > len(frame):
         padded = frame.ljust(SHORTEST_PADDED, b"\0")
         return traits.padding != 0 and arrival == padded

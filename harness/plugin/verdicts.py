@@ -166,6 +166,7 @@ def pytest_assertrepr_compare(
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
         return None
+    right = left.comparisons[-1][0]  # as the LAN has to deliver it: padded, say
     item = config.stash.get(_CURRENT, None)
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
