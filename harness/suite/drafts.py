@@ -85,10 +85,10 @@ def entries(observed: Run, known: Iterable[Deviation]) -> list[Deviation]:
     left = list(observed.failures)
     made: list[Deviation] = []
     for entry in known:
-        covered = [failure for failure in left if entry.covers(failure.rules, failure.test)]
+        covered = [failure for failure in left if _belongs(failure, entry)]
         left = [failure for failure in left if failure not in covered]
         if covered:
-            names = _names(covered, observed.others)
+            names = _names(covered, observed)
             if set(names) == set(entry.tests):
                 names = entry.tests
             versions = entry.versions
@@ -97,15 +97,22 @@ def entries(observed: Run, known: Iterable[Deviation]) -> list[Deviation]:
             made.append(replace(entry, tests=names, versions=versions))
     for rule in dict.fromkeys(failure.rules[0] for failure in left):
         failures = [failure for failure in left if failure.rules[0] == rule]
-        names = _names(failures, observed.others)
         versions = (version,) if version else ()
-        made.append(Deviation(rule, "", failures[0].observed, names, versions))
+        made.append(Deviation(rule, "", failures[0].observed, _names(failures, observed), versions))
     return made
 
 
-def _names(failures: Sequence[Failure], others: set[str]) -> tuple[str, ...]:
-    """A test's name alone if it failed with all of its parameters."""
-    partly = {test.partition("[")[0] for test in others}
+def _belongs(failure: Failure, entry: Deviation) -> bool:
+    """Whether a known entry covers a failure; one without a reason takes all of its rule."""
+    unexplained = not entry.reason and entry.rule == failure.rules[0]
+    return unexplained or entry.covers(failure.rules, failure.test)
+
+
+def _names(failures: Sequence[Failure], observed: Run) -> tuple[str, ...]:
+    """A test's name alone if all of its parameters are among these failures."""
+    here = {failure.test for failure in failures}
+    elsewhere = observed.others | {failure.test for failure in observed.failures} - here
+    partly = {test.partition("[")[0] for test in elsewhere}
     names = ((failure.test.partition("[")[0], failure.test) for failure in failures)
     return tuple(dict.fromkeys(full if short in partly else short for short, full in names))
 

@@ -47,13 +47,14 @@ def test_unicast(lan: Testbench) -> None:
 
 CLASS = """
 import time
-from harness.lan import Arrival, Record, Traits
+from harness.lan import Arrival, FrameRefused, Record, Traits
 
 class Port:
     def __init__(self, lan, number):
         self.lan, self.name, self.mac = lan, f"mine{number}", bytes((2, 0, 0, 0, 0, number))
         self.all, self.here, self.arrived = False, True, []
     def send(self, frame, layout=None):
+        if not self.here: raise FrameRefused("not here")
         self.lan.log.append(Record(time.time_ns(), self.name, "sent", frame, len(frame)))
         for port in self.lan.made:
             if port is not self and port.here and len(frame) >= 14:
