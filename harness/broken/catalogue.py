@@ -27,14 +27,18 @@ from harness.broken import (
 )
 from harness.broken.base import Broken
 from harness.broken.living import (
+    bridge_reports,
     bridges,
     directory,
     directory_frames,
+    directory_reports,
     learning,
+    learning_reports,
     load,
     ports,
     programs,
     repeater,
+    repeater_reports,
     tables,
 )
 
@@ -66,6 +70,10 @@ _MODULES = (
     ports,
     programs,
     sequences,
+    repeater_reports,
+    learning_reports,
+    bridge_reports,
+    directory_reports,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

@@ -1,0 +1,214 @@
+"""Broken learning LANs, after what users report of what else switches do to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.broken.living.hooks import BROADCAST, IPV4, Shared, broken_memory, losing
+from harness.lans.memory import MemoryLearning, MemoryPort, is_group
+
+_PAUSE = b"\x88\x08"
+_IGMP, _UDP = 2, 17
+_DHCP_SERVER = b"\x00\x43"
+
+
+class _Storm(MemoryLearning):
+    """Storm control: so many frames of a sort may be flooded until all is quiet."""
+
+    limit = 40
+
+    def begin(self) -> None:
+        super().begin()
+        self.flooded = 0
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        self.flooded += self.counts(frame)
+        if not self.counts(frame) or self.flooded <= self.limit:
+            super().relay(sender, frame)
+
+    def settle(self) -> None:
+        self.flooded = 0
+        super().settle()
+
+    def counts(self, frame: bytes) -> bool:
+        """Whether a frame is of the sort that is limited."""
+        raise NotImplementedError
+
+
+class _UnknownStorm(_Storm):
+    def counts(self, frame: bytes) -> bool:
+        return not is_group(frame) and frame[:6] not in self.table
+
+
+class _BroadcastStorm(_Storm):
+    def counts(self, frame: bytes) -> bool:
+        return frame[:6] == BROADCAST
+
+
+class _ObeysPause(MemoryLearning):
+    """A port that sent a pause frame is sent nothing more."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.paused: set[MemoryPort] = set()
+
+    def enter(self, port: MemoryPort, frame: bytes) -> Iterable[bytes]:
+        if frame[12:14] == _PAUSE:
+            self.paused.add(port)
+        return super().enter(port, frame)
+
+    def pass_to(self, port: MemoryPort, frame: bytes) -> None:
+        if port not in self.paused:
+            super().pass_to(port, frame)
+
+
+class _MaskOf32(MemoryLearning):
+    """Ports are bits of a word of 32."""
+
+    def look_up(self, destination: bytes) -> MemoryPort | None:
+        known = super().look_up(destination)
+        return known and self.made[(known.number - 1) % 32]
+
+
+class _SnoopsIgmp(MemoryLearning):
+    """Once a port has sent IGMP, IPv4 groups reach no ports but those that did."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.members: set[MemoryPort] = set()
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        if frame[12:14] == IPV4 and frame[23:24] == bytes((_IGMP,)):
+            self.members.add(sender)
+        super().learn(sender, frame)
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        targets = super().targets(sender, frame)
+        if not self.members or frame[:3] != b"\x01\x00\x5e":
+            return targets
+        return [port for port in targets if port in self.members]
+
+
+class _PrivateVlan(MemoryLearning):
+    """Ports 2 and 3 do not reach each other."""
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        apart = {2, 3}
+        both = (*super().targets(sender, frame),)
+        return [port for port in both if {sender.number, port.number} != apart]
+
+
+class _SharedFlood(Shared, MemoryLearning):
+    """What is flooded is flooded to the first port of the other LANs too."""
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        unknown = not is_group(frame) and frame[:6] not in self.table
+        super().relay(sender, frame)
+        for lan in self.neighbours() if unknown else ():
+            lan.made[0].deliver(frame)
+
+
+class _SharedTable(Shared, MemoryLearning):
+    """One table for all bridges of a host: an address may be at another one's port."""
+
+    def look_up(self, destination: bytes) -> MemoryPort | None:
+        known = super().look_up(destination)
+        for lan in self.neighbours():
+            if isinstance(lan, MemoryLearning):
+                known = known or lan.table.get(destination)
+        return known
+
+
+class _LearnsWhileDown(MemoryLearning):
+    """A frame of a port that is down is dropped, but its source is learned at the next port."""
+
+    def refuses(self, port: MemoryPort, frame: bytes) -> str:
+        if not port.up:
+            self.learn(self.others(port)[0], frame)
+        return super().refuses(port, frame)
+
+
+class _ManyToOneStarves(MemoryLearning):
+    """A port takes frames of three senders at a time."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.senders: dict[bytes, set[int]] = {}
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        heard = self.senders.setdefault(frame[:6], set())
+        if is_group(frame) or len(heard) < 3 or sender.number in heard:
+            heard.add(sender.number)
+            super().relay(sender, frame)
+
+    def settle(self) -> None:
+        super().settle()
+        self.senders.clear()
+
+
+BROKEN = (
+    broken_memory(
+        "bridge-limits-unknown",
+        "LRN-1",
+        "forty unknown unicasts per burst are flooded",
+        _UnknownStorm,
+    ),
+    broken_memory(
+        "bridge-limits-broadcasts",
+        "LOAD-1",
+        "forty broadcasts per burst are flooded",
+        _BroadcastStorm,
+    ),
+    broken_memory(
+        "bridge-obeys-pause", "INT-3", "a port that sent a pause frame is deaf", _ObeysPause
+    ),
+    broken_memory(
+        "bridge-port-mask-of-32", "MANY-1", "unicasts to port 33 reach port 1", _MaskOf32
+    ),
+    broken_memory(
+        "bridge-snoops-igmp",
+        "GRP-1",
+        "IPv4 groups reach only ports that sent IGMP, once one did",
+        _SnoopsIgmp,
+    ),
+    broken_memory(
+        "bridge-drops-dhcp-offers",
+        "INT-3",
+        "UDP from a DHCP server's port is dropped",
+        losing(
+            MemoryLearning,
+            lambda frame: (
+                frame[12:14] == IPV4
+                and frame[23:24] == bytes((_UDP,))
+                and frame[34:36] == _DHCP_SERVER
+            ),
+        ),
+    ),
+    broken_memory(
+        "bridge-isolates-two-ports", "MANY-1", "ports 2 and 3 do not reach each other", _PrivateVlan
+    ),
+    broken_memory(
+        "bridge-hears-three-senders",
+        "LOAD-2",
+        "a destination hears three senders per burst",
+        _ManyToOneStarves,
+    ),
+    broken_memory(
+        "bridge-learns-while-down",
+        "PORT-3",
+        "a frame of a port that is down makes its source known elsewhere",
+        _LearnsWhileDown,
+    ),
+    broken_memory(
+        "bridges-share-a-table",
+        "ISO-1",
+        "unicasts reach the port where another LAN learned their address",
+        _SharedTable,
+    ),
+    broken_memory(
+        "bridges-share-floods",
+        "ISO-1",
+        "unknown unicasts reach the first port of other LANs",
+        _SharedFlood,
+    ),
+)
