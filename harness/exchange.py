@@ -12,22 +12,25 @@ the model of the LAN's kind. What differs is kept in ``Testbench.violations``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
-from typing import Any, SupportsBytes
+from typing import Any, SupportsBytes, cast
 
 from harness import frames
 from harness.delivery import Delivery, Span, View
 from harness.differences import Difference, Sent
-from harness.judging import Judging
+from harness.judging import Judging, compare_waiting
 from harness.lan import (
     Arrival,
+    Counters,
     FrameRefused,
     Inconclusive,
     Lan,
     LanError,
+    LanVerbs,
     Layout,
     Port,
+    PortVerbs,
     Traits,
     Unsupported,
     as_frame,
@@ -73,6 +76,8 @@ class BenchPort:
         self.port = port
         self.name = port.name
         self.mac = port.mac
+        self.comes_back: Callable[[], None] = self.open
+        """What brings it back when it is down."""
 
     def __repr__(self) -> str:
         return repr(self.port)
@@ -108,12 +113,64 @@ class BenchPort:
     def close(self) -> None:
         """Leave the LAN."""
         self.port.close()
+        self._down(self.open)
+
+    def open(self) -> None:
+        """Join the LAN again, after ``close`` or ``vanish``."""
+        self.port.open()
+        self._up()
+
+    # What not every LAN has: Unsupported on one that does not declare it
+
+    def link_down(self) -> None:
+        """The link fails: nothing crosses it."""
+        self._able("link").link_down()
+        self._down(self.link_up)
+
+    def link_up(self) -> None:
+        """The link is there again."""
+        self._able("link").link_up()
+        self._up()
+
+    def vanish(self) -> None:
+        """The port's peer dies, and the LAN is not notified; ``open`` brings another one."""
+        self._able("vanish").vanish()
+        self._down(self.open)
+
+    def pause(self) -> None:
+        """Take no frames from the LAN."""
+        self._able("pause").pause()
+        self._bench.model.pause(self.name)
+
+    def resume(self) -> None:
+        """Take frames again; those that waited may arrive, in order, and nothing else."""
+        able = self._able("pause")
+        self._bench.resume(self, able.resume)
+
+    def join_group(self, group: bytes) -> None:
+        """Be a member of a group, by its address."""
+        self._able("groups").join_group(group)
+        self._bench.model.join(self.name, group)
+
+    def leave_group(self, group: bytes) -> None:
+        """Be no member of a group any more."""
+        self._able("groups").leave_group(group)
+        self._bench.model.leave(self.name, group)
+
+    def counters(self) -> Counters:
+        """What the LAN counted at this port."""
+        return self._able("counters").counters()
+
+    def _able(self, verb: str) -> PortVerbs:
+        self._bench.require_verbs(verb)
+        return cast("PortVerbs", self.port)
+
+    def _down(self, returns: Callable[[], None]) -> None:
+        self.comes_back = returns
         self._bench.model.go_down(self.name)
         self._bench.introduce_again()
 
-    def open(self) -> None:
-        """Join the LAN again."""
-        self.port.open()
+    def _up(self) -> None:
         self._bench.model.come_up(self.name)
         self._bench.introduce_again()
 
@@ -432,7 +489,7 @@ class Testbench:
         port = self._bench_port(sender)
         if not self._is_up(port):
             port = next((other for other in self._ports if self._is_up(other)), port)
-        if not any(self._is_up(other) for other in self._wrapped.values() if other is not port):
+        if not any(self._takes(other) for other in self._wrapped.values() if other is not port):
             self._unproved = True  # nobody is there to receive it
             return
         size = max(60, self.traits.shortest)
@@ -486,9 +543,11 @@ class Testbench:
         """
         self._settle()
         self._judge_pending()
+        for port in self._paused():
+            port.resume()
         closed = [port for port in self._wrapped.values() if not self._is_up(port)]
         for port in closed:
-            port.open()
+            port.comes_back()
         if closed:
             self._settle()
             self._judge_pending()
@@ -525,6 +584,33 @@ class Testbench:
             f" {LAGS * self.traits.lag_s:g} s later frames to it are still flooded"
         )
 
+    def age(self, seconds: float) -> None:
+        """Let ageing time pass; then the ports' own addresses are made known again."""
+        self.require_verbs("age")
+        self._judge_pending()
+        cast("LanVerbs", self.lan).age(seconds)
+        self.model.age(seconds)
+        self.introduce_again()
+
+    def resume(self, port: BenchPort, resume: Callable[[], None]) -> None:
+        """A port takes frames again: judge those that waited for it."""
+        self._judge_pending()
+        try:
+            resume()
+            self.lan.settle()
+        except Inconclusive as error:
+            raise AssertionError(f"{port.name} takes frames again: {error}") from error
+        waiting = self.model.resume(port.name)
+        arrived = _frames(self._collect())
+        mine = arrived.pop(port.name, [])
+        self.violations += compare_waiting(self.model, port.name, waiting, mine, self._earlier)
+        self.violations += Judging(self.model).compare(arrived, self._earlier)
+
+    def require_verbs(self, *verbs: str) -> None:
+        """The test needs methods that not every LAN has, as ``Traits.verbs`` names them."""
+        for verb in verbs:
+            self.require(verb in self.traits.verbs, f"does not declare the verb {verb!r}")
+
     def fresh_address(self) -> bytes:
         """A unicast address that no port has, and that was never used on this LAN."""
         self._fresh += 1
@@ -539,6 +625,9 @@ class Testbench:
         try:
             self.lan.settle()
         except Inconclusive as error:
+            if paused := self._paused():
+                names = " and ".join(port.name for port in paused)
+                raise AssertionError(f"while {names} takes no frames: {error}") from error
             if not self._beyond:
                 raise
             raise AssertionError(f"after {self._beyond}: {error}") from error
@@ -546,6 +635,12 @@ class Testbench:
 
     def _is_up(self, port: BenchPort) -> bool:
         return self.model.peers[port.name].up
+
+    def _takes(self, port: BenchPort) -> bool:
+        return self._is_up(port) and not self.model.peers[port.name].paused
+
+    def _paused(self) -> list[BenchPort]:
+        return [port for port in self._wrapped.values() if self.model.peers[port.name].paused]
 
     def _collect(self) -> dict[BenchPort, Sequence[Arrival]]:
         return {port: port.port.arrivals() for port in (*self._ports, *self._bystanders)}

@@ -56,10 +56,13 @@ class Judging:
         self._sent.append(Sent(sender, frame))
         foreseen = self._foreseen
         must = self._may if self._lenient else self._must
-        for name in foreseen.must:
-            must.setdefault(name, []).append(index)
-        for name in foreseen.may:
-            self._may.setdefault(name, []).append(index)
+        for indexes, names in ((must, foreseen.must), (self._may, foreseen.may)):
+            for name in names:
+                peer = self._model.peers[name]
+                if peer.paused:
+                    peer.waiting.append((sender, frame))
+                else:
+                    indexes.setdefault(name, []).append(index)
         self.judged |= foreseen.judged
         self._model.sent(sender, frame)
 
@@ -81,6 +84,23 @@ class Judging:
     def _fits(self, frame: bytes, arrival: bytes) -> bool:
         cut = self._layout is not None and frame.startswith(arrival)
         return cut or arrives_as(self._model.traits, frame, arrival)
+
+
+def compare_waiting(
+    model: Model,
+    name: str,
+    waiting: Sequence[tuple[str, bytes]],
+    arrived: Sequence[bytes],
+    earlier: Set[bytes],
+) -> list[Difference]:
+    """Every difference at a port that takes frames again: it may have lost what waited there."""
+    sent = [Sent(sender, frame) for sender, frame in waiting]
+    port = differences.Port(name, [], range(len(sent)), arrived)
+
+    def fits(frame: bytes, arrival: bytes) -> bool:
+        return arrives_as(model.traits, frame, arrival)
+
+    return differences.compare(port, sent, fits, earlier=earlier, ordered=model.traits.ordered)
 
 
 def explain_violations(violations: Sequence[Difference]) -> str:

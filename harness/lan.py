@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 
@@ -257,6 +258,10 @@ class Traits:
     - ``learns_zero``: the address 00:00:00:00:00:00 is learned like any other
     - ``flushes``: whether a port that goes down takes only its own addresses along, or all
     - ``moves_s``: seconds that an address may stay known at its old port when it sends from another
+    - ``verbs``: the optional methods that its ports and itself have: see `PortVerbs`
+    - ``groups``: frames of a group that a port joined by its address reach all ports, or only
+      its members; those of any other group reach all
+    - ``ageing_s``: seconds after which an address that is silent is forgotten
 
     Of the properties from ``kind`` on, None means not declared: both readings are accepted.
 
@@ -293,6 +298,37 @@ class Traits:
     learns_zero: bool | None = None
     flushes: Literal["own", "all"] | None = None
     moves_s: float = 0.0
+    verbs: tuple[str, ...] = ()
+    groups: Literal["all", "members"] | None = None
+    ageing_s: float | None = None
+
+
+VERBS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "link": ("link_down", "link_up"),
+        "vanish": ("vanish",),
+        "pause": ("pause", "resume"),
+        "groups": ("join_group", "leave_group"),
+        "counters": ("counters",),
+        "age": (),
+    }
+)
+"""What ``Traits.verbs`` can name, and the methods of a port that each one stands for."""
+
+
+class Counters(NamedTuple):
+    """How many frames a LAN counted at a port, since the LAN began.
+
+    - ``sent``: frames that the LAN took from the port
+    - ``received``: frames that the LAN passed to the port
+
+    >>> after, before = Counters(sent=7, received=3), Counters(sent=5, received=3)
+    >>> after.sent - before.sent
+    2
+    """
+
+    sent: int
+    received: int
 
 
 class Port(Protocol):
@@ -332,6 +368,57 @@ class Port(Protocol):
 
     def open(self) -> None:
         """Join the LAN again after ``close``."""
+
+
+class PortVerbs(Port, Protocol):
+    """What a port may have beside the members of `Port`, as its LAN declares it.
+
+    ``Traits.verbs`` names what is there: ``link``, ``vanish``, ``pause``, ``groups``, ``counters``;
+    tests that need what is not there are unsupported. Groups that were joined by their address
+    are left by ``join_groups(0)`` too.
+
+    >>> lan = create("memory-directory")
+    >>> lan.traits.verbs
+    ('link', 'vanish', 'pause', 'groups', 'counters')
+    >>> sender, receiver = lan.ports(2)
+    >>> receiver.link_down()
+    >>> sender.send(ethernet(to=receiver, by=sender))
+    >>> lan.settle()
+    >>> sender.counters(), receiver.counters()
+    (Counters(sent=1, received=0), Counters(sent=0, received=0))
+    """
+
+    def link_down(self) -> None:
+        """The link fails, as if the cable was pulled: nothing crosses it; the port stays."""
+
+    def link_up(self) -> None:
+        """The link is there again."""
+
+    def vanish(self) -> None:
+        """The port's peer dies, and the LAN is not notified; `Port.open` brings another one."""
+
+    def pause(self) -> None:
+        """Take no frames from the LAN."""
+
+    def resume(self) -> None:
+        """Take frames again."""
+
+    def join_group(self, group: bytes) -> None:
+        """Be a member of a multicast group, by its address."""
+
+    def leave_group(self, group: bytes) -> None:
+        """Be no member of that group any more."""
+
+    def counters(self) -> Counters:
+        """What the LAN counted at this port."""
+        ...
+
+
+class LanVerbs(Protocol):
+    """What a LAN may have beside the members of `Lan`: ``age``, if ``Traits.verbs`` names it."""
+
+    def age(self, seconds: float) -> None:
+        """Let so much of the ageing time of addresses pass, at once."""
 
 
 class Lan(Protocol):

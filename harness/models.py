@@ -56,6 +56,11 @@ class Peer:
     up: bool = True
     promiscuous: bool = False
     groups: int = 0
+    joined: set[bytes] = field(default_factory=set)
+    """Groups that it joined by their addresses."""
+    paused: bool = False
+    waiting: list[tuple[str, bytes]] = field(default_factory=list)
+    """Sender and frame of all that it may receive when it takes frames again."""
 
 
 class Receivers(NamedTuple):
@@ -104,6 +109,10 @@ class Model:
     kind: Kind
     peers: dict[str, Peer] = field(default_factory=dict)
     table: dict[bytes, Place] = field(default_factory=dict)
+    clock_s: float = 0.0
+    """Seconds of ageing time that have passed."""
+    _heard_s: dict[bytes, float] = field(default_factory=dict)
+    """When each address was last heard of, for certain."""
     _answers: dict[tuple[str, bytes, int], Receivers] = field(default_factory=dict)
     """What ``receivers`` answered, as long as nothing changes."""
 
@@ -117,7 +126,9 @@ class Model:
     def reset(self) -> None:
         """All ports are up and in their first mode; what was learned may be forgotten."""
         for peer in self.peers.values():
-            peer.up, peer.promiscuous, peer.groups = True, False, 0
+            peer.up, peer.promiscuous, peer.groups, peer.paused = True, False, 0, False
+            peer.joined.clear()
+            peer.waiting.clear()
         self.doubt(set(self.peers))
 
     def set_promiscuous(self, name: str, on: bool) -> None:
@@ -129,12 +140,50 @@ class Model:
         """A port is a member of so many groups."""
         self._answers.clear()
         self.peers[name].groups = count
+        if count == 0:
+            self.peers[name].joined.clear()
+
+    def join(self, name: str, group: bytes) -> None:
+        """A port is a member of a group."""
+        self._answers.clear()
+        self.peers[name].joined.add(group)
+
+    def leave(self, name: str, group: bytes) -> None:
+        """A port is no member of a group any more."""
+        self._answers.clear()
+        self.peers[name].joined.discard(group)
+
+    def pause(self, name: str) -> None:
+        """A port takes no frames from here on."""
+        self.peers[name].paused = True
+
+    def resume(self, name: str) -> list[tuple[str, bytes]]:
+        """A port takes frames again; sender and frame of all that may arrive there now."""
+        peer = self.peers[name]
+        waiting, peer.paused, peer.waiting = peer.waiting, False, []
+        return waiting
+
+    def age(self, seconds: float) -> None:
+        """Time passes: addresses that were silent for the ageing time are forgotten.
+
+        A bridge looks for them at intervals, so that it may take twice as long.
+        """
+        self._answers.clear()
+        self.clock_s += seconds
+        limit_s = self.traits.ageing_s
+        for address, place in [*self.table.items()]:
+            silent_s = self.clock_s - self._heard_s.get(address, 0.0)
+            if limit_s is None or limit_s <= silent_s < 2 * limit_s:
+                self.table[address] = Place(place.ports, False)
+            elif silent_s >= 2 * limit_s:
+                del self.table[address]
 
     def know(self, address: bytes, name: str) -> None:
         """From here on the LAN must know an address at a port, and there alone."""
         self._place(address, Place(frozenset((name,)), True))
 
     def _place(self, address: bytes, place: Place) -> None:
+        self._heard_s[address] = self.clock_s
         if self.table.get(address) != place:
             self._answers.clear()
             self.table[address] = place
@@ -145,6 +194,7 @@ class Model:
         Some LANs forget all addresses then.
         """
         self.peers[name].up = False
+        self.peers[name].waiting.clear()
         self.doubt({name} if self.traits.flushes == "own" else set(self.peers))
 
     def come_up(self, name: str) -> None:
@@ -164,7 +214,7 @@ class Model:
         """A port sent a frame: a learning LAN knows its source there, and there alone."""
         source = frame[6:12]
         known = self.table.get(source)
-        if known is not None and known.sure and sender in known.ports:
+        if known is not None and known.sure and sender in known.ports and not self.clock_s:
             return
         if self.kind != "learning" or len(frame) < HEADER or not self.peers[sender].up:
             return
@@ -181,6 +231,8 @@ class Model:
         moved = old is not None and old.ports != {sender}
         if sure and not self.traits.lag_s and not (moved and self.traits.moves_s):
             self._place(source, Place(frozenset((sender,)), True))
+        elif old is not None and self._heard_s[source] < self.clock_s:
+            self._place(source, Place(old.ports | {sender}, False))
         elif old != Place(frozenset((sender,)), True):
             self._place(source, Place((old.ports if old else frozenset()) | {sender}, False))
 
@@ -251,7 +303,7 @@ class Model:
     def _wanted(self, peer: Peer, sender: str, frame: bytes) -> Ruling:
         destination = frame[:6]
         if is_group(destination):
-            return self._group(destination)
+            return self._group(peer, destination)
         if self.kind in ("repeater", "wire"):
             return Ruling(MUST, "a repeater sends every frame out of every other port")
         if self.kind == "learning":
@@ -264,14 +316,34 @@ class Model:
             return Ruling(MAY, "it is not known whether the LAN floods")
         return self._listed(peer, destination)
 
-    def _group(self, destination: bytes) -> Ruling:
+    def _group(self, peer: Peer, destination: bytes) -> Ruling:
         if not is_reserved(destination) or self.traits.reserved == "forwarded":
-            return Ruling(MUST, "a group frame reaches every other port")
+            return self._members(peer, destination)
         if destination[5] == 0 and self.traits.reserved:
             return Ruling(MAY, "a bridge without spanning tree may forward its group")
         if self.traits.reserved == "filtered":
             return Ruling(MUST_NOT, "its group is reserved, and the LAN declares to filter those")
         return Ruling(MAY, "its group is reserved: bridges filter it, hubs forward it")
+
+    def _members(self, peer: Peer, group: bytes) -> Ruling:
+        """Who receives the frames of a group that is not reserved."""
+        declared = self.traits.groups
+        members = [other for other in self.peers.values() if group in other.joined]
+        if declared == "all" or not members:
+            return Ruling(MUST, "a group frame reaches every other port")
+        if peer in members:
+            return Ruling(MUST, "the port has joined the group")
+        if not any(member.up for member in members):
+            return Ruling(MAY, "all ports that have joined the group are down")
+        if declared is None:
+            return Ruling(MAY, "the LAN does not declare who receives a group that was joined")
+        if peer.promiscuous:
+            if self.traits.promiscuous == "all":
+                return Ruling(MUST, "the port is promiscuous")
+            return Ruling(MAY, "a promiscuous port may see the frames of every group")
+        if peer.groups:
+            return Ruling(MAY, "the port has joined groups that it does not name")
+        return Ruling(MUST_NOT, "others have joined the group, and this port has not")
 
     def _listed(self, peer: Peer, destination: bytes) -> Ruling:
         if peer.address == destination:

@@ -321,6 +321,13 @@ _TABLE = (
         "RFC 2889 5.7, 5.8",
         "learning",
     ),
+    Rule(
+        "LRN-10",
+        "An address that is silent for the ageing time is forgotten, and no other: frames for it"
+        " flood again.",
+        "802.1Q 8.8.3",
+        "learning",
+    ),
     # K. Integrity: what arrives is what was sent
     Rule(
         "INT-1",
@@ -380,6 +387,13 @@ _TABLE = (
         "any",
         "host",
     ),
+    Rule(
+        "GRP-3",
+        "A port that joined a group by its address receives the group's frames, however many it"
+        " joined; a port that left, or never joined, receives them only as declared.",
+        "802.1Q 8.8.4, virtio 5.1.6.5.2",
+        "any",
+    ),
     # M. Many ports
     Rule("MANY-1", "Every port reaches every other, by unicast.", "RFC 2889 5.1", "any", "host"),
     Rule("MANY-2", "A broadcast of every port reaches all others.", "RFC 2889 5.6", "any", "host"),
@@ -407,6 +421,12 @@ _TABLE = (
         "RFC 2544 26.5",
         "any",
         "host",
+    ),
+    Rule(
+        "LOAD-5",
+        "A port that takes no frames stops no other port, and works when it takes frames again.",
+        "RFC 2889 5.5",
+        "any",
     ),
     # O. Ports that come and go
     Rule(
@@ -437,9 +457,31 @@ _TABLE = (
         "any",
         "host",
     ),
+    Rule(
+        "PORT-5",
+        "Nothing crosses a link that is down, and nothing of that time arrives later; then the"
+        " port works as before.",
+        "802.1Q 6.5, RFC 2863",
+        "any",
+    ),
+    Rule(
+        "PORT-6",
+        "A port whose peer died without leaving hurts no other; a newcomer with the same address"
+        " receives its own frames and none of before.",
+        "802.1Q 8.8.3",
+        "any",
+    ),
     # P. Isolation
     Rule("ISO-1", "Two LANs never exchange a frame.", "802.1Q 6.5", "any", "host"),
-    # Q. Random programs
+    # Q. Counters of any LAN
+    Rule(
+        "CNT-5",
+        "A port's counters grow by one with each frame that it sent or that was delivered to it,"
+        " and never go back.",
+        "RFC 2863 ifInUcastPkts, ifOutUcastPkts",
+        "any",
+    ),
+    # R. Random programs
     Rule(
         "PRG-1",
         "Random programs: every frame of every step reaches the ports that the model of its kind"

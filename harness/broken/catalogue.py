@@ -40,6 +40,7 @@ from harness.broken.living import (
     repeater,
     repeater_reports,
     tables,
+    verbs,
 )
 
 _MODULES = (
@@ -74,6 +75,7 @@ _MODULES = (
     learning_reports,
     bridge_reports,
     directory_reports,
+    verbs,
 )
 
 BROKEN: Mapping[str, Broken] = MappingProxyType(

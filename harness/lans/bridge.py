@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import replace
 from typing import Literal
 
-from harness.lan import Lan, Traits
+from harness.lan import Counters, Lan, Traits
 from harness.lans.wire.fence import FencedLan
 from harness.lans.wire.namespace import Namespace, why_not
+from harness.lans.wire.net_dev import NetDev
 from harness.lans.wire.tap import KernelTap, TapPort
 from harness.lans.wire.transport import Plant, Transport
 from harness.lans.wire.veth import FAR_MAC, carrier, far_end, packet_port, tried
@@ -32,10 +32,13 @@ BRIDGE = Traits(
     padding=0,
     learns_zero=False,
     flushes="own",
+    verbs=("link", "pause", "groups", "counters"),
+    groups="all",
 )
-BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"))
+BRIDGE_TAP = replace(BRIDGE, longest=1518, needs=("root", "/dev/net/tun", "pyroute2"), verbs=())
 MACVLAN = replace(
     BRIDGE,
+    verbs=(),
     filters="sender",
     learns=False,
     kind="directory",
@@ -53,7 +56,7 @@ class BridgePlant:
     def __init__(self, kind: Literal["veth", "tap"]) -> None:
         self._kind = kind
         self._namespace = Namespace()
-        self._net_dev: int | None = None
+        self._net_dev: NetDev | None = None
         try:
             self._namespace.link(
                 "add",
@@ -70,19 +73,29 @@ class BridgePlant:
             self.close()
             raise
 
+    @property
+    def _counts(self) -> NetDev:
+        if self._net_dev is None:
+            self._net_dev = NetDev(self._namespace)
+        return self._net_dev
+
     def connect(self, number: int, name: str, mac: bytes) -> Transport:
         return self._veth(number, name, mac) if self._kind == "veth" else self._tap(number, name)
 
     def _veth(self, number: int, name: str, mac: bytes) -> Transport:
         space = self._namespace
-        _, at_bridge = far_end(space, number, name, mac)
+        far, at_bridge = far_end(space, number, name, mac)
         space.link("set", index=at_bridge, master=self._bridge, state="up")
-        return packet_port(space, name, at_bridge)
+        counts = self._counts
+
+        def counters() -> Counters:
+            row = counts.row(far)
+            return Counters(row.received, row.sent)
+
+        return packet_port(space, name, at_bridge, counters=counters)
 
     def _tap(self, number: int, name: str) -> Transport:
         space = self._namespace
-        if self._net_dev is None:
-            self._net_dev = space.run(os.open, "/proc/thread-self/net/dev", os.O_RDONLY)
         tap = space.run(KernelTap, name)
         try:
             index = space.index(name)
@@ -91,11 +104,11 @@ class BridgePlant:
         except BaseException:
             tap.close()
             raise
-        return TapPort(name, tap, functools.partial(carrier, space, index), self._net_dev)
+        return TapPort(name, tap, functools.partial(carrier, space, index), self._counts)
 
     def close(self) -> None:
         if self._net_dev is not None:
-            os.close(self._net_dev)
+            self._net_dev.close()
             self._net_dev = None
         self._namespace.close()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
+from harness.lan import Counters, FrameRefused, Inconclusive, Lan, LanError, Unsupported
 from harness.lans import contract
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.process import GOING_S, LineProcess, NoAnswer, shown
@@ -133,6 +133,7 @@ class CommandPort(StreamSocket):
         self._number = number
         self._dialogue = dialogue
         self._promiscuous = False
+        self._vanished = False
         super().__init__(name, dialogue.join(number, mac))
 
     def send(self, frame: bytes) -> None:
@@ -159,8 +160,25 @@ class CommandPort(StreamSocket):
         super().unplug()
 
     def plug(self) -> None:
-        self._dialogue.ask("open", port=self._number)
+        if not self._vanished:
+            self._dialogue.ask("open", port=self._number)
+        self._vanished = False
         super().plug()
+
+    def vanish(self) -> None:
+        self._vanished = True
+        super().unplug()
+
+    def set_link(self, up: bool) -> None:
+        self._dialogue.ask("link", port=self._number, up=up)
+
+    def set_member(self, group: bytes, on: bool) -> None:
+        message = "join" if on else "leave"
+        self._dialogue.ask(message, port=self._number, group=group.hex(":"))
+
+    def counters(self) -> Counters:
+        answer = self._dialogue.ask("counters", port=self._number)
+        return Counters(answer["sent"], answer["received"])
 
 
 class CommandPlant:
@@ -201,6 +219,9 @@ class CommandLan(FencedLan):
             raise Unsupported(f"{self.name}: has {self.declared.ports} ports")
         return super().ports(count)
 
+    def age(self, seconds: float) -> None:
+        self._dialogue.ask("age", seconds=round(seconds))
+
     def send(self, port: FencedPort, frame: bytes) -> None:
         try:
             super().send(port, frame)
@@ -222,6 +243,12 @@ class CommandLan(FencedLan):
     def regroup(self) -> None:
         try:
             super().regroup()
+        except LanError as error:
+            raise self._dialogue.explained(error) from None
+
+    def catch_up(self, port: FencedPort) -> None:
+        try:
+            super().catch_up(port)
         except LanError as error:
             raise self._dialogue.explained(error) from None
 

@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from harness.lan import Traits
+from harness.lan import VERBS, Traits
 
 VERSION = 1
 
@@ -30,6 +30,11 @@ REQUESTS: Mapping[str, Schema] = MappingProxyType(
         "promiscuous": {"message": str, "port": int, "on": bool},
         "close": {"message": str, "port": int},
         "open": {"message": str, "port": int},
+        "link": {"message": str, "port": int, "up": bool},
+        "join": {"message": str, "port": int, "group": str},
+        "leave": {"message": str, "port": int, "group": str},
+        "counters": {"message": str, "port": int},
+        "age": {"message": str, "seconds": int},
         "stop": {"message": str},
     }
 )
@@ -43,19 +48,30 @@ ANSWERS: Mapping[str, Schema] = MappingProxyType(
             "name": str,
             "version": str,
             "features": [str],
-            "limits": {"shortest": int, "longest": int, "ports": int, "wait_ms": int},
+            "limits": {
+                "shortest": int,
+                "longest": int,
+                "ports": int,
+                "wait_ms": int,
+                "ageing_s": int,
+            },
         },
         "feature": {"answer": str, "has": bool},
         "port": {"answer": str, "socket": str},
         "promiscuous": {"answer": str},
         "close": {"answer": str},
         "open": {"answer": str},
+        "link": {"answer": str},
+        "join": {"answer": str},
+        "leave": {"answer": str},
+        "counters": {"answer": str, "sent": int, "received": int},
+        "age": {"answer": str},
         "stop": {"answer": str},
     }
 )
 """What the program answers, by message."""
 
-OPTIONAL = frozenset({"wait_ms"})
+OPTIONAL = frozenset({"wait_ms", "ageing_s"})
 """Keys that may be missing."""
 
 FEATURES: Mapping[str, str] = MappingProxyType(
@@ -64,6 +80,13 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "learns": "it learns from source addresses, and sends a unicast to that port alone",
         "promiscuous": "it takes the message promiscuous, and then sends that port every frame",
         "unordered": "frames may overtake each other, and arrive within limits.wait_ms",
+        "link": "it takes the message link: the link of a port fails, or is there again",
+        "vanish": "a port's connection may end without the message close",
+        "pause": "a port may stop reading; the others still get their frames",
+        "groups": "it takes the messages join and leave, with the address of a group",
+        "members": "frames of a group that ports joined reach its members alone",
+        "counters": "it takes the message counters, and counts the frames of every port",
+        "age": "it takes the message age: addresses grow older by so many seconds",
     }
 )
 """The features that a LAN can declare."""
@@ -73,6 +96,7 @@ MARKER = 60
 
 LONGEST = 262_144
 LONGEST_WAIT_MS = 1000
+LONGEST_AGEING_S = 1_000_000
 PORTS = 8
 _BUFFERED = 65_536
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -97,6 +121,7 @@ class Declared:
     longest: int
     ports: int
     wait_ms: int = 0
+    ageing_s: int | None = None
 
     def traits(self) -> Traits:
         """The same, as traits; nothing else is known about the LAN."""
@@ -116,7 +141,15 @@ class Declared:
             settles="fence" if ordered else "wait",
             ports=min(self.ports, PORTS),
             wait_s=self.wait_ms / 1000,
+            verbs=tuple(verb for verb in VERBS if verb in self.features),
+            groups=self._groups(),
+            ageing_s=self.ageing_s,
         )
+
+    def _groups(self) -> Literal["all", "members"] | None:
+        if "groups" not in self.features:
+            return None
+        return "members" if "members" in self.features else "all"
 
 
 def request(message: str, **fields: object) -> bytes:
@@ -161,13 +194,17 @@ def declared(answer: Mapping[str, Any]) -> Declared:
         ("longest", MARKER, LONGEST),
         ("ports", 2, 65_535),
         ("wait_ms", 1, LONGEST_WAIT_MS),
+        ("ageing_s", 1, LONGEST_AGEING_S),
     ):
         if key in OPTIONAL and key not in limits:
             continue
         if not least <= limits[key] <= most:
             raise BadAnswer(f"limits.{key} is {limits[key]}, and should be {least} to {most}")
-    if ("unordered" in answer["features"]) != ("wait_ms" in limits):
-        raise BadAnswer("feature 'unordered' and limits.wait_ms go together: one is missing")
+    for feature, limit in (("unordered", "wait_ms"), ("age", "ageing_s")):
+        if (feature in answer["features"]) != (limit in limits):
+            raise BadAnswer(f"feature {feature!r} and limits.{limit} go together: one is missing")
+    if "members" in answer["features"] and "groups" not in answer["features"]:
+        raise BadAnswer("feature 'members' needs feature 'groups'")
     return Declared(answer["name"], answer["version"], frozenset(answer["features"]), **limits)
 
 

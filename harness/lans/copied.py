@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
-from harness.lan import Arrival, Fate, FateKind, Record, Traits
+from harness.lan import VERBS, Arrival, Counters, Fate, FateKind, Record, Traits
 
 LATEST = 1 << 63
 """Times, in nanoseconds, are below this."""
@@ -158,9 +158,20 @@ def traits(value: object) -> Traits:
             raise BadValue(f"its traits have {name}={fields[name]}, and {least} is the least")
     if fields["ports"] < 2:
         raise BadValue(f"its traits have ports={fields['ports']}, and 2 is the least")
+    for verb in fields["verbs"]:
+        if verb not in VERBS:
+            raise BadValue(f"its traits name the verb {verb!r}; known are {', '.join(VERBS)}")
     if not 0 <= fields["wait_s"] < float("inf"):
         raise BadValue(f"its traits have wait_s={fields['wait_s']}")
     return Traits(**fields)
+
+
+def counters(value: object) -> Counters:
+    """Two numbers."""
+    numbers = _fields(value, Counters, 2)
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise BadValue(f"returned {shown(value)}, and should return two whole numbers")
+    return Counters(*numbers)
 
 
 def _fits(value: object, hint: Any) -> bool:

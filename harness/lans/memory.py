@@ -13,6 +13,7 @@ from typing import Literal
 
 from harness.lan import (
     Arrival,
+    Counters,
     Fate,
     FateKind,
     FrameRefused,
@@ -29,6 +30,9 @@ STEP_NS = 1_000
 HEADER = 14
 ADDRESSES = 1_024
 """How many addresses the table of the learning LAN holds."""
+
+AGEING_S = 300.0
+"""Seconds after which the learning LAN forgets an address that is silent."""
 
 RESERVED = bytes.fromhex("0180c20000")
 """First five bytes of the groups that a bridge keeps to a link; the sixth is 0 to 15."""
@@ -53,6 +57,8 @@ REPEATER = Traits(
     padding=0,
     vlan="transparent",
     learns_zero=False,
+    verbs=("link", "vanish", "pause", "groups", "counters"),
+    groups="all",
 )
 LEARNING = replace(
     REPEATER,
@@ -62,8 +68,13 @@ LEARNING = replace(
     reserved="filtered",
     promiscuous="reached",
     addresses=ADDRESSES,
+    verbs=(*REPEATER.verbs, "age"),
+    groups="members",
+    ageing_s=AGEING_S,
 )
-DIRECTORY = replace(REPEATER, filters="sender", kind="directory", unknown="dropped")
+DIRECTORY = replace(
+    REPEATER, filters="sender", kind="directory", unknown="dropped", groups="members"
+)
 
 _SENT = (Fate(FateKind.SENT),)
 _DELIVERED = (Fate(FateKind.DELIVERED),)
@@ -86,7 +97,15 @@ class MemoryPort:
         self.up = True
         self.promiscuous = False
         self.groups = 0
+        self.joined: set[bytes] = set()
         self.queue = 0
+        self.paused = False
+        self.unread: list[bytes] = []
+        """What arrived while nothing was taken."""
+        self.sent = 0
+        self.received = 0
+        self.plugged = True
+        self._linked = True
         self._arrivals: list[Arrival] = []
 
     def __repr__(self) -> str:
@@ -100,11 +119,16 @@ class MemoryPort:
             self.lan.record(self, "sent", frame, (Fate(FateKind.REFUSED, why_not),))
             raise FrameRefused(f"{self.name} cannot send this frame: {why_not}")
         self.lan.record(self, "sent", frame, _SENT)
+        self.lan.count_sent(self, frame)
         for entered in self.lan.enter(self, frame):
             self.lan.relay(self, entered)
 
     def deliver(self, frame: bytes) -> None:
-        """A frame has arrived here."""
+        """A frame is here; a port that is paused takes it later."""
+        if self.paused:
+            self.lan.not_taken(self, frame)
+            return
+        self.lan.count_received(self, frame)
         wanted = self.promiscuous or frame[:6] == self.mac or is_group(frame)
         time = self.lan.record(self, "received", frame, _DELIVERED if wanted else _FILTERED)
         self._arrivals.append(Arrival(time, frame, wanted))
@@ -118,16 +142,54 @@ class MemoryPort:
 
     def join_groups(self, count: int) -> None:
         self.groups = count
+        if count == 0:
+            self.joined.clear()
 
     def close(self) -> None:
-        if self.up:
-            self.up = False
-            self.lan.port_went_down(self)
+        self.plugged = False
+        self._change()
 
     def open(self) -> None:
-        if not self.up:
-            self.up = True
-            self.lan.port_came_up(self)
+        self.plugged = True
+        self._change()
+
+    def link_down(self) -> None:
+        self._linked = False
+        self._change()
+
+    def link_up(self) -> None:
+        self._linked = True
+        self._change()
+
+    def _change(self) -> None:
+        up = self.plugged and self._linked
+        if up != self.up:
+            self.up = up
+            self.unread.clear()
+            (self.lan.port_came_up if up else self.lan.port_went_down)(self)
+
+    def vanish(self) -> None:
+        if self.plugged:
+            self.up = self.plugged = False
+            self.unread.clear()
+            self.lan.port_vanished(self)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            self.lan.takes_again(self)
+
+    def join_group(self, group: bytes) -> None:
+        self.joined.add(group)
+
+    def leave_group(self, group: bytes) -> None:
+        self.joined.discard(group)
+
+    def counters(self) -> Counters:
+        return Counters(self.sent, self.received)
 
 
 class MemoryLan:
@@ -185,6 +247,14 @@ class MemoryLan:
         """All ports but one."""
         return [port for port in self.made if port is not sender]
 
+    def to_group(self, sender: MemoryPort, group: bytes) -> list[MemoryPort]:
+        """The ports that a frame to a group is for."""
+        others = self.others(sender)
+        if self.traits.groups == "all" or not any(group in port.joined for port in self.made):
+            return others
+        sees_all = self.traits.promiscuous == "all"
+        return [port for port in others if group in port.joined or (port.promiscuous and sees_all)]
+
     # What happens beside
 
     def begin(self) -> None:
@@ -195,6 +265,28 @@ class MemoryLan:
 
     def port_came_up(self, port: MemoryPort) -> None:
         """A port that had left is back."""
+
+    def port_vanished(self, port: MemoryPort) -> None:
+        """A port's peer has died, which the LAN does not notice."""
+
+    def not_taken(self, port: MemoryPort, frame: bytes) -> None:
+        """A frame for a port that takes none waits there, or is lost."""
+        if len(port.unread) < self.traits.burst:
+            port.unread.append(frame)
+
+    def takes_again(self, port: MemoryPort) -> None:
+        """A port that took no frames gets those that wait for it."""
+        unread, port.unread = port.unread, []
+        for frame in unread:
+            port.deliver(frame)
+
+    def count_sent(self, port: MemoryPort, frame: bytes) -> None:  # noqa: ARG002
+        """Count a frame that was taken from a port."""
+        port.sent += 1
+
+    def count_received(self, port: MemoryPort, frame: bytes) -> None:  # noqa: ARG002
+        """Count a frame that was passed to a port."""
+        port.received += 1
 
     def settle(self) -> None:
         for port in self.made:
@@ -242,11 +334,24 @@ class MemoryLearning(MemoryLan):
 
     def begin(self) -> None:
         self.table: dict[bytes, MemoryPort] = {}
+        self.heard_s: dict[bytes, float] = {}
+        """When an address was last heard of."""
+        self.clock_s = 0.0
 
     def learn(self, sender: MemoryPort, frame: bytes) -> None:
         source = frame[6:12]
         if self.learnable(source) and (source in self.table or self.has_room()):
             self.table[source] = sender
+            self.heard_s[source] = self.clock_s
+
+    def age(self, seconds: float) -> None:
+        self.clock_s += seconds
+        for address in [known for known in self.table if self.is_old(known)]:
+            del self.table[address]
+
+    def is_old(self, address: bytes) -> bool:
+        """Whether an address was silent for too long."""
+        return self.clock_s - self.heard_s.get(address, 0.0) >= AGEING_S
 
     def learnable(self, source: bytes) -> bool:
         """Whether an address can be a station's."""
@@ -259,7 +364,7 @@ class MemoryLearning(MemoryLan):
     def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
         destination = frame[:6]
         if is_group(destination):
-            return () if self.keeps(destination) else self.others(sender)
+            return () if self.keeps(destination) else self.to_group(sender, destination)
         known = self.look_up(destination)
         if known is None:
             return self.others(sender)
@@ -284,7 +389,7 @@ class MemoryDirectory(MemoryLan):
 
     def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
         if is_group(frame):
-            return self.others(sender)
+            return self.to_group(sender, frame[:6])
         return [port for port in self.others(sender) if self.wants(port, frame)]
 
     def wants(self, port: MemoryPort, frame: bytes) -> bool:

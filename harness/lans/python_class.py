@@ -11,12 +11,15 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from harness.lan import (
+    VERBS,
     Arrival,
+    Counters,
     Lan,
     LanError,
+    LanVerbs,
     Layout,
     Port,
     Record,
@@ -79,6 +82,33 @@ class UsersPort:
     def open(self) -> None:
         self._run("open", self._port.open)
 
+    # What the LAN's traits declare beside
+
+    def link_down(self) -> None:
+        self._run("link_down", self._port.link_down)
+
+    def link_up(self) -> None:
+        self._run("link_up", self._port.link_up)
+
+    def vanish(self) -> None:
+        self._run("vanish", self._port.vanish)
+
+    def pause(self) -> None:
+        self._run("pause", self._port.pause)
+
+    def resume(self) -> None:
+        self._run("resume", self._port.resume)
+
+    def join_group(self, group: bytes) -> None:
+        self._run("join_group", self._port.join_group, group)
+
+    def leave_group(self, group: bytes) -> None:
+        self._run("leave_group", self._port.leave_group, group)
+
+    def counters(self) -> Counters:
+        counted: Counters = self._run("counters", lambda: copied.counters(self._port.counters()))
+        return counted
+
     def _run(self, method: str, work: Callable[..., Any], *args: object, **options: Any) -> Any:
         return self._lan.code.run(method, work, *args, port=self.name, **options)
 
@@ -119,6 +149,12 @@ class UsersLan:
             if lacks := _lacking(port, Port):
                 what = copied.shown(port)
                 raise LanError(f"{self.code.title}: its port {what} lacks {lacks}")
+            for verb in self.traits.verbs:
+                if lacks := ", ".join(name for name in VERBS[verb] if not _calls(port, name)):
+                    raise LanError(
+                        f"{self.code.title}: its traits name the verb {verb!r}, and its port"
+                        f" {copied.shown(port)} lacks {lacks}"
+                    )
             name = copied.a_name(port.name, f"made port {number}, whose name")
             mac = copied.an_address(port.mac, f"made port {name}, whose mac")
             for other in self._ports:
@@ -140,6 +176,9 @@ class UsersLan:
 
     def settle(self) -> None:
         self.code.run("settle", self._lan.settle)
+
+    def age(self, seconds: float) -> None:
+        self.code.run("age", cast("LanVerbs", self._lan).age, seconds)
 
     def interfaces(self) -> Sequence[tuple[str, bytes]]:
         self._interfaces = self.code.run(
@@ -188,7 +227,10 @@ def _made(code: UsersCode, made_by: Callable[[], Any]) -> Lan:
     if lacks := _lacking(lan, Lan):
         raise LanError(f"{code.title} lacks {lacks}")
     name = copied.a_name(lan.name, "its name")
-    return UsersLan(code, lan, name, copied.traits(lan.traits))
+    traits = copied.traits(lan.traits)
+    if "age" in traits.verbs and not _calls(lan, "age"):
+        raise LanError(f"{code.title}: its traits name the verb 'age', and it lacks age")
+    return UsersLan(code, lan, name, traits)
 
 
 def _class(title: str, module: str, name: str) -> Callable[[], Any]:
@@ -208,6 +250,10 @@ def _class(title: str, module: str, name: str) -> Callable[[], Any]:
     if not isinstance(value, type):
         raise LanError(f"{title}: {name} is not a class, but {copied.shown(value)}")
     return value
+
+
+def _calls(made: object, name: str) -> bool:
+    return callable(getattr(made, name, None))
 
 
 def _lacking(made: object, protocol: type) -> str:

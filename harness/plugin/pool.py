@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
-from harness.lan import Inconclusive, Lan, LanError
+from harness.lan import Inconclusive, Lan, LanError, PortVerbs
 from harness.models import Model, kind_of
 from harness.registry import Entry
 
@@ -79,6 +80,11 @@ def reset_ports(lan: Lan) -> bool:
     """Every port open, quiet and listening to its own; false if that cannot be had."""
     try:
         for port in lan.ports(lan.traits.ports):
+            able = cast("PortVerbs", port)
+            if "pause" in lan.traits.verbs:
+                able.resume()
+            if "link" in lan.traits.verbs:
+                able.link_up()
             port.open()
             port.set_promiscuous(False)
             port.join_groups(0)

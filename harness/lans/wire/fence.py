@@ -19,9 +19,11 @@ import select
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from harness.lan import (
     Arrival,
+    Counters,
     Fate,
     FateKind,
     FrameRefused,
@@ -33,7 +35,7 @@ from harness.lan import (
 )
 from harness.lans.wire.chatter import Chatter
 from harness.lans.wire.one_cpu import OneCpu
-from harness.lans.wire.transport import Got, Plant, Transport
+from harness.lans.wire.transport import Got, Plant, Transport, VerbTransport
 
 FENCE_LIMIT_S = 2.0
 """How long a fence may take to arrive."""
@@ -65,10 +67,16 @@ class FencedPort:
         self.mac = mac
         self.transport = transport
         self.is_open = True
+        self.linked = True
+        self.paused = False
+        """It reads nothing: what arrives waits."""
         self.promiscuous = False
+        self.joined: set[bytes] = set()
         self.fence_mac = FENCE_MAC + len(lan.interfaces()).to_bytes(2, "big")
         self.marker_seen = 0
         """The number of the last marker that arrived."""
+        self.markers_sent = 0
+        self.markers_received = 0
         self.arrived: list[Arrival] = []
         self._lan = lan
 
@@ -90,11 +98,13 @@ class FencedPort:
         self.promiscuous = on
 
     def join_groups(self, count: int) -> None:
-        """Nothing to do: a port receives every group's frames."""
+        """A port receives every group's frames: there is nothing to join, only to leave."""
+        for group in () if count else sorted(self.joined):
+            self.leave_group(group)
 
     def close(self) -> None:
         if self.is_open:
-            self._lan.settle()
+            self._prepare_to_leave()
             self.transport.unplug()
             self.is_open = False
             self._lan.regroup()
@@ -103,8 +113,71 @@ class FencedPort:
         if not self.is_open:
             self.transport.plug()
             self.is_open = True
+            self._return()
+
+    def _prepare_to_leave(self) -> None:
+        """Nothing is in flight any more; what waits for a port that is paused is lost."""
+        self._lan.settle()
+        while self.paused and self._lan.read(self):
+            pass
+        if self.paused:
+            self.arrived.clear()
+
+    def _return(self) -> None:
+        if self.is_open and self.linked:
             self._lan.welcome([self])
             self._lan.regroup()
+
+    # What the LAN's traits declare beside
+
+    @property
+    def _able(self) -> VerbTransport:
+        return cast("VerbTransport", self.transport)
+
+    def link_down(self) -> None:
+        if self.linked:
+            self._prepare_to_leave()
+            self._able.set_link(False)
+            self.linked = False
+            self._lan.regroup()
+
+    def link_up(self) -> None:
+        if not self.linked:
+            self._able.set_link(True)
+            self.linked = True
+            self._return()
+
+    def vanish(self) -> None:
+        if self.is_open:
+            self._prepare_to_leave()
+            self._able.vanish()
+            self.is_open = False
+            self._lan.regroup()
+
+    def pause(self) -> None:
+        self._lan.settle()
+        self.paused = True
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            self._lan.catch_up(self)
+
+    def join_group(self, group: bytes) -> None:
+        if group not in self.joined:
+            self._able.set_member(group, True)
+            self.joined.add(group)
+
+    def leave_group(self, group: bytes) -> None:
+        if group in self.joined:
+            self._able.set_member(group, False)
+            self.joined.remove(group)
+
+    def counters(self) -> Counters:
+        """The LAN's, less the markers of fences."""
+        self._lan.settle()
+        sent, received = self._able.counters()
+        return Counters(sent - self.markers_sent, received - self.markers_received)
 
     def wants(self, got: Got) -> bool:
         """Whether a host's card would pass the frame up."""
@@ -178,6 +251,8 @@ class FencedLan:
         """Send one frame from a port, and record it."""
         if not port.is_open:
             raise FrameRefused(f"{port.name} is closed")
+        if not port.linked:
+            raise FrameRefused(f"{port.name} has no link")
         if self._cpu is not None:
             self._cpu.hold()
         if self.chatter:
@@ -197,19 +272,24 @@ class FencedLan:
 
     def plugged(self) -> list[FencedPort]:
         """The ports that are open."""
-        return [port for port in self._ports if port.is_open]
+        return [port for port in self._ports if port.is_open and port.linked]
+
+    def reading(self) -> list[FencedPort]:
+        """The ports that are open and read what arrives."""
+        return [port for port in self.plugged() if not port.paused]
 
     def settle(self) -> None:
         try:
-            plugged = self.plugged()
+            plugged = self.reading()
             deadline = time.monotonic() + self.limit_s
             for sender in self._sent * self._plant.fences:
                 self._fence(sender, plugged, deadline)
-            for sender in self._sent:
+            listening = [sender for sender in self._sent if not sender.paused]
+            for sender in listening:
                 if sender.marker_seen < self._markers:
                     answering = next(port for port in plugged if port is not sender)
                     for _ in range(self._plant.fences):
-                        self._fence(answering, self._sent, deadline)
+                        self._fence(answering, listening, deadline)
             if self._sent and self.traits.settles == "wait":
                 deadline += self._wait(plugged)
             for port in plugged:
@@ -245,16 +325,25 @@ class FencedLan:
 
     def welcome(self, newcomers: Sequence[FencedPort]) -> None:
         """Return when the newcomers and all other ports reach each other."""
-        plugged = self.plugged()
-        if len(plugged) < 2:
-            return
+        plugged = self.reading()
         deadline = time.monotonic() + self.limit_s
         for port in newcomers:
             others = [other for other in plugged if other is not port]
+            if not others:
+                continue
             first = self._markers + 1
             while not self._reaches(port, others, first, deadline):
                 pass
             self._fence(others[0], [port], deadline)
+
+    def catch_up(self, port: FencedPort) -> None:
+        """Return when a port that was paused has read what waited for it, and hears the others."""
+        others = [other for other in self.reading() if other is not port]
+        deadline = time.monotonic() + self.limit_s
+        first = self._markers + 1
+        while others and not self._reaches(others[0], [port], first, deadline):
+            pass
+        self.settle()
 
     def regroup(self) -> None:
         """Return when the LAN has noticed which ports left or joined, and has learned the rest.
@@ -262,7 +351,7 @@ class FencedLan:
         It may notice only after the frame in hand, and forget other addresses with it: hence
         two rounds in which every port sends.
         """
-        plugged = self.plugged()
+        plugged = self.reading()
         deadline = time.monotonic() + self.limit_s
         for port in 2 * plugged if len(plugged) > 1 else ():
             self._fence(port, plugged, deadline)
@@ -276,6 +365,7 @@ class FencedLan:
                 return False
             frame = got.frame
             if frame.startswith(self._signature, 12):
+                port.markers_received += 1
                 port.marker_seen = max(port.marker_seen, int.from_bytes(frame[27:35], "big"))
                 continue
             now = time.time_ns()
@@ -311,6 +401,7 @@ class FencedLan:
         self._markers += 1
         marker = BROADCAST + sender.fence_mac + self._signature + self._markers.to_bytes(8, "big")
         sender.transport.send(marker.ljust(SHORTEST_WHOLE, b"\0"))
+        sender.markers_sent += 1
         return self._markers
 
     def _fence(self, sender: FencedPort, receivers: Sequence[FencedPort], deadline: float) -> None:

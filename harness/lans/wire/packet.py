@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from harness.lan import FrameRefused, Inconclusive
+from harness.lan import Counters, FrameRefused, Inconclusive
 from harness.lans.wire.transport import Got
 
 RECEIVE_BUFFER = 8 << 20
@@ -20,8 +20,8 @@ _ALL_PROTOCOLS = 3
 _SO_RCVBUFFORCE = 33
 _SOL_PACKET = 263
 _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _STATISTICS, _AUXDATA, _IGNORE_OUTGOING = 1, 2, 6, 8, 23
-_PROMISCUOUS, _ALL_MULTICAST = 1, 2
-_MEMBERSHIP = struct.Struct("iHH8x")
+_MULTICAST, _PROMISCUOUS, _ALL_MULTICAST = 0, 1, 2
+_MEMBERSHIP = struct.Struct("iHH8s")
 _COUNTERS = struct.Struct("II")
 _AUX = struct.Struct("IIIHHHH")
 _VLAN_VALID, _VLAN_TPID_VALID = 1 << 4, 1 << 6
@@ -32,14 +32,21 @@ _REFUSALS = (errno.EINVAL, errno.EMSGSIZE, errno.ENETDOWN, errno.ENXIO)
 class PacketSocket:
     """A raw socket at one interface, made in the interface's network namespace.
 
-    ``carrier`` takes the interface down or brings it up. The socket receives all groups:
+    ``carrier`` takes the interface down or brings it up, ``counters`` reads what the LAN counted
+    at its end. The socket receives all groups:
     the port shows what reached it, not what its card's filter leaves.
     """
 
     def __init__(
-        self, name: str, interface: str, index: int, carrier: Callable[[bool], None]
+        self,
+        name: str,
+        interface: str,
+        index: int,
+        carrier: Callable[[bool], None],
+        counters: Callable[[], Counters] | None = None,
     ) -> None:
         self._name = name
+        self._counters = counters
         self._index = index
         self._carrier = carrier
         self._buffer = bytearray(LARGEST)
@@ -67,8 +74,9 @@ class PacketSocket:
         self._membership(_ADD_MEMBERSHIP, _ALL_MULTICAST)
         packet.bind((interface, _ALL_PROTOCOLS))
 
-    def _membership(self, change: int, kind: int) -> None:
-        self._socket.setsockopt(_SOL_PACKET, change, _MEMBERSHIP.pack(self._index, kind, 0))
+    def _membership(self, change: int, kind: int, address: bytes = b"") -> None:
+        request = _MEMBERSHIP.pack(self._index, kind, len(address), address)
+        self._socket.setsockopt(_SOL_PACKET, change, request)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -114,6 +122,16 @@ class PacketSocket:
 
     def plug(self) -> None:
         self._carrier(True)
+
+    def set_link(self, up: bool) -> None:
+        self._carrier(up)
+
+    def set_member(self, group: bytes, on: bool) -> None:
+        self._membership(_ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP, _MULTICAST, group)
+
+    def counters(self) -> Counters:
+        assert self._counters is not None, "the LAN does not declare it"
+        return self._counters()
 
     def close(self) -> None:
         self._socket.close()

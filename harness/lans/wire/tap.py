@@ -8,13 +8,12 @@ import struct
 from collections.abc import Callable
 
 from harness.lan import FrameRefused, LanError
+from harness.lans.wire.net_dev import NetDev
 from harness.lans.wire.transport import Got
 
 _LARGEST = 65_536 + 18
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
-_DROPPED_ON_SENDING = 11
-"""Column of the kernel's ``net/dev`` table; what we receive is what the interface sends."""
 
 
 class KernelTap:
@@ -45,11 +44,11 @@ class KernelTap:
 class TapPort:
     """The user's end of a TAP.
 
-    ``carrier`` takes the interface down or brings it up; ``net_dev`` is the namespace's
-    table of interfaces, open for reading, where drops are counted.
+    ``carrier`` takes the interface down or brings it up; what we receive, and what is dropped
+    on its way to us, is what the interface sends.
     """
 
-    def __init__(self, name: str, tap: KernelTap, carrier: Callable[[bool], None], net_dev: int):
+    def __init__(self, name: str, tap: KernelTap, carrier: Callable[[bool], None], net_dev: NetDev):
         self._name = name
         self._tap: KernelTap | None = tap
         self._fd = tap.fileno()
@@ -74,9 +73,7 @@ class TapPort:
         return Got(frame, len(frame))
 
     def lost(self) -> int:
-        table = os.pread(self._net_dev, 1 << 20, 0).decode()
-        row = next(line for line in table.splitlines() if line.strip().startswith(self._name + ":"))
-        before, self._dropped = self._dropped, int(row.split(":")[1].split()[_DROPPED_ON_SENDING])
+        before, self._dropped = self._dropped, self._net_dev.row(self._name).dropped
         return self._dropped - before
 
     def set_promiscuous(self, on: bool) -> None:

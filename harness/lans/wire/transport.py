@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from harness.lan import Counters
+
 
 class Got(NamedTuple):
     """A frame off a transport.
@@ -43,6 +45,23 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release everything; may be called twice."""
+
+
+class VerbTransport(Transport, Protocol):
+    """A transport with what the LAN's ``Traits.verbs`` name; each is there if its verb is."""
+
+    def set_link(self, up: bool) -> None:
+        """``link``: the link fails, or is there again."""
+
+    def vanish(self) -> None:
+        """``vanish``: leave, and do not notify the LAN; ``plug`` comes back."""
+
+    def set_member(self, group: bytes, on: bool) -> None:
+        """``groups``: be a member of a group, or be none."""
+
+    def counters(self) -> Counters:
+        """``counters``: what the LAN counted at this port."""
+        ...
 
 
 class Plant(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from harness.lan import LanError
+from harness.lan import Counters, LanError
 from harness.lans.wire.fence import mac_of
 from harness.lans.wire.namespace import Namespace
 from harness.lans.wire.packet import PacketSocket
@@ -23,13 +23,15 @@ def far_end(space: Namespace, number: int, name: str, mac: bytes) -> tuple[str, 
     return inside, space.index(inside)
 
 
-def packet_port(space: Namespace, name: str, *far_ends: int) -> Transport:
+def packet_port(
+    space: Namespace, name: str, *far_ends: int, counters: Callable[[], Counters] | None = None
+) -> Transport:
     """AF_PACKET at an interface, which is brought up together with the far ends."""
     index = space.index(name)
     # A bridge sees at once that its own end is down, and late that the far one is.
     up_or_down = functools.partial(carrier, space, index, *far_ends)
     up_or_down(True)
-    return space.run(PacketSocket, name, name, index, up_or_down)
+    return space.run(PacketSocket, name, name, index, up_or_down, counters)
 
 
 def carrier(space: Namespace, *ends_and_up: int) -> None:
