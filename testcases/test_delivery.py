@@ -156,6 +156,18 @@ def test_group_frame_reaches_those_who_joined_and_those_who_did_not(lan: Testben
 
 
 @rule("DLV-3")
+@pytest.mark.parametrize("count", [1, 64, 65, 200])
+def test_a_member_of_any_number_of_groups_receives_broadcasts_and_groups(
+    lan: Testbench, count: int
+) -> None:
+    sender, member, stranger = lan.ports(3)
+    member.join_groups(count)
+    for group in ("broadcast", "ipv4-multicast", "ipv6-multicast"):
+        frame = ethernet(GROUPS[group], sender)
+        assert lan.exchange(sender, frame) == {member: [frame], stranger: [frame]}
+
+
+@rule("DLV-3")
 @pytest.mark.parametrize("first", [0x01, 0x03, 0x09, 0x33, 0x81, 0xFF])
 def test_the_lowest_bit_alone_makes_a_group(lan: Testbench, first: int) -> None:
     sender, *others = lan.some_ports(3)
@@ -284,6 +296,39 @@ def test_promiscuous_peers_see_each_other(lan: Testbench) -> None:
     assert lan.exchange(sender, frame) == {owner: [frame], one: [frame], two: [frame]}
     frame = ethernet(owner, one)
     assert lan.exchange(one, frame) == {owner: [frame], two: [frame]}
+
+
+@rule("DLV-4")
+def test_a_promiscuous_peer_sees_what_is_for_one_that_left(lan: Testbench) -> None:
+    lan.require_promiscuous()
+    sender, leaves, listener = lan.ports(3)
+    listener.set_promiscuous(True)
+    leaves.close()
+    frame = ethernet(leaves, sender)
+    assert lan.exchange(sender, frame) == {listener: [frame]}
+
+
+@rule("DLV-4")
+def test_a_peer_that_returns_changes_no_mode_of_others(lan: Testbench) -> None:
+    lan.require_promiscuous()
+    sender, owner, leaves, listener = lan.ports(4)
+    listener.set_promiscuous(True)
+    leaves.close()
+    leaves.open()
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame], listener: [frame]}
+
+
+@rule("DLV-4")
+def test_a_peer_that_left_while_promiscuous_can_stop_when_it_is_back(lan: Testbench) -> None:
+    lan.require_promiscuous()
+    sender, owner, leaves = lan.ports(3)
+    leaves.set_promiscuous(True)
+    leaves.close()
+    leaves.open()
+    leaves.set_promiscuous(False)
+    frame = ethernet(owner, sender)
+    assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 # DLV-5: never the sender

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import pytest
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import ICMPv6MLReport, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from harness.exchange import Testbench
 from harness.frames import LONGEST, ethernet
@@ -51,6 +56,27 @@ def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
     sender, *_ = lan.some_ports(3)
     groups = pseudo_random_groups(200)
     lan.stream((sender, ethernet(group, sender, stamp=n)) for n, group in enumerate(groups))
+
+
+@rule("GRP-1")
+def test_a_membership_report_changes_nothing_for_others(lan: Testbench) -> None:
+    sender, reporter, *others = lan.some_ports(4, least=3)
+    for group, report in reports(reporter.mac):
+        lan.exchange(reporter, report)
+        frame = ethernet(group, sender)
+        assert lan.exchange(sender, frame) == {port: [frame] for port in (reporter, *others)}
+
+
+def reports(station: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """A group, and the report by which a station joins it: IGMP, then MLD."""
+    group = bytes.fromhex("01005e4d0102")
+    ether = Ether(src=station.hex(":"), dst=group.hex(":"))
+    ip = IP(src="192.0.2.9", dst="239.77.1.2", ttl=1, proto=2)
+    yield group, bytes(ether / ip / Raw(b"\x16\0" + b"\xf9\xaf" + bytes((239, 77, 1, 2))))
+    group = bytes.fromhex("33334d000102")
+    ether = Ether(src=station.hex(":"), dst=group.hex(":"))
+    ip6 = IPv6(src="fe80::9", dst="ff02::4d00:102", hlim=1)
+    yield group, bytes(ether / ip6 / ICMPv6MLReport(mladdr="ff02::4d00:102"))
 
 
 @rule("GRP-2")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import IP, TCP
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
+from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 from harness.exchange import Testbench
@@ -66,12 +68,22 @@ def test_broadcasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
     )
 
 
+@rule("INT-1")
+def test_a_frame_that_ends_in_its_own_checksum_arrives_whole(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    for size in (60, 100, 1000):
+        frame = ethernet(owner, sender, size=size)
+        fcs = zlib.crc32(frame)
+        for order in ("little", "big"):
+            lan.wire(sender, frame + fcs.to_bytes(4, order))
+
+
 # INT-2
 
 TAGS = [
     (kind, priority, drop, vlan)
     for kind in (CUSTOMER, SERVICE, OLD_SERVICE)
-    for priority, drop, vlan in ((0, False, 0), (7, False, 1), (3, True, 42), (5, True, 4094))
+    for priority, drop, vlan in ((0, False, 0), (7, False, 1), (3, True, 42), (5, True, 4095))
 ]
 
 
@@ -94,8 +106,9 @@ def test_a_tag_arrives_as_it_was_sent(
 def test_two_tags_arrive_as_they_were_sent(lan: Testbench, outer: int) -> None:
     lan.require_vlans()
     sender, owner = lan.pair()
-    inner = tagged(ethernet(owner, sender, size=100), vlan=7)
-    lan.wire(sender, tagged(inner, kind=outer, vlan=100))
+    for first, second in ((0, 0), (2, 5), (7, 1)):
+        inner = tagged(ethernet(owner, sender, size=100, stamp=first), vlan=7, priority=second)
+        lan.wire(sender, tagged(inner, kind=outer, vlan=100, priority=first))
 
 
 @rule("INT-2")
@@ -153,6 +166,45 @@ def test_bit_patterns_are_carried(lan: Testbench) -> None:
     patterns += [bytes(range(256)), bytes((0, 255)) * 100, b"\xaa\xaa\x03" + bytes(197)]
     patterns += [bytes(200 - n) + b"\1" + bytes(n) for n in (0, 1, 99, 199)]
     lan.stream(((sender, head + pattern) for pattern in patterns), one_by_one=True)
+
+
+@rule("INT-3")
+def test_frames_that_switches_guard_against_are_carried(lan: Testbench) -> None:
+    sender, owner, other = lan.ports(3)
+    lan.stream(
+        ((sender, frame) for frame in guarded(owner.mac, sender.mac, other.mac)), one_by_one=True
+    )
+
+
+def guarded(owner: bytes, sender: bytes, other: bytes) -> Iterator[bytes]:
+    """DHCP, router advertisements, ARP of another's address, and more that is often filtered."""
+    ether = Ether(src=sender.hex(":"), dst=owner.hex(":"))
+    ip = IP(src="192.0.2.1", dst="192.0.2.2")
+    for ports in ((67, 68), (68, 67), (53, 5353), (0, 0), (1985, 1985), (4789, 4789)):
+        yield bytes(ether / ip / UDP(sport=ports[0], dport=ports[1]) / Raw(payload(100, ports[0])))
+    yield bytes(ether / ARP(op=2, hwsrc=other.hex(":"), psrc="192.0.2.3"))
+    yield bytes(ether / IP(src="192.0.2.1", dst="192.0.2.1", ttl=1) / UDP() / Raw(payload(40, 1)))
+    yield bytes(ether / IP(src="0.0.0.0", dst="255.255.255.255", ttl=0) / Raw(payload(40, 2)))
+    yield bytes(ether / IP(src="192.0.2.1", dst="192.0.2.2", flags="MF", frag=3) / payload(40, 3))
+    yield bytes(ether / IPv6(src="fe80::1", dst="fe80::2") / ICMPv6ND_RA())
+    yield bytes(ether / IPv6(src="fe80::1", dst="fe80::2") / UDP() / Raw(payload(40, 4)))
+    for access_point in (0x00, 0x06, 0x42, 0xAA, 0xE0, 0xF0, 0xFE, 0xFF):
+        llc = bytes((access_point, access_point, 3))
+        yield bytes(owner + sender + struct.pack(">H", 60) + llc + payload(57, access_point))
+
+
+@rule("INT-3")
+def test_a_pause_frame_silences_nobody(lan: Testbench) -> None:
+    ports = lan.ports(3)
+    pause = struct.pack(">HH", 1, 0xFFFF) + bytes(42)
+    for sender in ports[:2]:
+        for to in (bytes.fromhex("0180c2000001"), ports[2].mac):
+            lan.wire(sender, to + sender.mac + b"\x88\x08" + pause)
+    for number, sender in enumerate(ports):
+        owner = ports[(number + 1) % 3]
+        for turn in range(3):
+            frame = ethernet(owner, sender, stamp=turn)
+            assert lan.exchange(sender, frame) == {owner: [frame]}
 
 
 # INT-4
@@ -255,6 +307,14 @@ def test_wrong_checksums_arrive_wrong(lan: Testbench) -> None:
         bad_ip = frame[:24] + b"\xbe\xef" + frame[26:]
         lan.wire(sender, broken)
         lan.wire(sender, bad_ip)
+
+
+@rule("INT-6")
+def test_bytes_behind_the_end_of_a_packet_arrive(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    for size, more in ((0, 6), (10, 1), (100, 40)):
+        for frame in segments(sender.mac, owner.mac, size, 2):
+            lan.wire(sender, frame + payload(more, size))
 
 
 @rule("INT-6")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.exchange import Testbench
-from harness.frames import BROADCAST, ethernet
+from harness.frames import BROADCAST, LONGEST, ethernet
 from harness.plugin.marks import rule
 
 MOST_UNREAD = 200
@@ -13,6 +13,9 @@ MOST_UNREAD = 200
 
 MOST_IN_MEMORY = 4000
 """More than the queues of any LAN hold that delivers while it is called."""
+
+MOST_COUNTED = 64
+"""Frames in the largest of the bursts that grow by one."""
 
 LONG_RUN = 66_000
 """More frames than a 16-bit index counts."""
@@ -28,6 +31,25 @@ def test_a_burst_of_the_declared_size_arrives_complete(lan: Testbench, size: int
             (sender, ethernet(owner, sender, size=size, stamp=1000 * turn + number))
             for number in range(lan.traits.burst)
         )
+
+
+@rule("LOAD-1")
+def test_a_burst_of_the_longest_frames_arrives_complete(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    cut = lan.traits.oversized == "cut"
+    size = min(lan.traits.longest, LONGEST) if cut else lan.traits.longest
+    lan.stream(
+        (sender, ethernet(owner, sender, size=size, stamp=number))
+        for number in range(lan.traits.burst)
+    )
+
+
+@rule("LOAD-1")
+def test_bursts_of_every_number_of_frames_arrive_complete(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    for count in range(1, min(lan.traits.burst, MOST_COUNTED) + 1):
+        frames = (ethernet(owner, sender, stamp=100 * count + number) for number in range(count))
+        lan.stream((sender, frame) for frame in frames)
 
 
 @rule("LOAD-1")
@@ -72,9 +94,16 @@ def test_many_to_one_arrives_complete(lan: Testbench) -> None:
 @pytest.mark.parametrize("count", [300, 1100, 4200])
 def test_frames_still_cross_after_many(lan: Testbench, count: int) -> None:
     sender, owner = lan.pair()
+    lan.stream([(owner, ethernet(sender, owner, stamp=1))])
     lan.stream((sender, ethernet(owner, sender, stamp=number)) for number in range(count))
     answer = ethernet(sender, owner)
     assert lan.exchange(owner, answer) == {sender: [answer]}
+
+
+@rule("LOAD-3")
+def test_broadcasts_still_cross_after_many(lan: Testbench) -> None:
+    sender, *_ = lan.some_ports(3)
+    lan.stream((sender, ethernet(BROADCAST, sender, stamp=number)) for number in range(1100))
 
 
 @rule("LOAD-3")
@@ -96,3 +125,7 @@ def test_after_more_than_the_lan_holds_every_port_works(lan: Testbench, factor: 
     for by, to in ((sender, owner), (owner, sender), (other, owner), (sender, other)):
         frame = ethernet(to, by, stamp=count)
         assert lan.exchange(by, frame) == {to: [frame]}
+    lan.stream(
+        (sender, ethernet(owner, sender, stamp=2 * count + number))
+        for number in range(lan.traits.burst)
+    )

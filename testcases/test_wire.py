@@ -33,6 +33,18 @@ def test_each_of_a_hundred_broadcasts_reaches_all_others_once(lan: Testbench) ->
         lan.wire(sender, ethernet(BROADCAST, sender, size=size, stamp=number))
 
 
+@rule("WIRE-1", "WIRE-4")
+def test_equal_frames_all_arrive(lan: Testbench) -> None:
+    sender, owner, other = lan.ports(3)
+    for to in (owner.mac, BROADCAST):
+        frame = ethernet(to, sender)
+        lan.wire(sender, *[frame] * 5)
+        for _ in range(3):
+            lan.wire(sender, frame)
+        lan.wire(other, ethernet(to, other))
+        lan.wire(sender, frame)
+
+
 @rule("WIRE-5", "WIRE-6")
 def test_a_mixed_series_keeps_order_and_bytes(lan: Testbench) -> None:
     lan.require(lan.traits.ordered, "frames may overtake each other")

@@ -68,6 +68,7 @@ LEARNING = replace(
     reserved="filtered",
     promiscuous="reached",
     addresses=ADDRESSES,
+    flushes="own",
     verbs=(*REPEATER.verbs, "age"),
     groups="members",
     ageing_s=AGEING_S,

@@ -8,7 +8,6 @@ from harness.broken.living.hooks import (
     BROADCAST,
     IPV4,
     Doubles,
-    Leaks,
     Loses,
     OverQueue,
     altering,
@@ -149,15 +148,15 @@ class _OwnerFirstAlone(MemoryDirectory):
         return [port for port in targets if port.number - 1 not in numbers]
 
 
-class _StaysPromiscuous(Leaks, MemoryDirectory):
+class _StaysPromiscuous(MemoryDirectory):
     def begin(self) -> None:
         super().begin()
         self.once: set[MemoryPort] = set()
 
-    def leaks(self, sender: MemoryPort, port: MemoryPort, frame: bytes) -> bool:
+    def wants(self, port: MemoryPort, frame: bytes) -> bool:
         if port.promiscuous:
             self.once.add(port)
-        return port in self.once
+        return super().wants(port, frame) or port in self.once
 
 
 BROKEN = (
@@ -259,7 +258,7 @@ BROKEN = (
     ),
     broken_memory(
         "directory-stays-promiscuous",
-        "WIRE-2",
+        "DLV-4",
         "a port that was promiscuous sees all for ever",
         _StaysPromiscuous,
     ),

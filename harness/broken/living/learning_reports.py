@@ -281,7 +281,7 @@ BROKEN = (
     ),
     broken_memory(
         "bridge-hash-alone",
-        "LRN-9",
+        "LRN-1",
         "an unknown address with a known one's checksum is taken for it",
         _HashAlone,
     ),
@@ -323,7 +323,7 @@ BROKEN = (
     ),
     broken_memory(
         "bridge-flushes-everything",
-        "LRN-2",
+        "LRN-8",
         "a port that goes down takes all addresses along",
         _FlushesEverything,
     ),

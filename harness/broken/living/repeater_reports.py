@@ -222,7 +222,7 @@ BROKEN = (
     ),
     broken_memory(
         "hub-alters-all-ones",
-        "INT-1",
+        "INT-3",
         "a payload of ones alone loses its last one",
         altering(_HUB, _all_ones),
     ),
