@@ -83,7 +83,13 @@ def test_a_frame_that_ends_in_its_own_checksum_arrives_whole(lan: Testbench) -> 
 TAGS = [
     (kind, priority, drop, vlan)
     for kind in (CUSTOMER, SERVICE, OLD_SERVICE)
-    for priority, drop, vlan in ((0, False, 0), (7, False, 1), (3, True, 42), (5, True, 4095))
+    for priority, drop, vlan in (
+        (0, False, 0),
+        (7, False, 1),
+        (3, True, 42),
+        (5, True, 4094),
+        (1, False, 4095),
+    )
 ]
 
 

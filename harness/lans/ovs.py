@@ -37,6 +37,7 @@ TRAITS = replace(
     lag_s=1.0,
     learns_zero=None,
     flushes="own",
+    verbs=("pause", "groups"),
     needs=("root", "/dev/net/tun", "pyroute2", SWITCH),
 )
 

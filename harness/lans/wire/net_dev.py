@@ -27,10 +27,17 @@ class NetDev:
 
     def row(self, interface: str) -> Row:
         """What was counted at an interface of the LAN."""
-        table = os.pread(self._fd, _LARGEST, 0).decode()
+        table = self._table()
         line = next(row for row in table.splitlines() if row.strip().startswith(f"{interface}:"))
         columns = line.split(":")[1].split()
         return Row(*(int(columns[at]) for at in _COLUMNS))
+
+    def _table(self) -> str:
+        """The whole of it: the kernel gives a page at a time."""
+        table = b""
+        while part := os.pread(self._fd, _LARGEST, len(table)):
+            table += part
+        return table.decode()
 
     def close(self) -> None:
         """Close the table."""
