@@ -18,7 +18,16 @@ PACKAGE = DOCS.parent / "harness"
 
 CHAPTERS: Mapping[str, tuple[str, ...]] = {
     "In a test": ("Testbench", "Delivery", "ethernet", "rule", "create"),
-    "A LAN of your own": ("Lan", "Port", "Traits", "Layout", "Arrival"),
+    "A LAN of your own": (
+        "Lan",
+        "Port",
+        "Traits",
+        "Layout",
+        "Arrival",
+        "PortVerbs",
+        "LanVerbs",
+        "Counters",
+    ),
     "What was recorded": ("Record", "Fate", "FateKind"),
     "Rules": ("Rule", "RULES"),
     "Errors": ("LanError", "FrameRefused", "Inconclusive", "Unsupported"),

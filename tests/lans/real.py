@@ -56,7 +56,7 @@ def processes(folder: Path) -> set[str]:
 
 def traces(folder: Path) -> dict[str, set[str]]:
     """What a LAN with its directories in ``folder`` could leave behind, by kind."""
-    sockets = Path("/proc/net/unix").read_text().splitlines()
+    sockets = Path("/proc/net/unix").read_text(errors="replace").splitlines()
     return {
         "namespaces": namespaces(),
         "interfaces": {name for _, name in socket.if_nameindex() if name.startswith("port")},
