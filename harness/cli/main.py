@@ -171,44 +171,78 @@ def lans(broken: bool) -> None:
 
 @main.command()
 @click.argument("lan", shell_complete=completion.lans)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the findings there.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draft a LAN file there.")
 def probe(lan: str, output: Path | None) -> None:
     r"""Find out what a LAN is by sending frames, and compare that with what it declares.
 
-    Prints a line per property: what was found, what the LAN declares, and the evidence. Exit
-    code: 0 if nothing contradicts, 1 if something does, 2 if the LAN cannot be started or the
-    findings cannot be written.
+    Prints a line per property: what was found, what the LAN declares, and the evidence. With -o
+    it drafts a LAN file that declares what was found, with the evidence in comments, for
+    `lguest-harness run`. Exit code: 0 if nothing contradicts, or the file is complete; 1 if
+    something contradicts, or is unclear; 2 if the LAN cannot be started, or the file written.
 
     \b
     Example:
       lguest-harness probe bridge
-      lguest-harness probe command:./mylan -o mylan.txt
+      lguest-harness probe command:./mylan -o mylan.toml
     """
     from harness import registry
     from harness.lan import LanError
     from harness.suite import probe as probing
+    from harness.suite import probe_file
 
     try:
         entry = registry.entry(lan)
         if why_not := entry.missing():
             raise LanError(f"{lan} cannot run here: {why_not}")
+        if output is not None:
+            probe_file.drafted(entry.spec, ())
         made = entry.make()
         try:
             findings = list(probing.probe(made))
         finally:
             made.close()
-        lines = probing.report(findings, entry.name)
         if output is not None:
-            output.write_text("".join(f"{visible(line)}\n" for line in lines))
+            output.write_text(probe_file.drafted(entry.spec, findings))
     except LanError as error:
         click.echo(visible(str(error)), err=True)
         sys.exit(EXIT_BAD_INPUT)
     except OSError as error:
         click.echo(f"{output}: {error.strerror}", err=True)
         sys.exit(EXIT_BAD_INPUT)
-    for line in lines if output is None else lines[-1:]:
-        click.echo(visible(line))
-    sys.exit(EXIT_DISAGREES if any(finding.wrong for finding in findings) else 0)
+    if output is None:
+        for line in probing.report(findings, entry.name):
+            click.echo(visible(line))
+        sys.exit(EXIT_DISAGREES if any(finding.wrong for finding in findings) else 0)
+    unclear = [finding for finding in findings if not finding.properties and finding.wrong]
+    for finding in unclear:
+        click.echo(visible(f"{finding.what} is {finding.found}: {finding.evidence}"))
+    click.echo(f"{output}: {len(findings)} findings, {len(unclear)} unclear")
+    sys.exit(EXIT_DISAGREES if unclear else 0)
+
+
+@main.command()
+def restore() -> None:
+    r"""Restore what killed runs left changed on network interfaces.
+
+    A run that uses such an interface again restores it too. Prints the names of the
+    interfaces. Exit code: 0, or 2 if one cannot be restored.
+
+    \b
+    Example:
+      lguest-harness restore
+    """
+    from harness.lan import LanError
+    from harness.lans.wire import journal
+
+    try:
+        restored = journal.restore()
+    except (LanError, OSError) as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for name in restored:
+        click.echo(f"restored {visible(name)}")
+    if not restored:
+        click.echo("nothing was left to restore")
 
 
 @main.command()

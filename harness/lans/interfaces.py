@@ -8,12 +8,14 @@ Addresses and routes are never changed: an interface with addresses is not taken
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.lan import Lan, LanError, Traits, Unsupported
 from harness.lans.options import Options, split
@@ -154,6 +156,19 @@ class InterfacePort(PacketSocket):
         if not up and self._interface.has_addresses:
             raise Unsupported(f"{self._interface.shown}: has addresses, so it is not taken down")
         self._space.link("set", index=self._interface.index, state="up" if up else "down")
+        if not up:
+            self._space.run(_far_end_sees_it, self._space.links, self._interface.index)
+
+
+def _far_end_sees_it(links: Any, index: int) -> None:
+    """The far end of a veth pair learns late that this one is down, unless it is looked at."""
+    (link,) = links.get_links(index)
+    far, where = link.get_attr("IFLA_LINK"), link.get_attr("IFLA_LINK_NETNSID")
+    if far:
+        place = {} if where is None else {"IFLA_IF_NETNSID": where}
+        # It may be in a namespace that we may not look into.
+        with contextlib.suppress(Exception):
+            links.link("get", index=far, **place)
 
 
 class InterfacesPlant:

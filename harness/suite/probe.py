@@ -6,8 +6,9 @@ frames may be sent at once. Each finding comes with the evidence for it.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.exchange import LAGS
@@ -31,12 +32,16 @@ MORE_LENGTHS = (9018, 9019, 16_384, 32_768, LARGEST)
 VLANS = (1, 42, 4094)
 UNCLEAR = "unclear"
 
+_UNORDERED_WAIT_S = 0.2
+"""Declared for a LAN that was seen to reorder: how late a frame can be was not measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One property of a LAN: what it is, what shows that, and what the LAN declares.
 
     ``declared`` is empty if it declares nothing. ``wrong``: the two contradict each other.
+    ``properties`` are those of a LAN file that declare what was found.
     """
 
     what: str
@@ -44,6 +49,7 @@ class Finding:
     evidence: str
     declared: str = ""
     wrong: bool = False
+    properties: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         declared = f"declared {self.declared}" if self.declared else "not declared"
@@ -188,12 +194,15 @@ class _Prober:
         elif lag_s is None and not unknown and own == {owner.name}:
             self.seen_kind = "directory"
         declared = kind_of(self.lan.traits)
-        yield Finding("kind", self.seen_kind, evidence, declared, self.seen_kind != declared)
+        wrong = self.seen_kind != declared
+        properties = {} if self.seen_kind == UNCLEAR else {"kind": self.seen_kind}
+        yield Finding("kind", self.seen_kind, evidence, declared, wrong, properties)
         if lag_s is not None:
             allowed_s = LAGS * self.lan.traits.lag_s
             declares = f"{self.lan.traits.lag_s:g} s"
             evidence = "from the first frame of an address until it was known"
-            yield Finding("lag", _time(lag_s), evidence, declares, lag_s > allowed_s)
+            lag = {"lag_s": _up(lag_s)} if lag_s else {}
+            yield Finding("lag", _time(lag_s), evidence, declares, lag_s > allowed_s, lag)
 
     def unknown(self) -> Iterator[Finding]:
         if not self.learns:
@@ -208,7 +217,8 @@ class _Prober:
             f"of 5 unused addresses, the one with fewest reached {self._shown(fewest, sender)}"
         )
         declared = self.lan.traits.unknown
-        yield Finding("unknown", found, evidence, declared, found != declared)
+        known = {} if found == "partly" else {"unknown": found}
+        yield Finding("unknown", found, evidence, declared, found != declared, known)
 
     def hairpin(self) -> Iterator[Finding]:
         sender = self.ports[0]
@@ -219,7 +229,8 @@ class _Prober:
         evidence += f"; a broadcast: {_yes(broadcast)}"
         declared = self.lan.traits.hairpin
         wrong = back is not declared or broadcast
-        yield Finding("hairpin", _yes(back or broadcast), evidence, _yes(declared), wrong)
+        known = {"hairpin": back}
+        yield Finding("hairpin", _yes(back or broadcast), evidence, _yes(declared), wrong, known)
 
     def promiscuous(self) -> Iterator[Finding]:
         if len(self.ports) < 3:
@@ -240,7 +251,8 @@ class _Prober:
         )
         declared = self.lan.traits.promiscuous
         wrong = declared not in (None, found) or before is not after
-        yield Finding("promiscuous", found, evidence, declared or "", wrong)
+        known = {"promiscuous": found}
+        yield Finding("promiscuous", found, evidence, declared or "", wrong, known)
 
     def reserved(self) -> Iterator[Finding]:
         sender = self.ports[0]
@@ -252,7 +264,8 @@ class _Prober:
         evidence = f"of 01:80:c2:00:00:00 to 0f these were forwarded: {shown}"
         declared = self.lan.traits.reserved
         wrong = declared not in (None, found)
-        yield Finding("reserved", found, evidence, declared or "", wrong)
+        known = {} if found == "partly" else {"reserved": found}
+        yield Finding("reserved", found, evidence, declared or "", wrong, known)
 
     # What is learned
 
@@ -268,7 +281,8 @@ class _Prober:
         evidence = f"after {place.name} sent from 00:00:00:00:00:00, frames to it reach {reached}"
         declared = self.lan.traits.learns_zero
         shown = "" if declared is None else _yes(declared)
-        yield Finding("learns zero", found, evidence, shown, shown not in ("", found))
+        known = {"learns_zero": alone is not None}
+        yield Finding("learns zero", found, evidence, shown, shown not in ("", found), known)
 
     def moves(self) -> Iterator[Finding]:
         if not self.learns or len(self.ports) < 3:
@@ -287,7 +301,8 @@ class _Prober:
         allowed_s = LAGS * self.lan.traits.lag_s + (declared_s + 1 if declared_s else 0)
         evidence = f"an address of {first.name} sent from {second.name} until it was known there"
         wrong = took_s is None or took_s > allowed_s
-        yield Finding("moves", _time(took_s), evidence, f"{declared_s:g} s", wrong)
+        known = {"moves_s": _up(took_s)} if took_s else {}
+        yield Finding("moves", _time(took_s), evidence, f"{declared_s:g} s", wrong, known)
 
     def flushes(self) -> Iterator[Finding]:
         if not self.learns or len(self.ports) < 4:
@@ -310,7 +325,8 @@ class _Prober:
             f" {_yes(kept)}, one of {leaves.name} was flooded for: {_yes(flooded)}"
         )
         declared = self.lan.traits.flushes
-        yield Finding("flushes", found, evidence, declared or "", declared not in (None, found))
+        wrong = declared not in (None, found)
+        yield Finding("flushes", found, evidence, declared or "", wrong, {"flushes": found})
 
     # What becomes of the bytes
 
@@ -328,7 +344,8 @@ class _Prober:
         evidence = f"of the VLANs {_list(VLANS)}, lost: {_list(lost)}; changed: {_list(changed)}"
         declared = self.lan.traits.vlan
         wrong = bool(changed) or (bool(lost) and declared == "transparent")
-        yield Finding("vlan", found, evidence, declared, wrong)
+        known = {} if found == "changed" else {"vlan": found}
+        yield Finding("vlan", found, evidence, declared, wrong, known)
 
     def ordered(self) -> Iterator[Finding]:
         sender, owner, *_ = self.ports
@@ -350,7 +367,8 @@ class _Prober:
         )
         declared = self.lan.traits.ordered
         wrong = (declared and bool(swapped)) or bool(lost)
-        yield Finding("ordered", found, evidence, _yes(declared), wrong)
+        known = {"ordered": False, "wait_s": _UNORDERED_WAIT_S} if swapped else {}
+        yield Finding("ordered", found, evidence, _yes(declared), wrong, known)
 
     def short(self) -> Iterator[Finding]:
         sender, owner, *_ = self.ports
@@ -374,6 +392,7 @@ class _Prober:
             f"all from {gap + 1} to {SHORTEST_PADDED} bytes arrived; of the shorter ones: {shown}",
             f"{declared} bytes",
             gap + 1 > max(declared, HEADER),
+            {"shortest": gap + 1},
         )
         to_sixty = all(lengths[size] == {SHORTEST_PADDED} for size in padded)
         found = "other" if dirty or not to_sixty else "60 bytes" if padded else "none"
@@ -383,7 +402,8 @@ class _Prober:
         expected = {None: "", 0: "none"}.get(given, f"{given} bytes")
         mixed = bool(padded) and any(HEADER <= size < SHORTEST_PADDED for size in whole)
         wrong = found == "other" or expected not in ("", found) or mixed
-        yield Finding("padding", found, evidence, expected, wrong)
+        known = {} if found == "other" or mixed else {"padding": SHORTEST_PADDED if padded else 0}
+        yield Finding("padding", found, evidence, expected, wrong, known)
 
     def long(self) -> Iterator[Finding]:
         traits = self.lan.traits
@@ -417,7 +437,14 @@ class _Prober:
             evidence += f", {least_lost} {beyond[least_lost]}"
         if later:
             evidence += f"; {_list(later)} whole again"
-        yield Finding("longest", f"{longest} bytes", evidence, f"{traits.longest} bytes", wrong)
+        yield Finding(
+            "longest",
+            f"{longest} bytes",
+            evidence,
+            f"{traits.longest} bytes",
+            wrong,
+            {"longest": longest} if longest else {},
+        )
         fates = sorted(set(beyond.values()))
         if not fates:
             return
@@ -426,7 +453,8 @@ class _Prober:
             found = "mixed"
         evidence = ", ".join(f"{size} {what}" for size, what in sorted(beyond.items())[:3])
         wrong = found not in (traits.oversized, "dropped" if traits.oversized != "cut" else "cut")
-        yield Finding("oversized", found, evidence, traits.oversized, wrong)
+        known = {} if found in ("mixed", "changed") else {"oversized": found}
+        yield Finding("oversized", found, evidence, traits.oversized, wrong, known)
 
     def _became(self, size: int) -> str:
         """What became of a broadcast of that size at the second port."""
@@ -447,6 +475,11 @@ class _Prober:
 
     def _alive(self) -> bool:
         return bool(self.reached(self.ports[0], BROADCAST))
+
+
+def _up(seconds: float) -> float:
+    """Half as much again, in hundredths: a measured time is no limit."""
+    return math.ceil(150 * seconds) / 100
 
 
 def _yes(value: bool) -> str:

@@ -278,7 +278,14 @@ def read(path: Path) -> LanFile:
     if len(content) > LARGEST_FILE:
         raise LanError(f"{path}: a LAN file has {LARGEST_FILE} bytes at most")
     try:
-        text = content.decode()
+        return parsed(content.decode(), path)
+    except UnicodeDecodeError as error:
+        raise LanError(f"{path}: not TOML: {error}") from None
+
+
+def parsed(text: str, path: Path) -> LanFile:
+    """The content of a LAN file with this text."""
+    try:
         if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
             raise ValueError(f"a line has more than {MOST_DOTS} dots")
         tables = tomllib.loads(text)
