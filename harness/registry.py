@@ -19,6 +19,7 @@ from typing import Any
 from harness import __version__
 from harness.broken.catalogue import BROKEN
 from harness.lan import Lan, LanError
+from harness.lans.options import SEND_ON
 
 BROKEN_PREFIX = "broken:"
 """Before the name of a deliberately broken LAN."""
@@ -52,7 +53,9 @@ class Entry:
     is empty where only the running LAN knows it. ``kind`` is empty where only its traits
     say it. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
     ``user``: not one of ours; ``outside``: nor started by us. ``breaks`` is the rule that a
-    deliberately broken LAN breaks. ``deviations`` are those that its own file lists.
+    deliberately broken LAN breaks. ``deviations`` are those that its own file lists;
+    ``sends_on`` interfaces that are there already and that test frames are sent on;
+    ``resources`` what two runs cannot use at once, if it is ``outside``.
     """
 
     name: str
@@ -68,6 +71,8 @@ class Entry:
     breaks: str = ""
     spec: str = ""
     deviations: Sequence[Mapping[str, Any]] = ()
+    sends_on: Sequence[str] = ()
+    resources: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +291,11 @@ _NAMED = re.compile(r"([^\s:=/\[\]]+)=(.*)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 
-def entry(given: str) -> Entry:
-    """The LAN that ``NAME``, ``SPEC`` or ``NAME=SPEC`` stands for; LanError if none does."""
+def entry(given: str, send_on: Sequence[str] = ()) -> Entry:
+    """The LAN that ``NAME``, ``SPEC`` or ``NAME=SPEC`` stands for; LanError if none does.
+
+    ``send_on`` are interfaces that frames are sent on although they carry a default route.
+    """
     match = _NAMED.fullmatch(given)
     name, spec = match.groups() if match else ("", given)
     if name and not _PLAIN_NAME.fullmatch(name):
@@ -297,18 +305,18 @@ def entry(given: str) -> Entry:
         )
     if name in LANS and name != spec:
         raise LanError(f"LAN name {name!r} is taken by a built-in LAN: choose another")
-    row = _entry(spec)
+    row = _entry(spec, send_on)
     return replace(row, name=name or row.name, spec=spec)
 
 
-def entries(given: Iterable[str]) -> dict[str, Entry]:
+def entries(given: Iterable[str], send_on: Sequence[str] = ()) -> dict[str, Entry]:
     """The LANs by name, without repetitions, ``broken:*`` expanded; LanError as for ``entry``.
 
     Two different LANs cannot have one name.
     """
     rows: dict[str, Entry] = {}
     for text in given:
-        for row in map(entry, _expanded(text)):
+        for row in [entry(name, send_on) for name in _expanded(text)]:
             other = rows.setdefault(row.name, row)
             if other.spec != row.spec:
                 raise LanError(
@@ -340,7 +348,7 @@ def _expanded(given: str) -> list[str]:
     return [BROKEN_PREFIX + name for name in BROKEN] if given == ALL_BROKEN else [given]
 
 
-def _entry(spec: str) -> Entry:
+def _entry(spec: str, send_on: Sequence[str]) -> Entry:
     if spec in LANS:
         return LANS[spec]
     if spec.startswith(BROKEN_PREFIX):
@@ -357,11 +365,13 @@ def _entry(spec: str) -> Entry:
                 breaks=broken.rule,
             )
     if spec.startswith(FILE) or spec.endswith(".toml"):
-        return _from_file(spec.removeprefix(FILE))
+        return _from_file(spec.removeprefix(FILE), send_on)
     for form in FORMS:
         if spec.startswith(form.prefix):
             text = spec.removeprefix(form.prefix)
-            made = form.maker(text)
+            interfaces = form.prefix == "interfaces:"
+            allowed = f";{SEND_ON}={','.join(send_on)}" if interfaces and send_on else ""
+            made = form.maker(text + allowed)
             return Entry(
                 _derived(form, text),
                 form.summary,
@@ -369,13 +379,30 @@ def _entry(spec: str) -> Entry:
                 version=_unknown_version,
                 user=True,
                 outside=form.outside,
+                sends_on=_in("interfaces", "sends_on")(text) if interfaces else (),
+                resources=_resources(spec) if form.outside else (),
             )
     raise LanError(_unknown(spec))
 
 
-def _from_file(text: str) -> Entry:
+def _resources(spec: str) -> list[str]:
+    """What a LAN that is there already consists of: files with their whole path, and addresses.
+
+    They are those of the spec, so that two that share one of them are seen to do so.
+    """
+    form, _, rest = spec.partition(":")
+    addresses = re.sub(r";(kind|patience|yes-send-on)=[^;]*", "", rest)
+    words = [word.strip() for word in re.split(r"[,;]|listen=", addresses)]
+    return [
+        f"{form}:{Path(word).resolve() if Path(word).exists() else word}"
+        for word in words
+        if word and not word.startswith("hello=")
+    ]
+
+
+def _from_file(text: str, send_on: Sequence[str]) -> Entry:
     """The LAN that a file describes."""
-    file = _in("files.lan_file", "described")(text)
+    file = _in("files.lan_file", "described")(text, send_on)
     name = f"file-{file.name}" if file.name in LANS else file.name
     return Entry(
         re.sub(r"[^A-Za-z0-9._+-]+", "-", name),
@@ -387,7 +414,13 @@ def _from_file(text: str) -> Entry:
         user=True,
         outside=file.shared,
         deviations=file.deviations,
+        sends_on=file.sends_on,
+        resources=_file_resources(file) if file.shared else (),
     )
+
+
+def _file_resources(file: Any) -> list[str]:
+    return [f"file:{file.path.resolve()}", *_resources(f"{file.content.ports.form}:{file.spec()}")]
 
 
 def _derived(form: Form, text: str) -> str:

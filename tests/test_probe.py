@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,16 @@ from click.testing import CliRunner, Result
 from harness import registry
 from harness.cli.main import main
 from harness.lan import Arrival, FrameRefused, Inconclusive, Layout, Record, Traits
+from harness.lans.files import schema
+from harness.lans.files.schema import LanFile
 from harness.suite.probe import Finding, probe, report
+
+ROOT = Path(__file__).parents[1]
+SUITE_FILES = [
+    str(ROOT / "testcases" / f"test_{name}.py")
+    for name in ("delivery", "bytes_and_order", "learning", "wire")
+]
+HUB_FIXTURE = (f"command:{sys.executable} {ROOT / 'fixtures' / 'lans' / 'hub.py'}",)
 
 PATIENCE_S = 0.02
 """Small LANs learn at once or never."""
@@ -305,17 +317,75 @@ def test_a_real_lan_does_as_it_declares(name: str, kind: str) -> None:
     assert f"kind:        {kind}" in result.output
 
 
-def test_findings_go_to_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "findings.txt"
-    result = run("lguest-repaired", "-o", str(path))
-    assert result.exit_code == 0
-    assert len(result.output.splitlines()) == 1
-    assert path.read_text().startswith("kind:")
+BRIDGE = """
+namespaces = ["lan"]
+start = ['''
+ip link add br0 type bridge mcast_snooping 0
+ip link set br0 up
+for n in 1 2 3 4; do
+    ip link add p$n type veth peer name far$n
+    ip link set far$n master br0 up
+    ip link set p$n up
+done
+''']
+ready = [{carrier = "lan/p4"}]
+kind = "repeater"
+[ports]
+form = "interfaces"
+spec = ["lan/p1", "lan/p2", "lan/p3", "lan/p4"]
+[properties]
+longest = 1200
+[needs]
+root = true
+"""
+
+
+def drafted(tmp_path: Path, spec: str) -> LanFile:
+    """The LAN file that is drafted of a LAN, whose run is then green."""
+    path = tmp_path / "drafted.toml"
+    result = run(spec, "-o", str(path))
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1].endswith("findings, 0 unclear")
+    lines = path.read_text().splitlines()
+    longest = next(n for n, line in enumerate(lines) if line.startswith("longest = "))
+    assert lines[longest - 1].startswith("# "), "the evidence stands above"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *SUITE_FILES, "--lan", str(path), "-q", "--no-captures"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    return schema.read(path)
+
+
+def test_a_file_is_drafted_of_a_program(tmp_path: Path) -> None:
+    program = [sys.executable, str(ROOT / "fixtures" / "lans" / "hub.py")]
+    file = drafted(tmp_path, f"command:{shlex.join(program)}")
+    assert (file.ports.form, file.ports.spec) == ("command", shlex.join(program))
+    assert file.kind == "repeater"
+    assert (file.properties.longest, file.properties.shortest) == (1514, 14)
+
+
+def test_a_file_is_drafted_again(tmp_path: Path) -> None:
+    """What it declares wrongly is mended, and all else is kept."""
+    if reason := registry.entry("bridge").missing():
+        pytest.skip(reason)
+    (tmp_path / "wrong.toml").write_text(BRIDGE)
+    file = drafted(tmp_path, str(tmp_path / "wrong.toml"))
+    assert (file.kind, file.namespaces, file.needs.root) == ("learning", ["lan"], True)
+    assert (file.properties.longest, file.properties.reserved) == (1514, "filtered")
+
+
+def test_a_built_in_lan_is_in_no_file(tmp_path: Path) -> None:
+    result = run("lguest-repaired", "-o", str(tmp_path / "drafted.toml"))
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert not (tmp_path / "drafted.toml").exists()
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("no-such-lan",), ("command:exit 3",), ("lguest-repaired", "-o", "/no/such/folder/file")],
+    [("no-such-lan",), ("command:exit 3",), (*HUB_FIXTURE, "-o", "/no/such/folder/file")],
 )
 def test_a_lan_that_cannot_be_started_or_a_file_that_cannot_be_written(
     arguments: tuple[str, ...],

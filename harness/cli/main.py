@@ -29,6 +29,15 @@ _largest = click.option(
 )
 
 
+_send_on = click.option(
+    "--yes-send-on",
+    "send_on",
+    metavar="IF",
+    multiple=True,
+    help="Send frames on this interface although it carries a default route.",
+)
+
+
 def _finish(answer: Answer) -> None:
     for line in answer.errors:
         click.echo(visible(line), err=True)
@@ -84,22 +93,39 @@ def main() -> None:
 
 @main.command()
 @click.argument("lans", nargs=-1, required=True, shell_complete=completion.lans)
+@_send_on
 @click.pass_context
-def run(context: click.Context, lans: tuple[str, ...]) -> None:
+def run(context: click.Context, lans: tuple[str, ...], send_on: tuple[str, ...]) -> None:
     r"""Run the conformance suite on LANs. What follows `--` goes to pytest.
 
     A LAN is NAME, SPEC or NAME=SPEC; `lguest-harness lans` lists them. Captures, results and
-    the report go to reports/ in the current directory. Exit code: pytest's own, 0 if every
-    test passed, 1 if one did not, 2 if the run was interrupted, 4 for a wrong option.
+    the report go to reports/ in the current directory. Exit code: 2 if a LAN is unknown, cannot
+    run here or is in use; else pytest's own: 0 if every test passed, 1 if one did not, 2 if the
+    run was interrupted, 4 for a wrong option.
 
     \b
     Example:
       lguest-harness run lguest -- -n auto
       lguest-harness run old=command:./switch-1 new=command:./switch-2 -- -k unicast
     """
+    from harness import registry
+    from harness.lan import LanError
+    from harness.plugin import shared
     from harness.suite.run import run as run_suite
 
-    sys.exit(run_suite(lans, context.meta.get(_AFTER_DASHES, ())))
+    more = [*(f"--yes-send-on={name}" for name in send_on), *context.meta.get(_AFTER_DASHES, ())]
+    given = [option.partition("=")[2] for option in more if option.startswith("--yes-send-on=")]
+    try:
+        rows = registry.entries(lans, given)
+        for row in rows.values():
+            if row.user and (why_not := row.missing()):
+                raise LanError(f"{row.name} cannot run here: {why_not}")
+        with shared.held(rows.values()):
+            pass
+    except LanError as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    sys.exit(run_suite(lans, more))
 
 
 @main.command()
@@ -172,7 +198,8 @@ def lans(broken: bool) -> None:
 @main.command()
 @click.argument("lan", shell_complete=completion.lans)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Draft a LAN file there.")
-def probe(lan: str, output: Path | None) -> None:
+@_send_on
+def probe(lan: str, output: Path | None, send_on: tuple[str, ...]) -> None:
     r"""Find out what a LAN is by sending frames, and compare that with what it declares.
 
     Prints a line per property: what was found, what the LAN declares, and the evidence. With -o
@@ -187,20 +214,25 @@ def probe(lan: str, output: Path | None) -> None:
     """
     from harness import registry
     from harness.lan import LanError
+    from harness.plugin import shared
     from harness.suite import probe as probing
     from harness.suite import probe_file
 
     try:
-        entry = registry.entry(lan)
+        entry = registry.entry(lan, send_on)
         if why_not := entry.missing():
             raise LanError(f"{lan} cannot run here: {why_not}")
         if output is not None:
             probe_file.drafted(entry.spec, ())
-        made = entry.make()
-        try:
-            findings = list(probing.probe(made))
-        finally:
-            made.close()
+        if entry.sends_on:
+            where = ", ".join(entry.sends_on)
+            click.echo(visible(f"{entry.name}: frames are sent on {where}"), err=True)
+        with shared.held([entry]):
+            made = entry.make()
+            try:
+                findings = list(probing.probe(made))
+            finally:
+                made.close()
         if output is not None:
             output.write_text(probe_file.drafted(entry.spec, findings))
     except LanError as error:

@@ -17,14 +17,19 @@ class Locked(Exception):
 
 def hold(folder: Path) -> TextIO:
     """Lock a folder until the file that is returned is closed, or the process ends."""
+    return hold_file(folder / FILE_NAME, f"{folder}: another run writes there")
+
+
+def hold_file(path: Path, refusal: str) -> TextIO:
+    """Lock a file in the same way; ``Locked`` says the refusal and who holds it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.fdopen(os.open(folder / FILE_NAME, flags, 0o644), "r+")
+    file = os.fdopen(os.open(path, flags, 0o644), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         with file:
             holder = " ".join(file.read(200).split()) or "unknown process"
-        raise Locked(f"{folder}: another run writes there ({holder})") from None
+        raise Locked(f"{refusal} ({holder})") from None
     file.truncate()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     file.write(f"process {os.getpid()}, since {started}\n")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.lan import Lan, LanError, Traits, Unsupported
-from harness.lans.options import Options, split
+from harness.lans.options import SEND_ON, Options, split
 from harness.lans.wire import journal, offloads
 from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.journal import Change, Journal
@@ -66,6 +66,7 @@ class Interface:
     mac: bytes
     mtu: int
     has_addresses: bool
+    has_default_route: bool
 
     @property
     def shown(self) -> str:
@@ -121,8 +122,7 @@ def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
     if not link["flags"] & _UP:
         raise LanError(f"interface {known_as} is down: ip link set {name} up")
     routes = [route for route in space.links.get_routes() if route["dst_len"] == 0]
-    if any(found[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes):
-        raise LanError(f"interface {known_as} has a default route: test frames are not sent on it")
+    default = any(found[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes)
     addresses = [
         row
         for row in space.links.get_addr(index=found[0])
@@ -136,7 +136,20 @@ def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
         bytes.fromhex(address.replace(":", "")),
         link.get_attr("IFLA_MTU"),
         bool(addresses),
+        default,
     )
+
+
+def usable(places: Sequence[tuple[str, str]], send_on: frozenset[str]) -> list[Interface]:
+    """Interfaces; LanError for one that cannot be used, or may carry somebody's traffic."""
+    interfaces = [inspected(*place) for place in places]
+    for interface in interfaces:
+        if interface.has_default_route and not {interface.shown, interface.name} & send_on:
+            raise LanError(
+                f"interface {interface.shown} has a default route, so test frames are not sent on"
+                f" it; --{SEND_ON}={interface.shown} sends them all the same"
+            )
+    return interfaces
 
 
 def _next_hops(route: object) -> list[int]:
@@ -310,6 +323,11 @@ def _is_neighbour_discovery(frame: bytes) -> bool:
     return header == _ICMPV6 and bool(rest) and rest[0] in _NEIGHBOUR_DISCOVERY
 
 
+def sends_on(text: str) -> list[str]:
+    """The interfaces that test frames are sent on, as a user reads them."""
+    return [shown(*place) for place in parsed(split(text)[0])]
+
+
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used."""
     listed, options = split(text)
@@ -318,8 +336,7 @@ def maker(text: str) -> Callable[[], Lan]:
         import pyroute2  # noqa: F401
     except ImportError:
         raise LanError("interfaces: pyroute2 is not installed: pip install pyroute2") from None
-    for place in places:
-        inspected(*place)
+    usable(places, options.send_on)
     # Two interfaces may be the ends of a wire; more are most often plugged into a bridge.
     traits = options.traits(TRAITS, unless="wire" if len(places) == 2 else "learning")
     return functools.partial(_make, f"interfaces:{listed}", places, traits, options)
@@ -327,7 +344,7 @@ def maker(text: str) -> Callable[[], Lan]:
 
 def _make(name: str, places: Sequence[tuple[str, str]], traits: Traits, options: Options) -> Lan:
     """Linux network interfaces as ports, each possibly in a namespace."""
-    interfaces = [inspected(*place) for place in places]
+    interfaces = usable(places, options.send_on)
     longest = min(interface.mtu for interface in interfaces) + 14
     sized = replace(traits, ports=len(interfaces), longest=longest)
     plant = InterfacesPlant(interfaces, max(CARRIER_S, options.patience_s))

@@ -1,4 +1,4 @@
-"""``;kind=KIND`` and ``;patience=SECONDS`` at the end of ``--lan``, for LANs behind an address."""
+"""``;kind=KIND`` and the like at the end of ``--lan``, for LANs behind an address."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.lans.wire.fence import FENCE_LIMIT_S
 Kind = Literal["repeater", "learning", "directory", "wire"]
 
 LONGEST_PATIENCE_S = 600.0
+SEND_ON = "yes-send-on"
 
 _FILTERS: Mapping[Kind, Literal["sender", "receiver", "nobody"]] = MappingProxyType(
     {"repeater": "nobody", "learning": "receiver", "directory": "sender", "wire": "nobody"}
@@ -25,11 +26,13 @@ _FILTERS: Mapping[Kind, Literal["sender", "receiver", "nobody"]] = MappingProxyT
 class Options:
     """What a user declares about a LAN that cannot declare it itself.
 
-    ``patience_s`` is how long a fence, or a port that comes up, may take.
+    ``patience_s`` is how long a fence, or a port that comes up, may take. ``send_on`` are
+    interfaces that frames are sent on although they carry a default route.
     """
 
     kind: Kind | None = None
     patience_s: float = FENCE_LIMIT_S
+    send_on: frozenset[str] = frozenset()
 
     def traits(self, traits: Traits, *, unless: Kind | None = None) -> Traits:
         """Traits of the declared kind; of kind ``unless``, if none was declared."""
@@ -49,6 +52,8 @@ def split(text: str) -> tuple[str, Options]:
             options = replace(options, kind=_kind(value))
         elif key == "patience" and rest:
             options = replace(options, patience_s=_patience(value))
+        elif key == SEND_ON and rest:
+            options = replace(options, send_on=frozenset(value.split(",")))
         else:
             return text, options
         text = rest

@@ -73,6 +73,12 @@ class _Watch:
 
         writer.say_where(node)
 
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object | None:
+        if not any(config.getoption(name) for name in options.EXPLICIT):
+            return None
+        return _session(config).scheduling(config, log)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         self._collected = ids

@@ -23,6 +23,14 @@ def add(parser: pytest.Parser) -> None:
         " be; broken:* stands for all deliberately broken LANs",
     )
     group.addoption(
+        "--yes-send-on",
+        action="append",
+        default=[],
+        metavar="IF",
+        help="send test frames on this interface of --lan interfaces:... although it carries a"
+        " default route",
+    )
+    group.addoption(
         "--deviations",
         metavar="FILE",
         type=Path,

@@ -15,10 +15,11 @@ import pytest
 from harness import deviations, registry
 from harness.deviations import Deviation
 from harness.evidence import lock
+from harness.evidence.text import visible
 from harness.exchange import NotForKind, Testbench
 from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
-from harness.plugin import captures, own_rules, sharding, verdicts, writer
+from harness.plugin import captures, own_rules, sharding, shared, verdicts, writer
 from harness.plugin.entry import LAN_NAME, NEW_LAN
 from harness.plugin.headline import Headline
 from harness.plugin.items import (
@@ -58,9 +59,14 @@ class Session:
         self._known = Known()
         self._writer: writer.Writer | None = None
         self._lock: TextIO | None = None
+        self._held = contextlib.ExitStack()
         given = config.getoption("lan") or ["lguest"]
         try:
-            self.lans: Mapping[str, Entry] = registry.entries(given)
+            self.lans: Mapping[str, Entry] = registry.entries(
+                given, config.getoption("yes_send_on")
+            )
+            if not hasattr(config, "workerinput") and not config.getoption("collectonly"):
+                self._take_lans()
         except LanError as error:
             raise pytest.UsageError(f"--lan: {error}") from None
         config.stash[LANS_OF_RUN] = self.lans
@@ -105,9 +111,32 @@ class Session:
                 OneCapture(folder, shown(folder, config)), "lguest-harness-one-capture"
             )
 
+    def _take_lans(self) -> None:
+        for entry in self.lans.values():
+            if entry.user and (why_not := entry.missing()):
+                raise LanError(f"{entry.name} cannot run here: {why_not}")
+        self._held.enter_context(shared.held(self.lans.values()))
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Say where frames will be sent, before any is."""
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or hasattr(session.config, "workerinput"):
+            return
+        for entry in self.lans.values():
+            if entry.sends_on:
+                terminal.write_line(
+                    f"{visible(entry.name)}: test frames are sent on"
+                    f" {visible(', '.join(entry.sends_on))}"
+                )
+
     def pytest_unconfigure(self) -> None:
+        self._held.close()
         if self._lock is not None:
             self._lock.close()
+
+    def scheduling(self, config: pytest.Config, log: object) -> object | None:
+        """How tests are distributed to workers, where xdist does not choose by itself."""
+        return shared.scheduling(config, log, self.lans.values())
 
     def begin(self, collected: Sequence[str], first: pytest.TestReport) -> None:
         """Workers collected these tests, and this is the first report of theirs."""

@@ -8,19 +8,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from _pytest.pytester import Pytester
+from click.testing import CliRunner
 
 from harness import registry
+from harness.cli.main import main
 from harness.evidence import results
 from harness.frames import BROADCAST, ethernet, real_frames
 from harness.lan import Inconclusive, LanError, Unsupported
 from harness.lans import interfaces
-from harness.lans.wire import journal, offloads
+from harness.lans.wire import offloads, state
 from harness.lans.wire.namespace import Namespace, why_not
+from harness.plugin import shared
 from tests.lans.real import REAL
 from tests.lans.users import ROOT, SUITE, unicast
 
@@ -113,7 +116,7 @@ def test_frames_cross_and_the_interface_is_left_as_it_was(bridge: Bridge) -> Non
     finally:
         lan.close()
     assert [inside(space) for space in bridge.spaces] == before
-    assert list(journal.folder().glob("*.json")) == []
+    assert list(state.folder().glob("*.json")) == []
 
 
 ANY_SIZE = "testcases/test_delivery.py::test_broadcast_on_a_lan_of_any_size"
@@ -199,8 +202,31 @@ def test_an_interface_with_a_default_route_is_refused(bridge: Bridge) -> None:
     space = bridge.spaces[1]
     ip("-n", space, "addr", "add", "192.0.2.2/24", "dev", "eth0")
     ip("-n", space, "route", "add", "default", "via", "192.0.2.1")
-    with pytest.raises(LanError, match=f"interface {space}/eth0 has a default route"):
+    with pytest.raises(LanError, match=f"interface {space}/eth0 has a default route, so test fr"):
         registry.entry(bridge.spec)
+    with pytest.raises(LanError, match="has a default route"):
+        registry.entry(bridge.spec, ["eth1"])
+    assert registry.entry(bridge.spec, [f"{space}/eth0"]).outside
+
+
+def test_a_run_says_where_it_sends_and_asks_for_a_default_route(
+    bridge: Bridge, pytester: Pytester
+) -> None:
+    space = bridge.spaces[1]
+    ip("-n", space, "addr", "add", "192.0.2.2/24", "dev", "eth0")
+    ip("-n", space, "route", "add", "default", "via", "192.0.2.1")
+    routes = subprocess.run(["ip", "-n", space, "route"], capture_output=True, text=True).stdout
+    pytester.makepyfile(test_suite=SUITE)
+    words = ("--lan", f"mine={bridge.spec}", "-n", "2")
+    refused = pytester.runpytest_subprocess(*words)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines([f"ERROR: --lan: interface {space}/eth0 has a default route*"])
+    allowed = pytester.runpytest_subprocess(*words, f"--yes-send-on={space}/eth0", "-q")
+    assert allowed.parseoutcomes() == {"passed": 1}
+    listed = ", ".join(f"{name}/eth0" for name in bridge.spaces)
+    assert allowed.outlines[0] == f"mine: test frames are sent on {listed}"
+    after = subprocess.run(["ip", "-n", space, "route"], capture_output=True, text=True).stdout
+    assert after == routes
 
 
 def test_an_interface_with_addresses_keeps_them_and_is_not_taken_down(bridge: Bridge) -> None:
@@ -261,8 +287,47 @@ def test_two_runs_at_once_are_refused(bridge: Bridge) -> None:
 def test_workers_of_one_run_share_the_interfaces(bridge: Bridge, pytester: Pytester) -> None:
     modules = {f"test_{name}": SUITE.replace("unicast", name) for name in "abcd"}
     pytester.makepyfile(**modules)
-    result = pytester.runpytest_subprocess("--lan", bridge.spec, "-n", "2")
+    words = ("--lan", f"mine={bridge.spec}", "-n", "2")
+    result = pytester.runpytest_subprocess(*words, "-v")
     assert result.parseoutcomes() == {"passed": 4}
+    assert len(workers(result.outlines, "mine")) == 1
+    # Another way to distribute tests: workers wait for each other.
+    result = pytester.runpytest_subprocess(*words, "--dist", "each", "-q")
+    assert result.parseoutcomes() == {"passed": 8}
+
+
+def workers(lines: Sequence[str], lan: str) -> set[str]:
+    """The workers of a verbose run that ran tests on a LAN."""
+    ran = [line for line in lines if "PASSED" in line and f"[{lan}" in line]
+    return {line.partition("]")[0] for line in ran}
+
+
+def test_a_lan_that_is_there_once_is_in_one_worker_and_others_are_not(
+    bridge: Bridge, pytester: Pytester
+) -> None:
+    modules = {f"test_{name}": SUITE.replace("unicast", name) for name in "abcdefgh"}
+    pytester.makepyfile(**modules)
+    words = ("--lan", f"mine={bridge.spec}", "--lan", "lguest-repaired", "-n", "2", "-v")
+    result = pytester.runpytest_subprocess(*words)
+    assert result.parseoutcomes() == {"passed": 16}
+    assert len(workers(result.outlines, "mine")) == 1
+    assert workers(result.outlines, "lguest-repaired") - workers(result.outlines, "mine")
+
+
+def test_a_second_run_on_the_same_interfaces_names_the_first(
+    bridge: Bridge, pytester: Pytester
+) -> None:
+    holds = registry.entry(f"first={bridge.spec}")
+    overlapping = "interfaces:" + ",".join(f"{name}/eth0" for name in bridge.spaces[:2])
+    pytester.makepyfile(test_suite=SUITE)
+    with shared.held([holds]):
+        refused = pytester.runpytest_subprocess("--lan", f"mine={overlapping}", "-n", "2")
+        from_command = CliRunner().invoke(main, ["run", f"mine={overlapping}"])
+    line = f"mine: another run uses interfaces:{bridge.spaces[0]}/eth0 (process {os.getpid()}, "
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: --lan: {line}" in refused.stderr.str()
+    assert (from_command.exit_code, from_command.stderr.count("\n")) == (2, 1)
+    assert from_command.stderr.startswith(line)
 
 
 WORKER = """
@@ -294,9 +359,14 @@ def test_a_killed_run_is_restored(bridge: Bridge) -> None:
         worker.wait()
     assert [inside(space) for space in bridge.spaces] == [[]] * 3
     assert "UP" not in flags(bridge.spaces[2])
-    assert sorted(interfaces.restore()) == [f"{space}/eth0" for space in bridge.spaces]
+    restored = CliRunner().invoke(main, ["restore"])
+    assert restored.exit_code == 0
+    assert sorted(restored.output.splitlines()) == [
+        f"restored {space}/eth0" for space in bridge.spaces
+    ]
     assert [(inside(space), flags(space)) for space in bridge.spaces] == before
-    assert interfaces.restore() == []
+    again = CliRunner().invoke(main, ["restore"])
+    assert (again.exit_code, again.output) == (0, "nothing was left to restore\n")
 
 
 def test_frames_of_others_are_set_aside_and_nothing_else(bridge: Bridge) -> None:

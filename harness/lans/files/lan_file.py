@@ -19,7 +19,7 @@ from harness.lans import command, dgram, interfaces, python_class, unix_stream, 
 from harness.lans.files import needs, schema
 from harness.lans.files.commands import Commands
 from harness.lans.files.schema import Command, Condition, LanFile
-from harness.lans.options import Options
+from harness.lans.options import SEND_ON, Options
 from harness.lans.python_class import UsersLan
 from harness.lans.wire.chatter import Chatter
 from harness.lans.wire.fence import FencedLan
@@ -47,6 +47,8 @@ class Described:
 
     path: Path
     content: LanFile
+    send_on: Sequence[str] = ()
+    """Interfaces that frames are sent on although they carry a default route."""
 
     @property
     def name(self) -> str:
@@ -64,6 +66,18 @@ class Described:
     def deviations(self) -> Sequence[Mapping[str, Any]]:
         """The entries that a deviations file would have."""
         return [schema.given(entry) for entry in self.content.deviation]
+
+    @property
+    def sends_on(self) -> Sequence[str]:
+        """The interfaces, not of the file's own namespaces, that test frames are sent on."""
+        if self.content.ports.form != "interfaces":
+            return ()
+        own = self.content.namespaces
+        listed = self.spec().partition(";")[0]
+        places = interfaces.parsed(listed)
+        return [
+            interfaces.shown(*place) for place in places if not own or place[0] not in (*own, "")
+        ]
 
     def missing(self) -> str | None:
         """Why it cannot run here; None if it can."""
@@ -104,7 +118,9 @@ class Described:
         if commands is not None:
             spec = commands.expanded(spec)
             if file.ports.form == "interfaces":
-                spec = ",".join(_placed(word, file, commands) for word in spec.split(","))
+                listed, semicolon, options = spec.partition(";")
+                words = [_placed(word, file, commands) for word in listed.split(",")]
+                spec = ",".join(words) + semicolon + options
         lan = typing.cast("FencedLan | UsersLan", _MAKERS[file.ports.form](spec)())
         lan.traits = self.traits(lan.traits)
         if isinstance(lan, FencedLan):
@@ -122,6 +138,11 @@ class Described:
         if ports.form in _BEHIND_ADDRESSES:
             joined += f";kind={self.content.kind}" if self.content.kind else ""
             joined += f";patience={self.content.patience:g}" if self.content.patience else ""
+        if ports.form == "interfaces":
+            # What is in the file's own namespaces is nobody's but the LAN's.
+            words = [_full(word, self.content) for word in joined.partition(";")[0].split(",")]
+            own = [word for word in words if word.partition("/")[0] in self.content.namespaces]
+            joined += f";{SEND_ON}={','.join((*self.send_on, *own))}"
         return joined
 
     def traits(self, traits: Traits) -> Traits:
@@ -235,10 +256,16 @@ def _explained(error: LanError, commands: Commands) -> LanError:
 
 def _placed(word: str, file: LanFile, commands: Commands) -> str:
     """An interface, with the path of its namespace if that is one of the file's."""
-    namespace, _, name = word.strip().rpartition("/")
-    if not file.namespaces or (namespace and namespace not in file.namespaces):
+    namespace, _, name = _full(word, file).rpartition("/")
+    if namespace not in file.namespaces:
         return word
-    return f"{commands.namespace(namespace or file.namespaces[0])}/{name}"
+    return f"{commands.namespace(namespace)}/{name}"
+
+
+def _full(word: str, file: LanFile) -> str:
+    """An interface with its namespace: the file's first one, if none is given."""
+    plain = "/" not in word and file.namespaces
+    return f"{file.namespaces[0]}/{word.strip()}" if plain else word.strip()
 
 
 def _check_condition(where: str, entry: Condition) -> None:
@@ -256,11 +283,11 @@ def _chatter(entry: schema.Chatter) -> Chatter:
     )
 
 
-def described(text: str) -> Described:
+def described(text: str, send_on: Sequence[str] = ()) -> Described:
     """A LAN file that can be used, as far as that is known before it is; else LanError."""
     if not text:
         raise LanError("file:LAN.toml needs a file")
     path = Path(text)
-    file = Described(path, schema.read(path))
+    file = Described(path, schema.read(path), tuple(send_on))
     file.check()
     return file

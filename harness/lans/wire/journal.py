@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from harness.lan import LanError
 from harness.lans.wire import offloads
 from harness.lans.wire.namespace import Namespace
+from harness.lans.wire.state import folder
 
 WORKERS_S = 300.0
 """How long a worker waits for the interfaces while another worker has them."""
@@ -49,21 +49,6 @@ def namespace_path(namespace: str) -> str:
     if not namespace:
         return "/proc/thread-self/ns/net"
     return f"/proc/{namespace}/ns/net" if namespace.isdigit() else f"/run/netns/{namespace}"
-
-
-def folder() -> Path:
-    """Where the files are, private to the user."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if os.geteuid() == 0:
-        place = Path("/run/lguest-harness")
-    elif runtime:
-        place = Path(runtime) / "lguest-harness"
-    else:
-        place = Path(tempfile.gettempdir()) / f"lguest-harness-{os.geteuid()}"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if place.stat().st_uid != os.geteuid():
-        raise LanError(f"{place} belongs to somebody else")
-    return place
 
 
 class Journal:
