@@ -7,8 +7,6 @@ socket. UDP loses what does not fit into a buffer, so buffers are enlarged and l
 
 from __future__ import annotations
 
-import errno
-import select
 import socket
 import struct
 import time
@@ -16,11 +14,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits, Unsupported
+from harness.lan import Lan, LanError, Traits, Unsupported
 from harness.lans.options import split
 from harness.lans.wire import address
 from harness.lans.wire.address import Address
-from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.datagram import DatagramChannel
+from harness.lans.wire.fence import FencedLan, FencedPort
 from harness.lans.wire.transport import Got, Transport
 
 TRAITS = Traits(
@@ -45,11 +44,9 @@ START_S = 5.0
 
 _FORM = "dgram:LOCAL,REMOTE[;LOCAL,REMOTE...]"
 _HELLO = "hello="
-_LARGEST = 262_144
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
 _DROPS = 8
 _MEMINFO = struct.Struct("9I")
-_WAITS = (errno.EAGAIN, errno.ENOBUFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,13 @@ class DatagramSocket:
         self._name = name
         self._pair = pair
         self._lost = 0
-        self._socket = self._opened()
+        self._channel = self._opened()
 
-    def _opened(self) -> socket.socket:
+    @property
+    def _socket(self) -> socket.socket:
+        return self._channel.socket
+
+    def _opened(self) -> DatagramChannel:
         made = address.bound(self._pair.local, socket.SOCK_DGRAM)
         try:
             _enlarge(made)
@@ -85,7 +86,9 @@ class DatagramSocket:
             self._abandon(made)
             raise
         self._lost = 0
-        return made
+        remote = self._pair.remote
+        peer = f"the LAN at {remote.text}"
+        return DatagramChannel(self._name, peer, made, connectionless=not remote.path)
 
     def _connect(self, made: socket.socket) -> None:
         _, there = self._pair.remote.resolved(socket.SOCK_DGRAM)
@@ -107,46 +110,10 @@ class DatagramSocket:
         return self._socket.fileno()
 
     def send(self, frame: bytes) -> None:
-        if not frame:
-            raise FrameRefused(f"{self._name}: an empty datagram is no frame")
-        deadline = time.monotonic() + FENCE_LIMIT_S
-        while True:
-            try:
-                self._socket.send(frame)
-                return
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE or self._was_unreachable(error):
-                    raise FrameRefused(f"{self._name}: {error.strerror}") from None
-                if error.errno not in _WAITS:
-                    raise self._gone(error) from None
-            self._wait_for_room(deadline)
-
-    def _wait_for_room(self, deadline: float) -> None:
-        room = select.poll()
-        room.register(self._socket, select.POLLOUT)
-        left = deadline - time.monotonic()
-        if left <= 0 or not room.poll(1000 * left):
-            raise Inconclusive(f"{self._name}: the LAN takes nothing for {FENCE_LIMIT_S:g} s")
+        self._channel.send(frame)
 
     def receive(self) -> Got | None:
-        try:
-            frame = self._socket.recv(_LARGEST)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            if self._was_unreachable(error):
-                return self.receive()
-            raise self._gone(error) from None
-        return Got(frame, len(frame))
-
-    def _was_unreachable(self, error: OSError) -> bool:
-        """Whether UDP reports that an earlier datagram reached nobody: this one was not sent."""
-        return error.errno == errno.ECONNREFUSED and not self._pair.remote.path
-
-    def _gone(self, error: OSError) -> Inconclusive:
-        return Inconclusive(
-            f"{self._name}: the LAN at {self._pair.remote.text} is gone: {error.strerror}"
-        )
+        return self._channel.receive()
 
     def lost(self) -> int:
         """Datagrams that did not fit into the receive buffer."""
@@ -164,7 +131,7 @@ class DatagramSocket:
         self._abandon(self._socket)
 
     def plug(self) -> None:
-        self._socket = self._opened()
+        self._channel = self._opened()
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:

@@ -8,22 +8,20 @@ that is running already: the directory of a vde_switch, or the socket of a uml_s
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import itertools
 import os
-import select
 import shutil
 import socket
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Traits
+from harness.lan import Lan, LanError, Traits
 from harness.lans.options import split
-from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan
+from harness.lans.wire.datagram import DatagramChannel
+from harness.lans.wire.fence import FencedLan
 from harness.lans.wire.process import Process, version_line
 from harness.lans.wire.stream import connected_to
 from harness.lans.wire.transport import Got, Transport
@@ -69,7 +67,6 @@ RUNNING = Traits(
 )
 """Nothing is known about a switch of the user's."""
 
-_LARGEST = 65_536
 _MAGIC, _VERSION, _ANY_PORT = 0xFEEDFACE, 3, 0
 _REQUEST = struct.Struct("=IIIH108s")
 _ADDRESS = struct.Struct("=H108s")
@@ -118,6 +115,7 @@ class VdePort:
                 raise LanError(f"{self._name}: the switch gave no port: {self._last_line()}")
             self._data.connect(_address_of(answer))
             self._data.setblocking(False)
+            self._channel = DatagramChannel(self._name, "the switch", self._data)
         except OSError as error:
             self.unplug()
             raise LanError(f"{self._name}: the switch: {error.strerror or error}") from None
@@ -132,35 +130,10 @@ class VdePort:
         return self._data.fileno()
 
     def send(self, frame: bytes) -> None:
-        if not frame:
-            raise FrameRefused(f"{self._name}: an empty datagram is no frame")
-        deadline = time.monotonic() + FENCE_LIMIT_S
-        while True:
-            try:
-                self._data.send(frame)
-                return
-            except BlockingIOError:
-                self._wait_for_room(deadline)
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    raise FrameRefused(f"{self._name}: {error.strerror}") from None
-                raise Inconclusive(f"{self._name}: the switch is gone: {error.strerror}") from None
-
-    def _wait_for_room(self, deadline: float) -> None:
-        room = select.poll()
-        room.register(self._data, select.POLLOUT)
-        left = deadline - time.monotonic()
-        if left <= 0 or not room.poll(1000 * left):
-            raise Inconclusive(f"{self._name}: the switch takes nothing for {FENCE_LIMIT_S:g} s")
+        self._channel.send(frame)
 
     def receive(self) -> Got | None:
-        try:
-            frame = self._data.recv(_LARGEST)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise Inconclusive(f"{self._name}: the switch is gone: {error.strerror}") from None
-        return Got(frame, len(frame))
+        return self._channel.receive()
 
     def lost(self) -> int:
         return 0
