@@ -9,10 +9,9 @@ Addresses and routes are never changed: an interface with addresses is not taken
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,11 @@ _FORM = "interfaces:[NETNS/]IF,[NETNS/]IF,..."
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface as it is: where, and how it is set up."""
+    """An interface as it is: where, and how it is set up.
+
+    ``private``: its namespace was made for this LAN, and goes with it. Nothing is restored there,
+    nobody else sends there, and it may be taken down.
+    """
 
     namespace: str
     name: str
@@ -67,6 +70,7 @@ class Interface:
     mtu: int
     has_addresses: bool
     has_default_route: bool
+    private: bool = False
 
     @property
     def shown(self) -> str:
@@ -140,11 +144,17 @@ def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
     )
 
 
-def usable(places: Sequence[tuple[str, str]], send_on: frozenset[str]) -> list[Interface]:
-    """Interfaces; LanError for one that cannot be used, or may carry somebody's traffic."""
-    interfaces = [inspected(*place) for place in places]
+def usable(
+    places: Sequence[tuple[str, str]], send_on: frozenset[str], private: Collection[str] = ()
+) -> list[Interface]:
+    """Interfaces; LanError for one that cannot be used, or may carry somebody's traffic.
+
+    ``private`` are namespaces that were made for this LAN.
+    """
+    interfaces = [replace(inspected(*place), private=place[0] in private) for place in places]
     for interface in interfaces:
-        if interface.has_default_route and not {interface.shown, interface.name} & send_on:
+        allowed = interface.private or {interface.shown, interface.name} & send_on
+        if interface.has_default_route and not allowed:
             raise LanError(
                 f"interface {interface.shown} has a default route, so test frames are not sent on"
                 f" it; --{SEND_ON}={interface.shown} sends them all the same"
@@ -166,7 +176,7 @@ class InterfacePort(PacketSocket):
         super().__init__(interface.shown, interface.name, interface.index, self._set_link)
 
     def _set_link(self, up: bool) -> None:
-        if not up and self._interface.has_addresses:
+        if not up and self._interface.has_addresses and not self._interface.private:
             raise Unsupported(f"{self._interface.shown}: has addresses, so it is not taken down")
         self._space.link("set", index=self._interface.index, state="up" if up else "down")
         if not up:
@@ -210,10 +220,12 @@ class InterfacesPlant:
             self._spaces[interface.namespace] = Namespace(path)
         space = self._spaces[interface.namespace]
         before = Change(interface.namespace, interface.name, interface.index, interface.inode)
-        held = Journal(before)
-        self._journals.append(held)
+        held = None if interface.private else Journal(before)
+        if held is not None:
+            self._journals.append(held)
         names = space.run(offloads.enabled, interface.name)
-        held.write(replace(before, offloads=names))
+        if held is not None:
+            held.write(replace(before, offloads=names))
         if names:
             space.run(offloads.switch, interface.name, names, False)
 
@@ -262,7 +274,8 @@ class InterfacesLan(FencedLan):
         super().__init__(name, traits, plant, limit_s)
         self._interfaces = plant.interfaces
         self._macs = {interface.mac for interface in plant.interfaces}
-        self.quiet_s = QUIET_S
+        private = all(interface.private for interface in plant.interfaces)
+        self._quiet_s = 0.0 if private else QUIET_S
         self._chatter: set[bytes] = set()
         self._heard_others = False
 
@@ -276,13 +289,13 @@ class InterfacesLan(FencedLan):
         return super().ports(count)
 
     def welcome(self, newcomers: Sequence[FencedPort]) -> None:
-        if self.quiet_s and not self._heard_others:
+        if self._quiet_s and not self._heard_others:
             self._heard_others = True
             self._hear_others(newcomers)
         super().welcome(newcomers)
 
     def _hear_others(self, ports: Sequence[FencedPort]) -> None:
-        deadline = time.monotonic() + self.quiet_s
+        deadline = time.monotonic() + self._quiet_s
         while time.monotonic() < deadline:
             for port in ports:
                 self.read(port)
@@ -328,23 +341,30 @@ def sends_on(text: str) -> list[str]:
     return [shown(*place) for place in parsed(split(text)[0])]
 
 
-def maker(text: str) -> Callable[[], Lan]:
-    """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used."""
+def maker(text: str, private: Collection[str] = ()) -> Callable[[], Lan]:
+    """Makes LANs of interfaces; LanError, in one line, for interfaces that cannot be used.
+
+    ``private`` are namespaces that were made for this LAN.
+    """
     listed, options = split(text)
     places = parsed(listed)
     try:
         import pyroute2  # noqa: F401
     except ImportError:
         raise LanError("interfaces: pyroute2 is not installed: pip install pyroute2") from None
-    usable(places, options.send_on)
+    usable(places, options.send_on, private)
     # Two interfaces may be the ends of a wire; more are most often plugged into a bridge.
     traits = options.traits(TRAITS, unless="wire" if len(places) == 2 else "learning")
-    return functools.partial(_make, f"interfaces:{listed}", places, traits, options)
+
+    def make() -> Lan:
+        """Linux network interfaces as ports, each possibly in a namespace."""
+        interfaces = usable(places, options.send_on, private)
+        return _lan(f"interfaces:{listed}", interfaces, traits, options)
+
+    return make
 
 
-def _make(name: str, places: Sequence[tuple[str, str]], traits: Traits, options: Options) -> Lan:
-    """Linux network interfaces as ports, each possibly in a namespace."""
-    interfaces = usable(places, options.send_on)
+def _lan(name: str, interfaces: Sequence[Interface], traits: Traits, options: Options) -> Lan:
     longest = min(interface.mtu for interface in interfaces) + 14
     sized = replace(traits, ports=len(interfaces), longest=longest)
     plant = InterfacesPlant(interfaces, max(CARRIER_S, options.patience_s))

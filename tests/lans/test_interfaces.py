@@ -97,6 +97,7 @@ def test_frames_cross_and_the_interface_is_left_as_it_was(bridge: Bridge) -> Non
         sender, owner, other = lan.ports(3)
         assert [port.name for port in lan.ports(3)] == [f"{name}/eth0" for name in bridge.spaces]
         assert [inside(space) for space in bridge.spaces] == [[]] * 3
+        assert len(journals(bridge)) == 3
         frame = ethernet(owner, sender)
         assert unicast(lan) == [[], [frame], []]
         for kind in ("vlan", "vlan-in-vlan"):
@@ -116,7 +117,13 @@ def test_frames_cross_and_the_interface_is_left_as_it_was(bridge: Bridge) -> Non
     finally:
         lan.close()
     assert [inside(space) for space in bridge.spaces] == before
-    assert list(state.folder().glob("*.json")) == []
+    assert journals(bridge) == []
+
+
+def journals(bridge: Bridge) -> list[Path]:
+    """What is kept to restore interfaces of the bridge's namespaces."""
+    inodes = [Path(f"/run/netns/{space}").stat().st_ino for space in bridge.spaces]
+    return [path for inode in inodes for path in state.folder().glob(f"{inode}-*.json")]
 
 
 ANY_SIZE = "testcases/test_delivery.py::test_broadcast_on_a_lan_of_any_size"

@@ -21,6 +21,7 @@ from harness.frames import BROADCAST, ethernet
 from harness.lan import Inconclusive, LanError, Traits
 from harness.lans.files import schema
 from harness.lans.files.lan_file import FileLan
+from harness.lans.wire import state
 from harness.lans.wire.namespace import why_not
 from tests.lans.real import namespaces, processes
 from tests.lans.users import EXAMPLES, SUITE, unicast
@@ -162,12 +163,27 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> No
         directory, own = Path(shown), {f"net:[{inode}]" for inode in inodes}
         assert directory.is_dir()
         assert own & namespaces("*")
+        for inode in inodes:
+            assert not list(state.folder().glob(f"{inode}-*")), "nothing to restore there"
         assert len(processes(tmp_path)) >= 2
         worker.send_signal(sent)
     deadline = time.monotonic() + 20
     while directory.exists() or processes(tmp_path) or own & namespaces("*"):
         assert time.monotonic() < deadline, (directory, processes(tmp_path))
         time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("needs_namespaces")
+def test_interfaces_of_own_namespaces_may_have_addresses_and_routes(tmp_path: Path) -> None:
+    routed = "ip addr add 192.0.2.1/24 dev p1; ip route add default via 192.0.2.2"
+    lan = registry.create(bridge(tmp_path, start=f', "{routed}"'))
+    try:
+        first, *_ = lan.ports(3)
+        first.close()
+        first.open()
+        assert [len(frames) for frames in unicast(lan)][:2] == [0, 1]
+    finally:
+        lan.close()
 
 
 def test_a_program_on_a_stream(tmp_path: Path) -> None:

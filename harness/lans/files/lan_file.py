@@ -117,16 +117,17 @@ class Described:
         spec = self.spec()
         if commands is not None:
             spec = commands.expanded(spec)
-            if file.ports.form == "interfaces":
-                listed, semicolon, options = spec.partition(";")
-                words = [_placed(word, file, commands) for word in listed.split(",")]
-                spec = ",".join(words) + semicolon + options
-        lan = typing.cast("FencedLan | UsersLan", _MAKERS[file.ports.form](spec)())
+        if commands is not None and file.ports.form == "interfaces":
+            listed, semicolon, options = spec.partition(";")
+            words = [_placed(word, file, commands) for word in listed.split(",")]
+            private = list(map(commands.namespace, file.namespaces))
+            make = interfaces.maker(",".join(words) + semicolon + options, private)
+        else:
+            make = _MAKERS[file.ports.form](spec)
+        lan = typing.cast("FencedLan | UsersLan", make())
         lan.traits = self.traits(lan.traits)
         if isinstance(lan, FencedLan):
             lan.chatter = [_chatter(entry) for entry in file.chatter]
-        if isinstance(lan, interfaces.InterfacesLan) and file.namespaces:
-            lan.quiet_s = 0.0
         return lan
 
     def spec(self) -> str:
@@ -138,11 +139,8 @@ class Described:
         if ports.form in _BEHIND_ADDRESSES:
             joined += f";kind={self.content.kind}" if self.content.kind else ""
             joined += f";patience={self.content.patience:g}" if self.content.patience else ""
-        if ports.form == "interfaces":
-            # What is in the file's own namespaces is nobody's but the LAN's.
-            words = [_full(word, self.content) for word in joined.partition(";")[0].split(",")]
-            own = [word for word in words if word.partition("/")[0] in self.content.namespaces]
-            joined += f";{SEND_ON}={','.join((*self.send_on, *own))}"
+        if ports.form == "interfaces" and self.send_on:
+            joined += f";{SEND_ON}={','.join(self.send_on)}"
         return joined
 
     def traits(self, traits: Traits) -> Traits:
@@ -256,16 +254,10 @@ def _explained(error: LanError, commands: Commands) -> LanError:
 
 def _placed(word: str, file: LanFile, commands: Commands) -> str:
     """An interface, with the path of its namespace if that is one of the file's."""
-    namespace, _, name = _full(word, file).rpartition("/")
-    if namespace not in file.namespaces:
+    namespace, _, name = word.strip().rpartition("/")
+    if not file.namespaces or (namespace and namespace not in file.namespaces):
         return word
-    return f"{commands.namespace(namespace)}/{name}"
-
-
-def _full(word: str, file: LanFile) -> str:
-    """An interface with its namespace: the file's first one, if none is given."""
-    plain = "/" not in word and file.namespaces
-    return f"{file.namespaces[0]}/{word.strip()}" if plain else word.strip()
+    return f"{commands.namespace(namespace or file.namespaces[0])}/{name}"
 
 
 def _check_condition(where: str, entry: Condition) -> None:
