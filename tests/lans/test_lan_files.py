@@ -412,8 +412,9 @@ def test_the_shipped_json_schema_is_current() -> None:
 
 @pytest.mark.usefixtures("needs_namespaces")
 def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
-    text = make_lan_files.PAGE.read_text()
-    (tmp_path / "page.toml").write_text(text.partition("```toml\n")[2].partition("```")[0])
+    text = make_lan_files.PAGE.read_text().partition("```toml\n")[2].partition("```")[0]
+    assert (EXAMPLES / "veth-switch.toml").read_text() == text
+    (tmp_path / "page.toml").write_text(text)
     entry = registry.entry(str(tmp_path / "page.toml"))
     assert (entry.missing(), entry.kind, entry.outside) == (None, "learning", False)
     lan = entry.make()

@@ -94,11 +94,12 @@ class Process:
             )
         self.pid = int(pid)
         self.directory = Path(directory)
-        self._pidfd = os.pidfd_open(self.pid)
+        # Linux alone has such descriptors.
+        self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
 
     def exit_reason(self, limit_s: float = 0.0) -> str | None:
         """How the program ended by itself; None if it has not within the limit."""
-        if self._pidfd is not None and not readable(self._pidfd, limit_s):
+        if not self._has_ended(limit_s):
             return None
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -108,6 +109,18 @@ class Process:
         if code < 0:
             return f"it was killed by {signal.Signals(-code).name}"
         return f"it has ended with exit code {code}"
+
+    def _has_ended(self, limit_s: float) -> bool:
+        if self._guard.returncode is not None:
+            return True
+        if self._pidfd is not None:
+            return readable(self._pidfd, limit_s)
+        deadline = time.monotonic() + limit_s
+        while not _is_zombie(self.pid):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_S)
+        return True
 
     def wait_for(self, attempt: Callable[[], T]) -> T:
         """Try until it raises no OSError; LanError when the program ends or takes too long."""
@@ -255,6 +268,12 @@ def version_line(program: str | None) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return next(iter((done.stdout + done.stderr).strip().splitlines()), "")
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended; its parent, the guard, leaves it until it cleans up."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return not done.stdout.strip() or done.stdout.strip().startswith("Z")
 
 
 def _own_environment() -> dict[str, str]:
