@@ -8,6 +8,7 @@ and an unknown one.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -33,13 +34,19 @@ class Kind(enum.StrEnum):
 class Difference(NamedTuple):
     """One difference, at one port: ``text`` says the details in a few words.
 
-    ``frame`` is what arrived, or, if nothing did, what should have.
+    ``frame`` is what arrived, or, if nothing did, what should have; ``others`` are further
+    frames that are missing, or out of order. ``original`` is the frame as it was sent, where
+    another form of it arrived. ``within`` is the part of the LAN's records in which it happened,
+    from one index up to, not with, another; (0, 0) if that is not known.
     """
 
     kind: Kind
     port: str
     text: str
     frame: bytes = b""
+    original: bytes = b""
+    others: tuple[bytes, ...] = ()
+    within: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         return f"{self.port}: {self.kind}: {self.text}"
@@ -191,35 +198,35 @@ def _changed(port: str, frame: bytes, arrival: bytes) -> Difference:
     """A frame that did not arrive as it was sent."""
     if _untagged(frame) == arrival:
         text = f"its tag of {TAG} bytes at {ADDRESSES} is missing"
-        return Difference(Kind.ALTERED, port, text, arrival)
+        return Difference(Kind.ALTERED, port, text, arrival, frame)
     if _untagged(arrival) == frame:
         text = f"a tag of {TAG} bytes at {ADDRESSES} was put in"
-        return Difference(Kind.ALTERED, port, text, arrival)
+        return Difference(Kind.ALTERED, port, text, arrival, frame)
     if frame.startswith(arrival):
         text = f"{len(arrival)} of {len(frame)} bytes arrived"
-        return Difference(Kind.TRUNCATED, port, text, arrival)
+        return Difference(Kind.TRUNCATED, port, text, arrival, frame)
     more = len(arrival) - len(frame)
     if more > 0 and arrival.startswith(frame):
-        return Difference(Kind.LONGER, port, _at_the_end(arrival[len(frame) :]), arrival)
+        return Difference(Kind.LONGER, port, _at_the_end(arrival[len(frame) :]), arrival, frame)
     at = arrival.find(frame) if more > 0 else -1
     if at > 0:
         looks = f": looks like {_HEADERS[at]}" if at in _HEADERS else ""
         behind = f", {more - at} at the end" if more > at else ""
         text = f"{_count(at, 'byte')} more at the start{behind}{looks}"
-        return Difference(Kind.LONGER, port, text, arrival)
+        return Difference(Kind.LONGER, port, text, arrival, frame)
     inside = frame.find(arrival)
     if inside > 0:
         text = f"its first {_count(inside, 'byte')} did not arrive"
         if inside + len(arrival) < len(frame):
             text += f", nor its last {len(frame) - inside - len(arrival)}"
-        return Difference(Kind.TRUNCATED, port, text, arrival)
+        return Difference(Kind.TRUNCATED, port, text, arrival, frame)
     common = min(len(frame), len(arrival))
     wrong = [at for at in range(common) if frame[at] != arrival[at]]
     first = wrong[0] if wrong else common
     text = f"{len(wrong)} of {_count(len(frame), 'byte')}, the first at {first}"
     if more:
         text += f"; {abs(more)} {'more' if more > 0 else 'fewer'} in all"
-    return Difference(Kind.ALTERED, port, text, arrival)
+    return Difference(Kind.ALTERED, port, text, arrival, frame)
 
 
 def _at_the_end(rest: bytes) -> str:
@@ -261,7 +268,7 @@ def _unexpected(
         own = sent[near].sender == port.name
         kind = Kind.RETURNED if own else changed.kind
         text = f"{changed.text}, of the frame from {sent[near].sender}"
-        return Difference(kind, port.name, text, arrival)
+        return Difference(kind, port.name, text, arrival, sent[near].frame)
     return Difference(Kind.UNKNOWN, port.name, f"{size} that no port sent", arrival)
 
 
@@ -271,12 +278,14 @@ def _missing(port: str, missing: Sequence[int], sent: Sequence[Sent]) -> list[Di
         return []
     frames = [sent[index].frame for index in missing]
     if len(frames) == 1:
-        text = f"the frame of {_count(len(frames[0]), 'byte')} from {sent[missing[0]].sender}"
+        sender = sent[missing[0]].sender
+        origin = f" from {sender}" if sender else ", which no port sent"
+        text = f"the frame of {_count(len(frames[0]), 'byte')}{origin}"
     else:
         lengths = ", ".join(str(len(frame)) for frame in frames[:FIVE])
         more = ", ..." if len(frames) > FIVE else ""
         text = f"{len(frames)} of {len(sent)} frames ({lengths}{more} bytes)"
-    return [Difference(Kind.MISSING, port, text, frames[0])]
+    return [Difference(Kind.MISSING, port, text, frames[0], others=tuple(frames[1:]))]
 
 
 def _reordered(port: str, order: Sequence[int], sent: Sequence[Sent]) -> list[Difference]:
@@ -291,11 +300,26 @@ def _reordered(port: str, order: Sequence[int], sent: Sequence[Sent]) -> list[Di
             shown = " ".join(str(rank[index]) for index in indexes[:16])
             more = " ..." if len(indexes) > 16 else ""
             text = f"the same {len(indexes)} frames from {sender}, in order {shown}{more}"
-            first = next(
-                index for place, index in enumerate(indexes) if index != sorted(indexes)[place]
-            )
-            differences.append(Difference(Kind.REORDERED, port, text, sent[first].frame))
+            first, *others = [sent[index].frame for index in _out_of_order(indexes)]
+            differences.append(Difference(Kind.REORDERED, port, text, first, others=tuple(others)))
     return differences
+
+
+def _out_of_order(indexes: Sequence[int]) -> list[int]:
+    """The fewest that need to move for the rest to be in order."""
+    ends: list[int] = []  # of the best increasing series of each length so far
+    lengths = []
+    for index in indexes:
+        place = bisect_left(ends, index)
+        ends[place : place + 1] = [index]
+        lengths.append(place + 1)
+    kept = set()
+    length = len(ends)
+    for index, reach in zip(reversed(indexes), reversed(lengths), strict=True):
+        if reach == length:
+            kept.add(index)
+            length -= 1
+    return [index for index in indexes if index not in kept]
 
 
 def _count(number: int, what: str) -> str:

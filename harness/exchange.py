@@ -18,7 +18,7 @@ from typing import Any, SupportsBytes, cast
 
 from harness import frames
 from harness.delivery import Delivery, Span, View
-from harness.differences import Difference, Sent
+from harness.differences import Difference, Kind, Sent
 from harness.judging import Judging, compare_waiting
 from harness.lan import (
     Arrival,
@@ -221,6 +221,8 @@ class Testbench:
         self._beyond = ""
         """The last frame beyond the LAN's limits, if nothing was heard of the LAN since."""
         self._earlier: set[bytes] = set()
+        self._window = (0, 0)
+        """The part of the LAN's records in which the frames collected last arrived."""
         self._alive = False
         self._unproved = False
         """There was silence, with no other port up to prove the LAN alive."""
@@ -415,7 +417,7 @@ class Testbench:
             self.lan.settle()
         arrived = _frames(self._collect())
         self._alive |= any(seen for name, seen in arrived.items() if name != port.name)
-        self.violations += judging.compare(arrived, self._earlier)
+        self.violations += self._compare(judging, arrived)
 
     def try_sending(self, sender: Port, frame: SupportsBytes) -> bool:
         """Send a frame that the LAN may refuse; whether it took it."""
@@ -432,7 +434,7 @@ class Testbench:
             sender.port.send(frame)
             judging.happened(sender.name, frame)
         self._settle()
-        wrong = judging.compare(_frames(self._collect()), self._earlier)
+        wrong = self._compare(judging, _frames(self._collect()))
         self.violations += wrong
         return bool(wrong)
 
@@ -458,7 +460,7 @@ class Testbench:
             self._settle()
             arrived = self._collect()
             judged |= judging.judged
-            self.violations += judging.compare(_frames(arrived), self._earlier)
+            self.violations += self._compare(judging, _frames(arrived))
             for port, seen in self._in_view(arrived, own, view).items():
                 received.setdefault(port, []).extend(seen)
         self._earlier.update(frame for _, frame in given)
@@ -500,7 +502,7 @@ class Testbench:
         judging.happened(port.name, control)
         self._settle()
         arrived = _frames(self._collect())
-        problems = judging.compare(arrived, self._earlier)
+        problems = self._compare(judging, arrived)
         self._earlier.add(control)
         others = [seen for name, seen in arrived.items() if name != port.name]
         if any(others):
@@ -534,7 +536,7 @@ class Testbench:
             pending = Judging(self.model)
         else:
             self._settle()
-        self.violations += pending.compare(_frames(self._collect()), self._earlier)
+        self.violations += self._compare(pending, _frames(self._collect()))
 
     def finish(self) -> None:
         """Judge what arrives after the last exchange: nothing may.
@@ -603,8 +605,9 @@ class Testbench:
         waiting = self.model.resume(port.name)
         arrived = _frames(self._collect())
         mine = arrived.pop(port.name, [])
-        self.violations += compare_waiting(self.model, port.name, waiting, mine, self._earlier)
-        self.violations += Judging(self.model).compare(arrived, self._earlier)
+        differing = compare_waiting(self.model, port.name, waiting, mine, self._earlier)
+        self.violations += self._placed(differing)
+        self.violations += self._compare(Judging(self.model), arrived)
 
     def require_verbs(self, *verbs: str) -> None:
         """The test needs methods that not every LAN has, as ``Traits.verbs`` names them."""
@@ -642,8 +645,32 @@ class Testbench:
     def _paused(self) -> list[BenchPort]:
         return [port for port in self._wrapped.values() if self.model.peers[port.name].paused]
 
+    def _compare(
+        self, judging: Judging, arrived: Mapping[str, Sequence[bytes]]
+    ) -> list[Difference]:
+        """What differs in the frames collected last."""
+        return self._placed(judging.compare(arrived, self._earlier))
+
+    def _placed(self, differences: Sequence[Difference]) -> list[Difference]:
+        """The same with the records collected last; a frame that was missing before is late."""
+        return [
+            difference._replace(kind=self._late_or(difference), within=self._window)
+            for difference in differences
+        ]
+
+    def _late_or(self, difference: Difference) -> Kind:
+        late = difference.kind is Kind.STALE and any(
+            earlier.kind is Kind.MISSING
+            and earlier.port == difference.port
+            and difference.frame in (earlier.frame, *earlier.others)
+            for earlier in self.violations
+        )
+        return Kind.LATE if late else difference.kind
+
     def _collect(self) -> dict[BenchPort, Sequence[Arrival]]:
-        return {port: port.port.arrivals() for port in (*self._ports, *self._bystanders)}
+        arrived = {port: port.port.arrivals() for port in (*self._ports, *self._bystanders)}
+        self._window = self._window[1], len(self.lan.records())
+        return arrived
 
     def _in_view(
         self,

@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from harness import differences, frames
 from harness.delivery import Delivery
-from harness.differences import Difference, Sent
+from harness.differences import Difference, Kind, Sent
+from harness.judging import RULES_BY_KIND
 from harness.lan import Port, as_frame
+
+MOST_BLOCKS = 4
+"""Differences whose bytes are shown; the capture has all."""
+
+MOST_LINES = 8
+"""Further differences that are listed."""
 
 
 def differing(
@@ -23,7 +30,7 @@ def differing(
 
 def classify(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[Difference]:
     """What differs at each port, in the words of ``harness.differences``."""
-    found: list[Difference] = []
+    result: list[Difference] = []
     for port, want, got in differing(delivery, expected):
         sent = [*delivery.sent]
         must = []
@@ -38,76 +45,95 @@ def classify(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> li
             )
             if index is None:
                 index = len(sent)
-                sent.append(Sent("nobody", frame))
+                sent.append(Sent("", frame))
             must.append(index)
-        found += differences.compare(differences.Port(port.name, must, (), got), sent)
-    return found
-
-
-def compare_ports(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """What each port that differs was to receive, and received, in a line each."""
-    return [
-        f"{port.name} expected {_sizes(want)}, received {_sizes(got)}"
-        + ", not the same" * (_sizes(want) == _sizes(got))
-        for port, want, got in differing(delivery, expected)
-    ]
+        result += differences.compare(differences.Port(port.name, must, (), got), sent)
+    span = delivery.span
+    return [difference._replace(within=(span.first, span.last)) for difference in result]
 
 
 def sum_up(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> str:
     """The first of the differences, and how many there are, in one line."""
-    first, *others = compare_ports(delivery, expected)
-    more = f"; {len(others)} more differ" + "s" * (len(others) == 1) if others else ""
-    return first + more
+    lines = list(map(str, classify(delivery, expected))) or [
+        f"{port.name}: expected {sizes(want)}, received {sizes(got)}"
+        for port, want, got in differing(delivery, expected)
+    ]
+    first, *others = lines
+    return first + (f"; {len(others)} more" if others else "")
 
 
 def explain_ports(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
     """Every port side by side, and what differs, in lines to read."""
-    lines = [f"{'port':<10}  {'expected':<34}  received"]
+    wrong: dict[str, str] = {}
+    for difference in classify(delivery, expected):
+        wrong.setdefault(difference.port, difference.kind)
+    rows = [("port", "expected", "received", "")]
     for port, got in delivery.received.items():
         want = tuple(map(as_frame, expected.get(port, ())))
-        mark = "" if got == want else "   <- differs"
-        lines.append(f"{port.name:<10}  {_sizes(want):<34}  {_sizes(got)}{mark}")
-    return lines + [str(difference) for difference in classify(delivery, expected)]
+        mark = "" if got == want else f"  <- {wrong.get(port.name, 'differs')}"
+        rows.append((port.name, sizes(want), sizes(got), mark))
+    first, second, third = (max(len(row[column]) for row in rows) for column in range(3))
+    return [
+        f"{port:<{first}}  {want:<{second}}  {got:<{third}}{mark}".rstrip()
+        for port, want, got, mark in rows
+    ]
 
 
-def explain_frames(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> list[str]:
-    """The first frame that differs at each port that differs, in lines to read."""
+def explain_differences(listed: Sequence[Difference]) -> list[str]:
+    """The first differences, with the bytes that differ, in lines to read."""
     lines: list[str] = []
-    for port, want, got in differing(delivery, expected):
-        for number in range(max(len(want), len(got))):
-            one = want[number] if number < len(want) else None
-            other = got[number] if number < len(got) else None
-            if one != other:
-                lines += [""] if lines else []
-                lines += _frame_lines(f"{port.name}, frame {number + 1}", one, other)
-                break
-    return lines
+    for difference in listed[:MOST_BLOCKS]:
+        lines += ["", _title(difference), *_bytes_of(difference)]
+    rest = listed[MOST_BLOCKS:]
+    lines += ["", *map(_title, rest[:MOST_LINES])] if rest else []
+    more = len(rest) - MOST_LINES
+    return [*lines[1:], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _sizes(arrived: Sequence[bytes]) -> str:
-    if not arrived:
+def _title(difference: Difference) -> str:
+    return f"{RULES_BY_KIND[difference.kind]}  {difference}"
+
+
+def _bytes_of(difference: Difference) -> list[str]:
+    kind, frame, original = difference.kind, difference.frame, difference.original
+    if kind is Kind.REORDERED:
+        return []
+    if kind is Kind.MISSING:
+        return [f"  expected  {_described(frame)}", "  received  nothing"]
+    if not original:
+        return [f"  received  {_described(frame)}"]
+    at = first_difference(original, frame)
+    start = max(0, at - 4)
+    return [
+        f"  first difference at offset {at} (0x{at:04x})",
+        f"  expected  {_window(original, start)}",
+        f"  received  {_window(frame, start)}",
+        f"            {'   ' * (at - start) + '    ' * bool(start)}^^",
+        f"  expected  {_described(original)}",
+        f"  received  {_described(frame)}",
+    ]
+
+
+def first_difference(one: bytes, other: bytes) -> int:
+    """The offset of the first byte in which two frames differ."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+
+
+def sizes(listed: Sequence[bytes]) -> str:
+    """How many frames, and of how many bytes."""
+    if not listed:
         return "nothing"
-    sizes = [len(frame) for frame in arrived]
-    shown = ", ".join(map(str, sizes[:5])) + (", ..." if len(sizes) > 5 else "")
-    return f"{len(sizes)} frame{'s' * (len(sizes) > 1)} of {shown} bytes"
+    lengths = [len(frame) for frame in listed]
+    shown = [str(lengths[0])] if len(set(lengths)) == 1 else [*map(str, lengths[:5])]
+    more = ", ..." if len(set(lengths)) > 1 and len(lengths) > 5 else ""
+    return f"{len(lengths)} frame{'s' * (len(lengths) > 1)} of {', '.join(shown)}{more} bytes"
 
 
-def _frame_lines(title: str, want: bytes | None, got: bytes | None) -> list[str]:
-    lines = [f"{title}:"]
-    if want is not None and got is not None:
-        at = next(
-            (n for n, (a, b) in enumerate(zip(want, got, strict=False)) if a != b),
-            min(len(want), len(got)),
-        )
-        lines.append(f"  first difference at offset {at} (0x{at:04x})")
-        start = max(0, at - 4)
-        lines.append(f"  expected  {_window(want, start)}")
-        lines.append(f"  received  {_window(got, start)}")
-        lines.append(f"            {'   ' * (at - start) + '    ' * bool(start)}^^")
-    for label, frame in (("expected", want), ("received", got)):
-        shown = "nothing" if frame is None else f"{len(frame)} bytes: {frames.describe(frame)}"
-        lines.append(f"  {label}  {shown}")
-    return lines
+def _described(frame: bytes) -> str:
+    return f"{len(frame)} bytes: {frames.describe(frame)}"
 
 
 def _window(frame: bytes, start: int, size: int = 16) -> str:

@@ -150,6 +150,15 @@ def each_bit_flipped(of: bytes) -> Iterator[tuple[int, bytes]]:
         yield bit, bytes(changed)
 
 
+def cast(frame: bytes) -> str:
+    """What a frame is, in a word: unicast, multicast, broadcast or runt."""
+    if len(frame) < HEADER:
+        return "runt"
+    if frame[:6] == BROADCAST:
+        return "broadcast"
+    return "multicast" if frame[0] & 1 else "unicast"
+
+
 def describe(frame: bytes) -> str:
     """A frame in a line, as Scapy reads it."""
     if len(frame) < HEADER:

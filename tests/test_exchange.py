@@ -11,7 +11,7 @@ from scapy.packet import Raw
 from harness.delivery import Delivery
 from harness.differences import Kind
 from harness.exchange import Testbench
-from harness.explanation import explain_frames, explain_ports, sum_up
+from harness.explanation import classify, explain_differences, explain_ports, sum_up
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Arrival, Inconclusive, Lan, Layout, Port, Record, Traits
 from harness.lans.lguest import TRAITS
@@ -234,13 +234,12 @@ def test_a_difference_is_explained_to_the_byte() -> None:
     got = want[:30] + bytes((want[30] ^ 0xFF,)) + want[31:]
     delivery = Delivery({port: [got], other: []})
     expected: dict[Port, list[bytes]] = {port: [want]}
-    assert sum_up(delivery, expected) == (
-        "port1 expected 1 frame of 60 bytes, received 1 frame of 60 bytes, not the same"
-    )
-    lines = [*explain_ports(delivery, expected), *explain_frames(delivery, expected)]
+    assert sum_up(delivery, expected) == "port1: altered: 1 of 60 bytes, the first at 30"
+    shown_bytes = explain_differences(classify(delivery, expected))
+    lines = [*explain_ports(delivery, expected), *shown_bytes]
     text = "\n".join(lines)
     words = [" ".join(line.split()) for line in lines]
-    assert "port1 1 frame of 60 bytes 1 frame of 60 bytes <- differs" in words
+    assert "port1 1 frame of 60 bytes 1 frame of 60 bytes <- altered" in words
     assert "port2 nothing nothing" in words
     assert "first difference at offset 30 (0x001e)" in text
     marker = next(line for line in lines if line.strip() == "^^")

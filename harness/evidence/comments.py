@@ -22,6 +22,9 @@ RULES_AND_OUTCOME = 2
 TEST = "test: "
 """How the comment begins that names a test."""
 
+WRONG = "WRONG: "
+"""How the comment begins of the packet that shows what is wrong."""
+
 PORTS = "ports: "
 """How the comment begins that names the ports of a test, on a LAN that has more of them."""
 

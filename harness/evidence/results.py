@@ -73,6 +73,26 @@ class Exchange(msgspec.Struct, frozen=True):
     strays: bool = True
 
 
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a delivery differed at one port, as ``harness.differences`` classifies it.
+
+    ``what`` is the kind of frame: unicast, multicast, broadcast or runt. ``rule`` is the one
+    that such a difference breaks. ``packet`` shows it (0: none does), ``sent`` is the frame as
+    it was sent (0: it was not): numbers of packets in the capture, from 1.
+    """
+
+    kind: str
+    port: str
+    text: str
+    what: str = ""
+    rule: str = ""
+    packet: int = 0
+    sent: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.port}: {self.kind}: {self.text}"
+
+
 class Capture(msgspec.Struct, frozen=True):
     """A test's capture: its path below the directory of the results, and what it held."""
 
@@ -96,7 +116,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     those that decide what is tested, seeds included, and ``repeat`` the same as arguments of
     pytest; ``collected`` the node ids of all tests that were to run; ``shard`` is K/N or "".
     ``specs`` is what ``--lan`` was given for a LAN, where that is not its name; ``own_rules``
-    are rules of the project under test.
+    are rules of the project under test. ``program`` started it: pytest, or lguest-harness run.
     """
 
     schema: int
@@ -111,6 +131,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     started: str
     specs: Mapping[str, str] = {}
     own_rules: Sequence[OwnRule] = ()
+    program: str = "pytest"
 
 
 class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
@@ -120,6 +141,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     ``ending`` is what went wrong after the verdict, when everything was released. ``settled``
     says how it was known that nothing more would arrive. ``ports`` has the address of each
     port. ``version`` is that of a user's LAN: the run's first line is written before it starts.
+    ``differences`` are what was wrong with deliveries, the first ones if they are many.
     """
 
     id: str
@@ -137,6 +159,7 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     capture: Capture | None = None
     seconds: float = 0.0
     applies: bool = True
+    differences: Sequence[Difference] = ()
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):

@@ -10,7 +10,7 @@ import pytest
 from harness.evidence import comments, pcapng
 from harness.evidence.results import Exchange
 from harness.lan import Lan, settled, version_of
-from harness.plugin import writer
+from harness.plugin import classified, writer
 from harness.plugin.items import place_of, rule_ids, rules_of
 
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
         whole = [delivery for delivery in tester.compared if delivery.span.first >= start]
         known.exchanges = writer.exchanges_of(whole, all_records, start)
         about += _comments_on(tester, whole, known.exchanges, len(interfaces))
+    known.located, guilty = classified.located(known.differences, all_records, start)
     records = [
         record._replace(comments=(ids, outcome, *record.comments)) for record in all_records[start:]
     ]
+    for index, comment in guilty.items():
+        record = all_records[index]
+        changed = record._replace(comments=(ids, outcome, comment, *record.comments))
+        records[index - start] = changed
     place = place_of(item)
     content = pcapng.encode(interfaces, records, about)
     if writer.is_far(item.config):
@@ -77,12 +82,12 @@ def _comments_on(
     tester: Testbench, deliveries: Sequence[Delivery], exchanges: Sequence[Exchange], ports: int
 ) -> Iterator[str]:
     """Which of the LAN's ports the test used, and what did not arrive as expected."""
-    from harness.explanation import compare_ports
+    from harness.explanation import classify
 
     watched = tester.watched()
     if len(watched) < ports:
         yield f"{comments.PORTS}{', '.join(watched)}"
     for number, (delivery, exchange) in enumerate(zip(deliveries, exchanges, strict=True), start=1):
         if not exchange.held and delivery.expected is not None:
-            for difference in compare_ports(delivery, delivery.expected):
+            for difference in classify(delivery, delivery.expected):
                 yield f"exchange {number}: {difference}"

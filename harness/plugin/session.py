@@ -21,7 +21,7 @@ from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
 from harness.plugin import captures, own_rules, sharding, shared, verdicts, writer
 from harness.plugin.entry import LAN_NAME, NEW_LAN
-from harness.plugin.headline import Headline
+from harness.plugin.headline import HEADLINE, Headline
 from harness.plugin.items import (
     LANS_OF_RUN,
     RULES_OF_RUN,
@@ -82,9 +82,7 @@ class Session:
             )
         if not hasattr(config, "workerinput") and not config.getoption("collectonly"):
             allowed = config.getoption("allow_unsupported")
-            config.pluginmanager.register(
-                Headline(allow_unsupported=allowed), "lguest-harness-headline"
-            )
+            config.pluginmanager.register(Headline(config, allow_unsupported=allowed), HEADLINE)
         if not any(map(config.getoption, _SILENT)) and not hasattr(config, "workerinput"):
             self._write(reports_folder(config))
 

@@ -11,14 +11,15 @@ import pytest
 from harness.evidence.text import visible
 from harness.exchange import NotForKind
 from harness.lan import Inconclusive, LanError, Unsupported
-from harness.plugin import writer
-from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, shown, simulated
+from harness.plugin import classified, commands, writer
+from harness.plugin.headline import HEADLINE, Headline
+from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, simulated
 
 _CURRENT = pytest.StashKey[pytest.Item]()
 _COVERED = "covered "
 _OUTCOME = "outcome"
-MOST_VIOLATIONS = 12
-"""Differences on the wire that a failure lists."""
+_RAW = ("assert ", "AssertionError")
+"""How the message of an assert begins that says nothing of frames."""
 
 _UNEXPECTED = "[XPASS(strict)] deviation of "
 
@@ -66,22 +67,43 @@ def _judge_the_wire(item: pytest.Item) -> None:
             raise WireViolation(f"exchange {number} was compared with nothing, so nothing is known")
 
 
-def _wire_lines(item: pytest.Item) -> list[str]:
-    """What the model found wrong, for a person to read."""
-    from harness.exchange import Testbench
-    from harness.judging import RULES_BY_KIND
+def _explain(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Classify what was wrong, and say it in a section of the report, first what matters most."""
+    from harness.explanation import explain_differences
 
-    bench = getattr(item, "funcargs", {}).get("lan")
-    if not isinstance(bench, Testbench) or not bench.violations:
-        return []
-    shown = bench.violations[:MOST_VIOLATIONS]
-    more = len(bench.violations) - len(shown)
-    return [
-        "",
-        "on the wire:",
-        *(f"  {RULES_BY_KIND[violation.kind]}  {visible(str(violation))}" for violation in shown),
-        *([f"  and {more} more"] if more else []),
-    ]
+    seen = writer.evidence(item)
+    seen.differences = classified.of_test(item)
+    seen.frame_lines = list(map(visible, explain_differences(seen.differences)))
+    lines = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in rules_of(item)]
+    lines += ["", *seen.port_lines] if seen.port_lines else []
+    lines += ["", *seen.frame_lines] if seen.frame_lines else []
+    if not item.config.getoption("no_captures"):
+        shell = commands.lines(item)
+        lines += ["", *shell]
+    report.sections.append(("expected vs received", "\n".join(lines)))
+
+
+def _name_what_differs(
+    item: pytest.Item, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]
+) -> None:
+    """A short traceback, unless --tb asks for another; its first line says what differs."""
+    from harness.judging import explain_violations
+
+    if getattr(report.longrepr, "reprcrash", None) is None:
+        return  # it has no traceback
+    if item.config.getoption("tbstyle", "auto") == "auto":
+        report.longrepr = excinfo.getrepr(
+            style="short",
+            chain=False,
+            tbfilter=lambda info: info.traceback.cut(path=item.path).filter(info),
+        )
+    crash = getattr(report.longrepr, "reprcrash", None)
+    seen = writer.evidence(item)
+    raw = crash is not None and str(crash.message).startswith(_RAW)
+    if crash is not None and raw and seen.differences and not seen.port_lines:
+        bench = classified.bench_of(item)
+        wire = bench.violations if bench is not None else []
+        crash.message = explain_violations(wire) if wire else f"assert {seen.differences[0]}"
 
 
 @contextlib.contextmanager
@@ -128,16 +150,14 @@ def pytest_runtest_makereport(
         report.longrepr = f"unexpected skip, under --strict: {error}"
     if lan_of(item) is not None and (call.when == "call" or not report.passed):
         report.user_properties.append(("rule", ", ".join(rule_ids(item))))
-    captured = lan_of(item) is not None and not item.config.getoption("no_captures")
-    if call.when == "call" and report.failed and captured:
-        lines = [f"{rule.id}: {rule.text} [{rule.source}]" for rule in rules_of(item)]
-        lines.append(f"capture: {place_of(item).shown}")
-        seen = writer.evidence(item)
-        lines += ["", *seen.port_lines, "", *seen.frame_lines] if seen.frame_lines else []
-        wire = _wire_lines(item)
-        lines += wire
-        seen.frame_lines = seen.frame_lines or wire[1:]
-        report.sections.append(("expected vs received", "\n".join(lines)))
+    deviates = report.skipped and hasattr(report, "wasxfail")
+    if call.when == "call" and lan_of(item) is not None:
+        if report.failed:
+            _explain(item, report)
+            if isinstance(error, AssertionError) and call.excinfo is not None:
+                _name_what_differs(item, report, call.excinfo)
+        elif deviates:
+            writer.evidence(item).differences = classified.of_test(item)
     writer.finish(item, report, described)
     if call.when == "teardown" and lan_of(item) is not None:
         writer.add_properties(item, report, place_of(item).shown)
@@ -162,7 +182,7 @@ def pytest_assertrepr_compare(
     right: object,
 ) -> list[str] | None:
     from harness.delivery import Delivery
-    from harness.explanation import explain_frames, explain_ports, sum_up
+    from harness.explanation import explain_ports, sum_up
 
     if not isinstance(left, Delivery) or not isinstance(right, Mapping) or op != "==":
         return None
@@ -171,14 +191,16 @@ def pytest_assertrepr_compare(
     if item is not None:
         # In a section of the report, as pytest cuts a comparison off after eight lines.
         known = writer.evidence(item)
-        known.port_lines = explain_ports(left, right)
-        known.frame_lines = explain_frames(left, right)
-    return [sum_up(left, right), "(every port, side by side, stands below)"]
+        known.port_lines = list(map(visible, explain_ports(left, right)))
+    return [visible(sum_up(left, right))]
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    headline = config.pluginmanager.get_plugin(HEADLINE)
+    if isinstance(headline, Headline):
+        headline.unfold(terminalreporter)
     properties = [
         pair
         for reports in terminalreporter.stats.values()
@@ -189,13 +211,6 @@ def pytest_terminal_summary(
     reasons = Counter(stat.wasxfail for stat in terminalreporter.stats.get("deviation", ()))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"{count} test{'s' * (count > 1)}: {reason}")
-    undecided: dict[str, list[str]] = {}
-    for report in terminalreporter.stats.get("inconclusive", ()):
-        undecided.setdefault(str(report.longrepr), []).append(report.nodeid)
-    for why, (first, *others) in undecided.items():
-        more = f" and {len(others)} more" if others else ""
-        why = why.removeprefix("inconclusive: ")
-        terminalreporter.write_line(f"INCONCLUSIVE {first}{more}: {why}", red=True)
     covered: dict[str, int] = {}
     for key, value in properties:
         if key.startswith(_COVERED):
@@ -208,6 +223,3 @@ def pytest_terminal_summary(
     if covered:
         sums = ", ".join(f"{count:,} {what}" for what, count in covered.items())
         terminalreporter.write_line(f"searches covered {sums}")
-    results = config.pluginmanager.get_plugin(writer.WRITER)
-    if isinstance(results, writer.Writer) and results.index is not None:
-        terminalreporter.write_line(f"report: {shown(results.index, config)}")

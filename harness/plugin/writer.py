@@ -26,12 +26,14 @@ from harness.evidence import pcapng, results
 from harness.evidence.answer import CANNOT_WRITE
 from harness.evidence.text import visible
 from harness.lan import Record
+from harness.plugin import classified, commands
 from harness.plugin.items import RULES_OF_RUN, shown
 from harness.registry import Entry
 from harness.rules import RULES
 
 if TYPE_CHECKING:
     from harness.delivery import Delivery
+    from harness.differences import Difference
 
 EVIDENCE = pytest.StashKey["Evidence"]()
 WRITER = "lguest-harness-results"
@@ -65,6 +67,10 @@ class Evidence:
     phases: list[pytest.TestReport] = field(default_factory=list)
     port_lines: list[str] = field(default_factory=list)
     frame_lines: list[str] = field(default_factory=list)
+    differences: Sequence[Difference] = ()
+    """What was wrong with deliveries."""
+    located: Sequence[results.Difference] = ()
+    """The same, with the packets that show it."""
     settled: str = ""
     version: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
@@ -200,6 +206,7 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         exchanges=known.exchanges,
         capture=known.capture,
         applies=known.applies,
+        differences=known.located or classified.located(known.differences, (), 0)[0],
         seconds=round(sum(phase.duration for phase in known.phases), 6),
     )
     setattr(report, _LINE, results.line(result).decode())
@@ -285,21 +292,19 @@ class Writer:
             "search-lan": str(option("search_lan")),
             "strict": str(bool(option("strict", False))).lower(),
         }
-        repeat = [] if options["campaign"] == "8" else ["--campaign", options["campaign"]]
-        if options["search-lan"] != "lguest-repaired":
-            repeat += ["--search-lan", options["search-lan"]]
         run = results.Run(
             schema=results.SCHEMA,
             harness=__version__,
             rules=results.rules_hash(),
             lans={name: entry.version() for name, entry in self._lans.items()},
             options=options,
-            repeat=repeat,
+            repeat=commands.repeat(self._config),
             shard=option("shard", None) or "",
             collected=list(ids),
             machine=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            specs={name: entry.spec for name, entry in self._lans.items() if entry.spec != name},
+            specs=commands.specs(self._lans),
+            program=commands.program(self._config),
             own_rules=[
                 results.OwnRule(rule.id, rule.text, rule.source)
                 for rule in self._config.stash[RULES_OF_RUN].values()

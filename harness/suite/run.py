@@ -44,11 +44,24 @@ def arguments(suite: Path | None = None) -> list[str]:
 def run(lans: Sequence[str], more: Sequence[str] = ()) -> int:
     """Run the suite on LANs, with more arguments of pytest; pytest's exit code.
 
+    Ids of tests among the arguments select those tests alone.
+
     Evidence goes to ``reports`` in the current directory unless ``more`` says otherwise.
     """
     chosen = [argument for lan in lans for argument in ("--lan", lan)]
     reports = ["--reports", str(Path.cwd() / "reports")]
-    return int(pytest.main([*arguments(), *chosen, *reports, *more]))
+    whole, *rest = arguments()
+    root = Path(whole).parent
+    named = [given for given in more if _names_a_test(root, given)]
+    tests = [f"{root}/{given}" for given in named] or [whole]
+    others = [given for given in more if given not in named]
+    return int(pytest.main([*tests, *rest, *chosen, *reports, *others]))
+
+
+def _names_a_test(root: Path, given: str) -> bool:
+    """Whether an argument is the id of a test, or of a file, of the suite, as results have it."""
+    path = given.partition("::")[0]
+    return path.endswith(".py") and not given.startswith("-") and (root / path).is_file()
 
 
 def run_quietly(more: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
