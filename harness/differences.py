@@ -162,9 +162,15 @@ def _first_fit(
 
 def _nearest(arrival: bytes, candidates: Sequence[int], sent: Sequence[Sent]) -> int | None:
     """The missing frame that an arrival is most likely to have been; None if it is like none."""
+    place = nearest(arrival, [sent[index].frame for index in candidates])
+    return None if place is None else candidates[place]
+
+
+def nearest(arrival: bytes, frames: Sequence[bytes]) -> int | None:
+    """The index of the frame that an arrival is most likely a form of; None if it is like none."""
     best: tuple[int, int] | None = None
-    for index in candidates:
-        distance = _distance(sent[index].frame, arrival)
+    for index, frame in enumerate(frames):
+        distance = _distance(frame, arrival)
         if distance is not None and (best is None or distance < best[0]):
             best = distance, index
     return None if best is None else best[1]

@@ -159,6 +159,13 @@ def cast(frame: bytes) -> str:
     return "multicast" if frame[0] & 1 else "unicast"
 
 
+def field_tree(frame: bytes) -> str:
+    """All fields of a frame by layer, as Scapy shows them."""
+    if len(frame) < HEADER:
+        return describe(frame)
+    return str(Ether(frame).show(dump=True)).rstrip()
+
+
 def describe(frame: bytes) -> str:
     """A frame in a line, as Scapy reads it."""
     if len(frame) < HEADER:

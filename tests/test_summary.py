@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from harness.cli.main import main
 from harness.evidence import merge
 from harness.evidence.text import visible
-from harness.report import html, summary
+from harness.report import summary, verdict
 from harness.report.matrix import plain
 from tests.small_run import FILE, edit, lines, run, write
 
@@ -62,7 +62,7 @@ def test_a_run_is_told(small: Path) -> None:
     text = summary.markdown(runs)
     shown = rendered(text)
     assert text.startswith("### ")
-    assert html.verdict(runs) in re.sub(r"\\(.)", r"\1", text.splitlines()[0])
+    assert verdict.line(runs) in re.sub(r"\\(.)", r"\1", text.splitlines()[0])
     assert [row for row in shown.rows if row[0].startswith(FILE)] == [
         [
             f"{FILE}::test_fails[lguest]",

@@ -393,12 +393,21 @@ def diff(old: Path, new: Path, largest: int) -> None:
 @main.command()
 @click.argument("results", nargs=-1, required=True, type=_RESULTS)
 @click.option("-o", "folder", required=True, type=_RESULTS, help="Where the report goes.")
+@click.option(
+    "--against",
+    multiple=True,
+    type=_RESULTS,
+    help="An older run to compare with; the latest first, if there are several.",
+)
 @_largest
-def report(results: tuple[Path, ...], folder: Path, largest: int) -> None:
+def report(
+    results: tuple[Path, ...], folder: Path, against: tuple[Path, ...], largest: int
+) -> None:
     r"""Make one report of many runs: shards, machines, LANs.
 
     RESULTS are files, or folders with a results.jsonl. Below the folder go index.html and,
-    in runs/, copies of the results with their captures. A Markdown summary is added to the
+    in runs/, copies of the results with their captures; evidence.zip has the same, and lans/ has a
+    page and a badge for each LAN. A Markdown summary is added to the
     file that GITHUB_STEP_SUMMARY names. Exit code: 0 if all tests of all runs ended and none
     is red; 1 if not, or if a line cannot be read, a capture or a shard is missing, or two
     shards have the same test; 2 if a file cannot be read, rule tables differ, or the folder
@@ -408,10 +417,11 @@ def report(results: tuple[Path, ...], folder: Path, largest: int) -> None:
     \b
     Example:
       lguest-harness report shard-1 shard-2 shard-3 -o merged
+      lguest-harness report today --against yesterday -o compared
     """
     from harness.report import many
 
-    _finish(many.answer(results, folder, largest))
+    _finish(many.answer(results, folder, largest, against))
 
 
 @main.command()

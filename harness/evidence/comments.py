@@ -25,6 +25,9 @@ TEST = "test: "
 WRONG = "WRONG: "
 """How the comment begins of the packet that shows what is wrong."""
 
+MISSING_AT = f"{WRONG}missing at "
+"""How it begins on a frame that was sent and did not arrive at a port, which follows."""
+
 PORTS = "ports: "
 """How the comment begins that names the ports of a test, on a LAN that has more of them."""
 
@@ -63,6 +66,13 @@ def line(fate: Fate) -> str:
         _encodable(fate.reason[:LONGEST_REASON]),
     )
     return FATE + _ENCODER.encode(fields).decode()
+
+
+def missing_at(comment: str) -> str:
+    """The port at which a frame is missing, if a comment says so; else ""."""
+    if not comment.startswith(MISSING_AT):
+        return ""
+    return comment.removeprefix(MISSING_AT).partition(": ")[0]
 
 
 def parse(comment: str) -> Fate | None:

@@ -51,7 +51,7 @@ def crash(test: Result) -> str:
 
 
 def _key(test: Result) -> tuple[str, str]:
-    if test.differences:
+    if test.differences and test.outcome == "failed":
         first = test.differences[0]
         return first.rule, cause(first, "")
     if ended := crash(test):
@@ -62,8 +62,10 @@ def _key(test: Result) -> tuple[str, str]:
 
 def _text(alike: Sequence[Result]) -> str:
     first = alike[0]
-    if not first.differences:
-        return first.reason
+    if ended := crash(first):
+        return f"the LAN crashed ({ended}): {first.reason}"
+    if not first.differences or first.outcome != "failed":
+        return first.reason.removeprefix("inconclusive: ")
     ports = dict.fromkeys(test.differences[0].port for test in alike if test.differences)
     return cause(first.differences[0], some(list(ports), "port"))
 

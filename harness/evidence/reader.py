@@ -63,6 +63,12 @@ class Packet(NamedTuple):
         return _begins(self.comments)
 
     @property
+    def wrong(self) -> str:
+        """What is wrong, if it is the packet that shows it."""
+        said = next((note for note in self.notes if note.startswith(comments.WRONG)), "")
+        return said.removeprefix(comments.WRONG)
+
+    @property
     def arrived(self) -> bool:
         """Whether it reached its port, and the receiver did not throw it away."""
         return self.direction == "received" and self.fate(FateKind.DROPPED) is None

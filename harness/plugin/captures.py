@@ -58,9 +58,9 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     records = [
         record._replace(comments=(ids, outcome, *record.comments)) for record in all_records[start:]
     ]
-    for index, comment in guilty.items():
+    for index, wrong in guilty.items():
         record = all_records[index]
-        changed = record._replace(comments=(ids, outcome, comment, *record.comments))
+        changed = record._replace(comments=(ids, outcome, *wrong, *record.comments))
         records[index - start] = changed
     place = place_of(item)
     content = pcapng.encode(interfaces, records, about)

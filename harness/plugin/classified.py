@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from harness.differences import Difference, Kind
-from harness.evidence import results
-from harness.evidence.comments import WRONG
+from harness.evidence import comments, results
 from harness.exchange import Testbench
 from harness.explanation import classify
 from harness.frames import cast
@@ -46,20 +45,20 @@ def of_test(item: pytest.Item) -> list[Difference]:
 
 def located(
     differences: Sequence[Difference], records: Sequence[Record], start: int
-) -> tuple[list[results.Difference], Mapping[int, str]]:
-    """Differences with their packets, and a comment for each guilty packet.
+) -> tuple[list[results.Difference], Mapping[int, list[str]]]:
+    """Differences with their packets, and the comments of each guilty packet.
 
     ``records[start]`` is packet 1 of the capture. A frame that is missing is shown by the
     packet that was sent.
     """
     used: set[int] = set()
-    guilty: dict[int, str] = {}
+    guilty: dict[int, list[str]] = {}
     kept: list[results.Difference] = []
     for difference in differences:
         packets = list(_packets(difference, records, start, used))
         used.update(packets)
         for packet in packets:
-            guilty.setdefault(packet, f"{WRONG}{_comment(difference)}")
+            guilty.setdefault(packet, []).append(_comment(difference))
         if len(kept) < MOST_KEPT:
             first = packets[0] - start + 1 if packets else 0
             sent = _sent(difference, records, start, packets[0] if packets else -1)
@@ -79,8 +78,8 @@ def located(
 
 def _comment(difference: Difference) -> str:
     if difference.kind is Kind.MISSING:
-        return f"{difference.kind} at {difference.port}: {difference.text}"
-    return f"{difference.kind}: {difference.text}"
+        return f"{comments.MISSING_AT}{difference.port}: {difference.text}"
+    return f"{comments.WRONG}{difference.kind}: {difference.text}"
 
 
 def _span(difference: Difference, records: Sequence[Record], start: int) -> range:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scapy.utils import hexdump
-
-from harness import frames
-from harness.evidence import judge
+from harness.evidence import again, judge
 from harness.evidence.files import LARGEST
 from harness.evidence.reader import Packet
-from harness.evidence.results import Exchange, Result
-from harness.report import sequence, svg
+from harness.evidence.results import RED, Difference, Exchange, Result, Run
+from harness.explanation import sizes
+from harness.report import bugreport, packets, sequence, svg
+from harness.report.against import Past
+from harness.report.topology import Topology, topology
 from harness.rules import RULES, Rule
-
-MOST_BYTES = 128
-"""Bytes of a frame that are printed; the capture has all of them."""
 
 MOST_EXCHANGES = 5
 """Exchanges whose deliveries are shown side by side."""
+
+MOST_PORTS = 16
+"""Ports in a table; of a larger LAN those that received something, or differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Row:
     port: str
     expected: str
     received: str
-    differs: bool
+    differs: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,119 +43,134 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Deciding:
-    """The frame that decides the verdict: its number in the capture, its bytes, decoded."""
-
-    number: int
-    where: str
-    dump: str
-    more: int
-    reading: str
-
-
-@dataclass(frozen=True, slots=True)
 class Detail:
     """All details; ``problem`` says why the capture cannot be shown."""
 
     result: Result
     rules: tuple[Rule, ...]
     about: str
-    command: str
+    rerun: str
+    show: str
     capture: str
     problem: str
+    picture: Topology | None
     drawing: svg.Drawing | None
     compared: tuple[Compared, ...]
     hidden_exchanges: int
-    deciding: Deciding | None
+    rows: tuple[packets.Row, ...]
+    hidden_packets: int
+    bug: str
+    past: tuple[Past, ...]
 
 
 def detail(
-    result: Result, folder: Path, capture: str, repeat: Sequence[str], most: int = LARGEST
+    result: Result,
+    run: Run,
+    folder: Path,
+    capture: tuple[str, str],
+    past: Sequence[Past] = (),
+    *,
+    whole: bool,
+    most: int = LARGEST,
 ) -> Detail:
-    """The details of a test; ``capture`` is the link to its capture, "" if it has none."""
+    """The details of a test; ``capture`` is the link to its capture, and the path for the shell.
+
+    ``whole``: with the fields and bytes of its packets.
+    """
     try:
-        packets: Sequence[Packet] = judge.evidence(result, folder, most)
+        captured: Sequence[Packet] = judge.evidence(result, folder, most)
         exchanges, problem = result.exchanges, ""
     except judge.BadEvidence as error:
-        packets, exchanges, problem = [], [], str(error)
+        captured, exchanges, problem = [], [], str(error)
     wrong = next((exchange for exchange in exchanges if not exchange.held), None)
     watched = {port for exchange in exchanges for port in exchange.ports}
     ports = [port for port in result.ports if port in watched or not watched]
-    drawn = sequence.diagram(ports, packets, len(packets), wrong.first if wrong else 1)
-    strays = {
+    first = _first(result, wrong, captured)
+    drawn = sequence.diagram(ports, captured, len(captured), first)
+    ordered = sorted(enumerate(exchanges, start=1), key=lambda numbered: numbered[1].held)
+    kinds = _kinds(result.differences)
+    compared = [
+        _compared(number, exchange, ports, captured, kinds)
+        for number, exchange in ordered[:MOST_EXCHANGES]
+    ]
+    rows = packets.rows(captured, result.differences, first, whole=whole)
+    rules = tuple(RULES[rule] for rule in result.rules if rule in RULES)
+    rerun = again.of_run(run, result.id, result.lan)
+    table = [
+        (row.port, row.expected, row.received, bool(row.differs)) for row in _first_of(compared)
+    ]
+    red = result.outcome in RED
+    link, path = capture
+    return Detail(
+        result,
+        rules,
+        " ".join(result.doc.split()),
+        rerun,
+        again.show(path) if path else "",
+        link,
+        problem,
+        topology(result.lan or "", ports, result.ports, captured, kinds) if captured else None,
+        svg.draw(drawn, result.ports, exchanges, _strays(exchanges, captured))
+        if drawn.steps
+        else None,
+        tuple(compared),
+        max(0, len(ordered) - MOST_EXCHANGES),
+        tuple(rows),
+        len(captured) - len(rows),
+        bugreport.markdown(result, run, rules, table, captured, rerun) if red else "",
+        tuple(past),
+    )
+
+
+def _first_of(compared: Sequence[Compared]) -> tuple[Row, ...]:
+    return compared[0].rows if compared and not compared[0].held else ()
+
+
+def _first(result: Result, wrong: Exchange | None, captured: Sequence[Packet]) -> int:
+    """The packet with which the diagram begins: that of the exchange that is wrong."""
+    if wrong is not None:
+        return wrong.first
+    numbers = [one.packet for one in result.differences if 0 < one.packet <= len(captured)]
+    sent = [one.sent for one in result.differences if 0 < one.sent <= len(captured)]
+    return max(1, min([*numbers[:1], *sent[:1]], default=1))
+
+
+def _kinds(differences: Sequence[Difference]) -> Mapping[str, list[str]]:
+    """What was wrong at each port, in the words of the classification."""
+    kinds: dict[str, list[str]] = {}
+    for difference in differences:
+        listed = kinds.setdefault(difference.port, [])
+        if difference.kind not in listed:
+            listed.append(difference.kind)
+    return kinds
+
+
+def _strays(exchanges: Sequence[Exchange], captured: Sequence[Packet]) -> set[int]:
+    """Packets that were not expected, in a capture that does not say itself what is wrong."""
+    if any(packet.wrong for packet in captured):
+        return set()
+    return {
         packet.number
         for exchange in exchanges
         if not exchange.held
-        for packet in judge.strays(exchange, packets)
+        for packet in judge.strays(exchange, captured)
     }
-    ordered = sorted(enumerate(exchanges, start=1), key=lambda numbered: numbered[1].held)
-    compared = [
-        _compared(number, exchange, ports, packets) for number, exchange in ordered[:MOST_EXCHANGES]
-    ]
-    differs = {
-        number: [_difference(row) for row in one.rows if row.differs]
-        for (number, _), one in zip(ordered, compared, strict=False)
-    }
-    return Detail(
-        result,
-        tuple(RULES[rule] for rule in result.rules if rule in RULES),
-        " ".join(result.doc.split()),
-        command(result, repeat),
-        capture,
-        problem,
-        svg.draw(drawn, result.ports, exchanges, strays, differs) if drawn.steps else None,
-        tuple(compared),
-        max(0, len(ordered) - MOST_EXCHANGES),
-        _deciding(wrong, packets),
-    )
-
-
-def command(result: Result, repeat: Sequence[str]) -> str:
-    """The command that runs just this test, with its seed."""
-    lan = ["--lan", result.lan] if result.lan is not None else []
-    return shlex.join(["pytest", result.id, *lan, *repeat])
 
 
 def _compared(
-    number: int, exchange: Exchange, ports: Sequence[str], packets: Sequence[Packet]
+    number: int,
+    exchange: Exchange,
+    ports: Sequence[str],
+    captured: Sequence[Packet],
+    kinds: Mapping[str, Sequence[str]],
 ) -> Compared:
-    want, got = judge.expected(exchange, packets), judge.received(exchange, packets)
-    rows = [
-        Row(port, _sizes(want.get(port, ())), _sizes(got.get(port, ())), differs)
-        for port in ports
-        if (differs := want.get(port, ()) != got.get(port, ())) or len(ports) <= 16 or got.get(port)
-    ]
+    want, got = judge.expected(exchange, captured), judge.received(exchange, captured)
+    rows = []
+    for port in ports:
+        expected, received = want.get(port, ()), got.get(port, ())
+        differs = expected != received
+        word = ", ".join(kinds.get(port, ())) or "differs"
+        if differs or len(ports) <= MOST_PORTS or received:
+            rows.append(Row(port, sizes(expected), sizes(received), word if differs else ""))
     rows.sort(key=lambda row: not row.differs)
-    return Compared(f"exchange {number}", exchange.held, tuple(rows[:16]))
-
-
-def _difference(row: Row) -> str:
-    same = " with other bytes" * (row.expected == row.received)
-    return f"{row.port} expected {row.expected}, received {row.received}{same}"
-
-
-def _sizes(received: Sequence[bytes]) -> str:
-    if not received:
-        return "nothing"
-    shown = ", ".join(str(len(frame)) for frame in received[:5]) + ", …" * (len(received) > 5)
-    return f"{len(received)} frame{'s' * (len(received) > 1)} of {shown} bytes"
-
-
-def _deciding(wrong: Exchange | None, packets: Sequence[Packet]) -> Deciding | None:
-    if not packets:
-        return None
-    if wrong is None:
-        arrived = [packet for packet in packets if packet.direction == "received"]
-        chosen = (arrived or packets)[-1]
-    else:
-        inside = packets[wrong.first - 1 : wrong.last]
-        chosen = [*judge.strays(wrong, packets), *inside, *packets][0]
-    shown = chosen.frame[:MOST_BYTES]
-    way = "sent by" if chosen.direction == "sent" else "received by"
-    return Deciding(
-        chosen.number,
-        f"{way} {chosen.port}",
-        str(hexdump(shown, dump=True)),
-        len(chosen.frame) - len(shown),
-        frames.describe(chosen.frame),
-    )
+    return Compared(f"exchange {number}", exchange.held, tuple(rows[:MOST_PORTS]))

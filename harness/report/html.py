@@ -15,13 +15,15 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.evidence.files import LARGEST
+from harness.evidence.groups import Group, groups
 from harness.evidence.judge import BadEvidence, capture_path
 from harness.evidence.merge import Runs, Test
 from harness.evidence.own_folder import replace
 from harness.evidence.results import RED, Outcome
+from harness.report import against, archive, lan_pages, verdict
 from harness.report.details import Detail, detail
 from harness.report.matrix import WORDS
-from harness.rules import RULES, Rule
+from harness.report.rows import parts
 
 FILE_NAME = "index.html"
 
@@ -38,8 +40,11 @@ SIGNS: Mapping[Outcome, str] = {
 }
 """The sign of an outcome, where there is no room for its name."""
 
-MOST_OPEN = 50
-"""Failures that are expanded when the page opens."""
+MOST_WHOLE = 200
+"""Red tests whose packets are shown with all fields and bytes, besides one for each cause."""
+
+MOST_OPEN = 5
+"""Causes whose first test is expanded when the page opens."""
 
 SETTLED = {
     "barrier": "barrier: the simulated LAN has nothing in flight",
@@ -48,31 +53,34 @@ SETTLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A rule on a LAN: the most urgent outcome, and how many tests had each."""
-
-    rule: str
-    lan: str
-    word: Outcome
-    counts: tuple[tuple[Outcome, int], ...]
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
-    """A test in the list."""
+    """A test in the list; ``group`` is the number of its cause from 0, -1 if it is not red."""
 
     number: int
     test: Test
     title: str
     parameters: str
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause of failures; ``first`` is the number of its first test in the list."""
+
+    number: int
+    group: Group
+    first: int
     opened: bool
 
 
-def write(runs: Runs, folder: Path, most: int = LARGEST) -> Path:
+def write(
+    runs: Runs, folder: Path, most: int = LARGEST, older: Sequence[Runs] = (), *, pack: bool = True
+) -> Path:
     """Write the report into a folder; its captures lie below that folder, or are linked.
 
-    OSError if it cannot be written, or a page of the user is there.
+    ``older`` are runs that it is compared with, the latest first. ``pack``: beside it goes an
+    archive of all results and captures. OSError if it cannot be written, or a page of the
+    user is there.
     """
     environment = Environment(
         loader=PackageLoader("harness.report"),
@@ -82,53 +90,54 @@ def write(runs: Runs, folder: Path, most: int = LARGEST) -> Path:
         lstrip_blocks=True,
     )
     tests = sorted(runs.tests, key=lambda test: test.result.outcome not in RED)
-    lans = _versions(runs)
-    lines = [_line(number, test) for number, test in enumerate(tests)]
+    found = groups(test.result for test in tests)
+    group_of = {test.id: n for n, group in enumerate(found) for test in group.tests}
+    numbers = {test.result.id: number for number, test in enumerate(tests)}
+    lines = [_line(number, test, group_of) for number, test in enumerate(tests)]
+    causes = [
+        Cause(n, group, numbers[group.tests[0].id], n < MOST_OPEN) for n, group in enumerate(found)
+    ]
+    firsts = {cause.first for cause in causes}
+    past = against.past([runs, *older])
     one = environment.get_template("detail.html.j2")
-    shown = [one.render(detail=_detail(test, folder, most), signs=SIGNS) for test in tests]
+    shown = [
+        one.render(
+            detail=_detail(
+                test,
+                folder,
+                past.get(test.result.id, ()),
+                whole=test.result.outcome in RED and (number < MOST_WHOLE or number in firsts),
+                most=most,
+            ),
+            signs=SIGNS,
+            here=folder.resolve().name,
+        )
+        for number, test in enumerate(tests)
+    ]
+    lans = _versions(runs)
+    packed = archive.write(runs, folder) if pack else ""
     page = environment.get_template("report.html.j2").render(
         runs=runs,
-        verdict=verdict(runs),
-        mood=mood(runs),
+        verdict=verdict,
+        lan_verdicts=verdict.by_lan(runs),
+        causes=causes,
+        change=against.change(runs, older[0]) if older else None,
         counts=_counts(test.result.outcome for test in tests),
         lans=lans,
-        parts=_matrix(tests, list(lans)),
+        parts=parts(tests, list(lans)),
         reasons=_reasons(tests),
         settled=_settled(tests),
         lines=lines,
         details=_packed(shown),
+        archive=packed,
         signs=SIGNS,
         words=WORDS,
         red=RED,
     )
     target = folder / FILE_NAME
     replace(target, page.encode("utf-8", "backslashreplace"), OURS)
+    lan_pages.write(environment, runs, folder, lans)
     return target
-
-
-def verdict(runs: Runs) -> str:
-    """The verdict on a run, in one line."""
-    counts = Counter(test.result.outcome for test in runs.tests)
-    lans = _lans(runs.tests)
-    on = f" on {', '.join(lans)}" if lans else ""
-    counted = [f"{counts[word]:,} {_PLURAL[word]}" for word in WORDS if counts[word]]
-    if runs.unfinished:
-        counted.append(f"{len(runs.unfinished):,} unfinished")
-    listed = ", ".join(counted) or "no test ran"
-    word = {"bad": "FAILED", "open": "NO VERDICT", "good": "PASSED"}[mood(runs)]
-    why = ""
-    if word == "NO VERDICT":
-        complete = not runs.unfinished and not runs.problems
-        why = " (no test passed)" if complete else " (the run is incomplete)"
-    return f"{word}{on}: {listed}{why}"
-
-
-def mood(runs: Runs) -> str:
-    """The verdict: good, bad, or open."""
-    if any(test.result.outcome in RED for test in runs.tests):
-        return "bad"
-    passed = any(test.result.outcome == "passed" for test in runs.tests)
-    return "good" if passed and not runs.unfinished and not runs.problems else "open"
 
 
 def _versions(runs: Runs) -> dict[str, str]:
@@ -144,33 +153,30 @@ def _versions(runs: Runs) -> dict[str, str]:
     return {lan: ", ".join(versions) for lan, versions in by_lan.items()}
 
 
-_PLURAL: Mapping[Outcome, str] = {
-    "failed": "failed",
-    "inconclusive": "inconclusive",
-    "deviation": "known deviations",
-    "unsupported": "unsupported",
-    "skipped": "skipped",
-    "passed": "passed",
-}
-
-
-def _line(number: int, test: Test) -> Line:
+def _line(number: int, test: Test, group_of: Mapping[str, int]) -> Line:
     path, _, rest = test.result.id.rpartition("::")
     name, _, parameters = (rest or path).partition("[")
     lan = test.result.lan or ""
     shown = parameters.removesuffix("]").removeprefix(lan).removeprefix("-")
     title = name.removeprefix("test_").replace("_", " ")
-    return Line(number, test, title, shown, test.result.outcome in RED and number < MOST_OPEN)
+    return Line(number, test, title, shown, group_of.get(test.result.id, -1))
 
 
-def _detail(test: Test, folder: Path, most: int) -> Detail:
-    link = ""
+def _detail(
+    test: Test, folder: Path, past: Sequence[against.Past], *, whole: bool, most: int
+) -> Detail:
+    link = path = ""
     if test.result.capture is not None:
         with contextlib.suppress(BadEvidence):
-            path = capture_path(test.result.capture, test.folder)
-            near = path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()
+            where = capture_path(test.result.capture, test.folder)
+            inside = where.is_relative_to(folder)
+            near = where.relative_to(folder) if inside else where.absolute()
             link = quote(near.as_posix(), errors="surrogateescape")
-    return detail(test.result, test.folder, link, test.repeat, most)
+            path = f"{folder.resolve().name}/{near.as_posix()}" if inside else str(near)
+    others = [one for one in past if one.run is not test.run.run]
+    return detail(
+        test.result, test.run.run, test.folder, (link, path), others, whole=whole, most=most
+    )
 
 
 def _counts(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, int]]:
@@ -182,35 +188,17 @@ def _lans(tests: Sequence[Test]) -> list[str]:
     return list(dict.fromkeys(test.result.lan for test in tests if test.result.lan is not None))
 
 
-def _matrix(tests: Sequence[Test], lans: Sequence[str]) -> list[tuple[Rule, list[Cell | None]]]:
-    """A row for each rule that was tested, a cell for each LAN."""
-    cells: dict[tuple[str, str], list[Test]] = {}
+def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, dict[str, int]]]:
+    """Why tests deviated, or did not run: (outcome, reason, LAN to how many)."""
+    counted: dict[tuple[Outcome, str], dict[str, int]] = {}
     for test in tests:
-        for rule in test.result.rules:
-            cells.setdefault((rule, test.result.lan or ""), []).append(test)
-    rows = [
-        (rule, [_cell(rule.id, lan, cells.get((rule.id, lan), [])) for lan in lans])
-        for rule in RULES.values()
-    ]
-    return [(rule, row) for rule, row in rows if any(row)]
-
-
-def _cell(rule: str, lan: str, tests: Sequence[Test]) -> Cell | None:
-    if not tests:
-        return None
-    counts = _counts(test.result.outcome for test in tests)
-    reasons = dict.fromkeys(test.result.reason for test in tests if test.result.reason)
-    return Cell(rule, lan, counts[0][0], tuple(counts), tuple(reasons)[:4])
-
-
-def _reasons(tests: Sequence[Test]) -> list[tuple[Outcome, str, str, int]]:
-    """Why tests deviated, or did not run: (outcome, LAN, reason, how many)."""
-    counted = Counter(
-        (test.result.outcome, test.result.lan or "", test.result.reason)
-        for test in tests
-        if test.result.outcome in ("deviation", "unsupported", "skipped")
-    )
-    return [(*key, count) for key, count in counted.items()]
+        result = test.result
+        if result.outcome in ("deviation", "unsupported", "skipped"):
+            lan = result.lan or ""
+            reason = result.reason.removeprefix(f"{lan}: ").removeprefix(f"deviation of {lan} ")
+            lans = counted.setdefault((result.outcome, reason), {})
+            lans[lan] = lans.get(lan, 0) + 1
+    return [(*key, lans) for key, lans in counted.items()]
 
 
 def _settled(tests: Sequence[Test]) -> list[tuple[str, list[str]]]:

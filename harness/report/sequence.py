@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from harness import differences
 from harness.evidence import comments
 from harness.evidence.reader import Packet
+from harness.frames import cast
 from harness.lan import Fate, FateKind
 
 MOST_PORTS = 9
@@ -34,7 +36,8 @@ class Arrow:
     """One frame's way from its sender to one port; ``notes`` say what happened on it.
 
     ``length`` of its ``of`` bytes arrived: 0 of one that is UNDELIVERED, whose ``packet`` is
-    that of the sender. ``buffer`` is the receive buffer, on the simulated LAN.
+    that of the sender. ``buffer`` is the receive buffer, on the simulated LAN. ``wrong``: it
+    is what is wrong with the test's delivery.
     """
 
     to: str
@@ -44,6 +47,7 @@ class Arrow:
     packet: int
     notes: tuple[str, ...]
     buffer: int | None = None
+    wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +76,6 @@ class Diagram:
     steps: tuple[Step, ...]
     hidden_ports: int
     hidden_packets: int
-
-
-def kind(frame: bytes) -> str:
-    """What a frame is, in a word."""
-    if len(frame) < 14:
-        return "runt"
-    if frame[:6] == b"\xff" * 6:
-        return "broadcast"
-    return "multicast" if frame[0] & 1 else "unicast"
 
 
 def diagram(ports: Sequence[str], packets: Iterable[Packet], total: int, first: int = 1) -> Diagram:
@@ -142,6 +137,12 @@ class _Sent:
         self._header.setdefault(step.frame[:HEADER], []).append(step)
         self._all.append(step)
 
+    def nearest(self, packet: Packet) -> list[_Step]:
+        """The send that a frame which arrived in another form most likely is of."""
+        near = [step for step in self._all[-MOST_ALIKE:] if packet.port not in step.reached]
+        index = differences.nearest(packet.frame, [step.frame for step in near])
+        return [] if index is None else [near[index]]
+
     def like(self, packet: Packet) -> list[_Step]:
         """The sends that a received frame may be of, oldest first.
 
@@ -189,6 +190,8 @@ def _reached(packet: Packet, sent: _Sent, steps: list[_Step]) -> _Step:
     Of sends that are alike the first that this port has not seen arrives first.
     """
     alike = sent.like(packet)
+    if not alike and packet.wrong:
+        alike = sent.nearest(packet)
     for step in alike:
         if packet.port not in step.reached:
             return step
@@ -207,7 +210,8 @@ def _arrow(packet: Packet, sent: Packet | None) -> Arrow:
     notes = (*filter(None, map(comments.summary, fates)), *packet.notes)
     buffers = [fate.buffer for fate in packet.fates if fate.buffer is not None]
     buffer = buffers[0] if buffers else None
-    return Arrow(packet.port, fates[0].kind, size, of, packet.number, notes, buffer)
+    kind, wrong = fates[0].kind, bool(packet.wrong)
+    return Arrow(packet.port, kind, size, of, packet.number, notes, buffer, wrong)
 
 
 _WORST_FIRST = (FateKind.DROPPED, FateKind.FILTERED, FateKind.TRUNCATED)
@@ -219,7 +223,7 @@ def _finished(step: _Step, ports: Sequence[str]) -> Step:
         (arrow,) = step.arrows
         what, length, port, number = "no port sent this frame", arrow.length, "", arrow.packet
     else:
-        what, length, port = kind(step.frame), len(step.frame), step.packet.port
+        what, length, port = cast(step.frame), len(step.frame), step.packet.port
         number = step.packet.number
     if step.again:
         what, number = "another copy", step.arrows[0].packet
@@ -237,6 +241,11 @@ def _of_sender(step: _Step, number: int) -> tuple[str, list[Arrow], tuple[str, .
     stopped: list[str] = []
     lost: dict[str, list[str]] = {}
     notes: list[str] = []
+    for note in step.packet.notes:
+        if port := comments.missing_at(note):
+            lost.setdefault(port, []).append("missing")
+        else:
+            notes.append(note)
     for fate in step.packet.fates:
         summary = comments.summary(fate)
         if fate.kind is FateKind.REFUSED:
@@ -248,7 +257,15 @@ def _of_sender(step: _Step, number: int) -> tuple[str, list[Arrow], tuple[str, .
         elif fate.reason:  # and another try reached it; what was cut its own arrow says
             notes.append(f"to {fate.port}: {summary}")
     arrows = [
-        Arrow(to, FateKind.UNDELIVERED, 0, len(step.frame), number, tuple(dict.fromkeys(why)))
+        Arrow(
+            to,
+            FateKind.UNDELIVERED,
+            0,
+            len(step.frame),
+            number,
+            tuple(dict.fromkeys(why)),
+            wrong="missing" in why,
+        )
         for to, why in lost.items()
     ]
-    return "; ".join(stopped), arrows, (*notes, *step.packet.notes)
+    return "; ".join(stopped), arrows, tuple(notes)

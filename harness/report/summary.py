@@ -10,7 +10,7 @@ from harness.evidence.answer import Answer
 from harness.evidence.files import LARGEST
 from harness.evidence.merge import Runs, Test, load
 from harness.evidence.results import RED, BadResults
-from harness.report import html
+from harness.report import verdict
 from harness.report.matrix import plain, table
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -43,7 +43,7 @@ def markdown(runs: Runs, room: int = MOST_BYTES) -> str:
 
 
 def _lines(runs: Runs) -> Iterator[str]:
-    yield f"### {plain(html.verdict(runs))}"
+    yield f"### {plain(verdict.line(runs))}"
     yield ""
     if runs.problems:
         yield from (f"- {plain(problem)}" for problem in runs.problems)

@@ -11,19 +11,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from harness.evidence.comments import WRONG
 from harness.evidence.results import Exchange
 from harness.lan import FateKind
 from harness.report.sequence import Arrow, Diagram, Step
 
 COLUMN = 158
+"""From one lifeline to the next, at most."""
+
+NARROWEST = 112
+WIDEST = 1_240
+"""Columns shrink, down to ``NARROWEST``, so that the drawing is no wider."""
+
 MARGIN = 79
 TOP = 44
 LINE = 13
-LETTERS = 25
-"""Characters of small print that fit a column."""
+LETTER_OF_PRINT = 6.2
+"""The width of a character of small print."""
 
-LETTER = 6.3
-"""The width of a character of a heading, at most."""
+MOST_FILTERED = 1
+"""Arrows of one frame that cards filtered and that are drawn; more are one line of text."""
 
 STUB = 46
 """How long the arrow is of a frame that reaches no port."""
@@ -45,12 +52,13 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line from a lifeline towards another; ``to`` is where it stops, at ``y``."""
+    """A line from a lifeline towards another; ``to`` is where it stops, ``drop`` lower."""
 
     x: float
     y: float
     to: float
     style: str
+    drop: float = 0
 
     @property
     def toward(self) -> int:
@@ -77,40 +85,50 @@ def draw(
     addresses: Mapping[str, str],
     exchanges: Sequence[Exchange],
     strays: Collection[int],
-    differs: Mapping[int, Sequence[str]],
 ) -> Drawing:
     """Lay a diagram out: a lifeline per port, a row per frame, a heading per exchange.
 
-    ``strays`` are the packets that were not expected; ``differs`` says for an exchange, by
-    number from 1, how received and expected differ.
+    ``strays`` are the packets that were not expected. Arrows cross where frames overtook
+    each other.
     """
-    width = max(320, 2 * MARGIN + COLUMN * (len(drawn.ports) - 1))
-    places = {name: MARGIN + COLUMN * n for n, name in enumerate(drawn.ports)}
+    column = COLUMN
+    if len(drawn.ports) > 1:
+        column = min(COLUMN, max(NARROWEST, (WIDEST - 2 * MARGIN) // (len(drawn.ports) - 1)))
+    letters = int(column / LETTER_OF_PRINT)
+    width = max(320, 2 * MARGIN + column * (len(drawn.ports) - 1))
+    places = {name: MARGIN + column * n for n, name in enumerate(drawn.ports)}
+    rows: dict[int, float] = {}
+    """The height at which a step is drawn."""
     strokes: list[Stroke] = []
     labels: list[Label] = []
     bands: list[Label] = []
     y: float = TOP + 14
     heading = ""
-    for step in drawn.steps:
-        number, now = _heading(step, exchanges)
+    for index, step in enumerate(drawn.steps):
+        now = _heading(step, exchanges)
         if now != heading:
             heading = now
             if heading:
                 bands.append(Label(4, y + 12, heading, "heading"))
                 y += 22
-            for differ in differs.get(number, ()):
-                for line in textwrap.wrap(differ, int(width / LETTER)):
-                    labels.append(Label(4, y + 8, line, "stray"))
-                    y += LINE
         y += 22
         below = 0
-        for column, lines in _notes(step, places):
-            for n, (text, style) in enumerate(lines):
-                labels.append(Label(places[column], y + LINE * (n + 1), text, style, "middle"))
-            below = max(below, len(lines))
-        strokes += _strokes(step, places, y, strays)
+        rows[index] = y
         labels += _title(step, places, y)
+        filtered = _folded(step)
+        if filtered:
+            text = f"filtered by the cards of {', '.join(filtered)}"
+            labels.append(Label(places.get(step.port, 4), y + LINE, text, "hidden"))
+            below = 1
+        for port, lines in _notes(step, places, letters, filtered):
+            start = 1 + bool(filtered and port == step.port)
+            for n, (text, style) in enumerate(lines, start):
+                labels.append(Label(places[port], y + LINE * n, text, style, "middle"))
+            below = max(below, len(lines) + start - 1)
         y += LINE * below + 8
+    ends = _ends(drawn.steps, exchanges)
+    for index, step in enumerate(drawn.steps):
+        strokes += _strokes(step, places, rows, index, ends, strays)
     hidden = [
         f"{count} more {what}: see the capture"
         for count, what in ((drawn.hidden_packets, "packets"), (drawn.hidden_ports, "ports"))
@@ -124,14 +142,42 @@ def draw(
     return Drawing(width, y + 16, title, lifelines, tuple(bands), tuple(strokes), tuple(labels))
 
 
-def _heading(step: Step, exchanges: Sequence[Exchange]) -> tuple[int, str]:
-    """The exchange that a step belongs to (0: none, or its control), and its heading."""
+def _heading(step: Step, exchanges: Sequence[Exchange]) -> str:
+    """The heading of the exchange that a step belongs to."""
     for number, exchange in enumerate(exchanges, start=1):
         if exchange.first <= step.packet <= exchange.last:
-            return number, f"exchange {number}{'' if exchange.held else ': not as expected'}"
+            return f"exchange {number}{'' if exchange.held else ': not as expected'}"
         if exchange.last < step.packet <= exchange.control:
-            return 0, f"control broadcast after exchange {number}"
-    return 0, ""
+            return f"control broadcast after exchange {number}"
+    return ""
+
+
+def _ends(steps: Sequence[Step], exchanges: Sequence[Exchange]) -> dict[int, int]:
+    """Received packet to the step at whose height its arrow ends, where frames overtook others.
+
+    Of the frames of one exchange that reached one port the first to arrive ends highest.
+    """
+    by_port: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for index, step in enumerate(steps):
+        for arrow in step.arrows:
+            if arrow.packet != step.packet:
+                key = arrow.to, _heading(step, exchanges)
+                by_port.setdefault(key, []).append((index, arrow.packet))
+    ends: dict[int, int] = {}
+    for arrivals in by_port.values():
+        packets = [packet for _, packet in arrivals]
+        if packets != sorted(packets):
+            heights = [index for index, _ in arrivals]
+            ends.update(zip(sorted(packets), heights, strict=True))
+    return ends
+
+
+def _folded(step: Step) -> list[str]:
+    """Ports whose cards filtered the frame, if they are many and nothing is wrong there."""
+    filtered = [
+        arrow.to for arrow in step.arrows if arrow.fate is FateKind.FILTERED and not arrow.wrong
+    ]
+    return filtered if len(filtered) > MOST_FILTERED else []
 
 
 def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:
@@ -147,9 +193,15 @@ def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:
 
 
 def _strokes(
-    step: Step, places: dict[str, int], y: float, strays: Collection[int]
+    step: Step,
+    places: dict[str, int],
+    rows: Mapping[int, float],
+    index: int,
+    ends: Mapping[int, int],
+    strays: Collection[int],
 ) -> Iterator[Stroke]:
-    x = places.get(step.port, 4)
+    x, y = places.get(step.port, 4), rows[index]
+    folded = _folded(step)
     if step.stopped:
         yield Stroke(x, y, x + STUB, "refused")
     elif not step.arrows:
@@ -157,31 +209,39 @@ def _strokes(
     for arrow in step.arrows:
         to = places[arrow.to]
         style = STYLES.get(arrow.fate, arrow.fate.value)
-        if arrow.packet in strays:
+        if arrow.to in folded:
+            continue
+        if arrow.wrong or arrow.packet in strays:
             style += " wrong"
         if to == x:
             yield Stroke(x - STUB, y, x, style)
         else:
-            yield Stroke(x, y, to, style)
+            drop = rows[ends[arrow.packet]] - y if arrow.packet in ends else 0
+            yield Stroke(x, y, to, style, drop)
 
 
-def _notes(step: Step, places: dict[str, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _notes(
+    step: Step, places: dict[str, int], letters: int, folded: Sequence[str]
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     if step.port in places:
         notes = [step.stopped] if step.stopped else []
         if not step.stopped and not step.arrows:
             notes.append("reaches no port")
         notes += step.notes
         if notes:
-            yield step.port, _wrapped(notes, "fate")
+            yield step.port, _wrapped(notes, "fate", letters)
     for arrow in step.arrows:
-        yield arrow.to, _wrapped(arrow.notes, "fate") + _copied(arrow)
+        if arrow.to not in folded:
+            style = "stray" if arrow.wrong else "fate"
+            notes = [note.removeprefix(WRONG) for note in arrow.notes]
+            yield arrow.to, _wrapped(notes, style, letters) + _copied(arrow, letters)
 
 
-def _copied(arrow: Arrow) -> list[tuple[str, str]]:
+def _copied(arrow: Arrow, letters: int) -> list[tuple[str, str]]:
     text = "" if arrow.buffer is None else f"Host → buffer {arrow.buffer}, interrupt"
-    return [(line, "copy") for line in textwrap.wrap(text, LETTERS)]
+    return [(line, "copy") for line in textwrap.wrap(text, letters)]
 
 
-def _wrapped(notes: Sequence[str], style: str) -> list[tuple[str, str]]:
-    lines = [(line, style) for note in notes[:6] for line in textwrap.wrap(note, LETTERS)]
+def _wrapped(notes: Sequence[str], style: str, letters: int) -> list[tuple[str, str]]:
+    lines = [(line, style) for note in notes[:6] for line in textwrap.wrap(note, letters)]
     return lines + ([(f"and {len(notes) - 6} more", style)] if len(notes) > 6 else [])

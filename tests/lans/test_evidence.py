@@ -66,9 +66,11 @@ def reports(tmp_path: Path, pytester: Pytester) -> Path:
 
 def looked_at(reports: Path, name: str) -> tuple[Detail, Path]:
     """A test as the report shows it, and its capture."""
-    (test,) = [test for test in results.read(reports).tests if f"::{name}" in test.id]
+    run = results.read(reports)
+    (test,) = [test for test in run.tests if f"::{name}" in test.id]
     assert test.capture is not None
-    return detail(test, reports, "", []), reports / test.capture.path
+    shown = detail(test, run.run, reports, ("", ""), whole=True)
+    return shown, reports / test.capture.path
 
 
 def shown(path: Path) -> str:
