@@ -438,9 +438,19 @@ def _unknown(spec: str) -> str:
         *(BROKEN_PREFIX + name for name in BROKEN),
     ]
     near = difflib.get_close_matches(spec, names, n=1, cutoff=0.75)
-    meant = f"did you mean {near[0]}? Else " if near else ""
+    word, colon, rest = spec.partition(":")
+    prefixes = [*(form.prefix for form in FORMS), FILE, BROKEN_PREFIX]
+    if colon and word + colon not in prefixes:
+        near = difflib.get_close_matches(word + colon, prefixes, n=1, cutoff=0.7)
+        near = [f"{prefix}{rest}" for prefix in near]
+    meant = f"did you mean {_plain(near[0])}? Else " if near else ""
     shapes = ", ".join(["broken:NAME", *(form.shape for form in FORMS), FILE_SHAPE])
     return f"unknown LAN {_shown(spec)}: {meant}choose from {', '.join(LANS)}, {shapes}"
+
+
+def _plain(text: str) -> str:
+    """Text as a suggestion: without quotes where it is printable and short."""
+    return text if text.isprintable() and len(text) <= 60 else _shown(text)
 
 
 def _shown(text: str, longest: int = 60) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tracemalloc
 from pathlib import Path
 
@@ -62,9 +64,12 @@ def test_tests_stand_there_in_the_order_of_the_results(
     for test, section in zip(tests, found, strict=True):
         assert test.capture is not None
         alone = read(folder / test.capture.path)
-        assert [packet._replace(number=0) for packet in section.packets[1:]] == [
-            each._replace(number=0) for each in alone[1:]
+        assert [packet._replace(number=0, time=0) for packet in section.packets[1:]] == [
+            packet._replace(number=0, time=0) for packet in alone[1:]
         ]
+        times = [[packet.time for packet in packets] for packets in (section.packets, alone)]
+        gaps = [[time - listed[0] for time in listed] for listed in times if listed]
+        assert gaps[:1] == gaps[1:]
         for whole, first in zip(section.packets[:1], alone[:1], strict=True):
             assert whole.frame == first.frame
             assert whole.comments[:2] == first.comments[:2]
@@ -72,6 +77,19 @@ def test_tests_stand_there_in_the_order_of_the_results(
             assert whole.comments[3:] == first.comments[2:]
             assert (whole.fates, whole.notes) == (first.fates, first.notes)
             assert section.ports == tuple(sorted({each.port for each in alone}))
+
+
+def test_all_packets_are_in_the_order_of_their_times(pytester: Pytester) -> None:
+    program = shutil.which("capinfos")
+    if program is None:
+        pytest.skip("capinfos is not installed (apt-get install wireshark-common)")
+    path = run(pytester) / "run.pcapng"
+    done = subprocess.run([program, str(path)], capture_output=True, text=True, check=True)
+    assert [line for line in done.stderr.splitlines() if "Running as" not in line] == []
+    about = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    assert about["Strict time order"].strip() == "True"
+    names = [line.split("=")[1] for line in done.stdout.splitlines() if " Name = " in line]
+    assert len(names) == len(set(names)) > 1
 
 
 def test_wireshark_sees_every_packet_with_its_port_and_test(

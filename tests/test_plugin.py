@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from _pytest.pytester import Pytester
+from click.testing import CliRunner
+
+from harness import registry
+from harness.cli.main import main
+from harness.lan import LanError
 
 UNICAST = """
 from harness.exchange import Testbench
@@ -36,6 +43,29 @@ def test_an_unknown_lan_is_refused_in_one_line(pytester: Pytester) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --lan: unknown LAN 'ethernet': choose from lguest, *"])
     assert "Traceback" not in result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("bridgee", "bridge"),
+        ("comand:./x", "command:./x"),
+        ("brocken:floods-unknown", "broken:floods-unknown"),
+        ("broken:floods-unkown", "broken:floods-unknown"),
+    ],
+)
+def test_a_misspelt_lan_is_suggested(given: str, meant: str) -> None:
+    with pytest.raises(LanError, match=re.escape(f"did you mean {meant}?")):
+        registry.entry(given)
+
+
+def test_a_misspelt_rule_or_command_is_suggested(pytester: Pytester) -> None:
+    suite(pytester, rule="dlv-22")
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*unknown rule 'dlv-22'; did you mean DLV-2*"])
+    command = CliRunner().invoke(main, ["repotr"])
+    assert command.exit_code == 2
+    assert "Did you mean report?" in command.output
 
 
 def test_each_test_runs_once_per_lan(pytester: Pytester) -> None:

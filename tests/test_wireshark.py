@@ -76,16 +76,13 @@ def test_the_columns(tshark_prints: Prints, tmp_path: Path) -> None:
         ],
     )
     assert tshark_prints(path).splitlines() == [
-        "    1 0.000000000 p Inbound passed DLV-2, DLV-3 0x0000 60 60"
-        ' fate: {"kind":"delivered"} Ethernet II',
-        "    2 0.000000001 p Inbound failed DLV-2, DLV-3 0x0000 60 99"
-        " cut: 60 of 99 bytes arrived Ethernet II",
+        "    1 0.000000000 00:00:00:00:00:00 → 00:00:00:00:00:00 p Inbound"
+        ' fate: {"kind":"delivered"} 0x0000 60 60 passed DLV-2, DLV-3 Ethernet II',
+        "    2 0.000000001 00:00:00:00:00:00 → 00:00:00:00:00:00 p Inbound"
+        " cut: 60 of 99 bytes arrived 0x0000 60 99 failed DLV-2, DLV-3 Ethernet II",
     ]
     titles = re.findall("<section>([^<]*)</section>", tshark_prints(path, "-T", "psml"))
-    assert titles[:11] == [
-        *("No.", "Time", "Port", "Direction", "Verdict", "Rule", "Protocol", "Length", "Uncut"),
-        *("What happened", "Info"),
-    ]
+    assert titles[:13] == [title for title, _ in wireshark.COLUMNS]
 
 
 DELIVERED = Fate(FateKind.DELIVERED)
@@ -94,8 +91,8 @@ RUNT = Fate(FateKind.DROPPED, "runt: 13 bytes")
 COLOURED = [
     (60, "passed", DELIVERED, ""),
     (60, "deviation", DELIVERED, "deviation"),
-    (60, "inconclusive", DELIVERED, "failed"),
-    (60, "failed", DELIVERED, "failed"),
+    (60, "inconclusive", DELIVERED, "of a test that failed"),
+    (60, "failed", DELIVERED, "of a test that failed"),
     (99, "passed", DELIVERED, "cut"),
     (60, "passed", Fate(FateKind.SENT_PARTLY, count=16, of=20), "cut"),
     (60, "passed", Fate(FateKind.UNDELIVERED, "", "guest2", 1514, 9014), "cut"),
@@ -103,9 +100,9 @@ COLOURED = [
     (60, "passed", RUNT, "dropped"),
     (60, "passed", REFUSED, "refused"),
     (60, "passed", Fate(FateKind.FILTERED), "not for this host"),
-    (99, "failed", DELIVERED, "cut, test failed"),
-    (60, "failed", RUNT, "dropped, test failed"),
-    (60, "inconclusive", REFUSED, "refused, test failed"),
+    (99, "failed", DELIVERED, "cut"),
+    (60, "failed", RUNT, "dropped"),
+    (60, "inconclusive", REFUSED, "refused"),
     (60, "passed", Fate(FateKind.DELIVERED, 'x "kind":"dropped" failed'), ""),
 ]
 
@@ -114,7 +111,41 @@ def test_the_colours(tshark_prints: Prints, tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcapng", [each[:3] for each in COLOURED])
     told = tshark_prints(path, "--color", "-T", "fields", "-e", "frame.coloring_rule.name")
     assert told.split("\n")[:-1] == [name for *_, name in COLOURED]
-    assert {name for *_, name in COLOURED} - {""} == {name for name, *_ in wireshark.COLOURS}
+    known = {name for name, *_ in wireshark.COLOURS if not name.startswith("wrong")}
+    assert {name for *_, name in COLOURED} - {""} == known
+
+
+def test_only_the_packet_that_is_wrong_is_red(tshark_prints: Prints, pytester: Pytester) -> None:
+    pytester.makepyfile(
+        test_suite="""
+        from harness.exchange import Testbench
+        from harness.frames import ethernet
+        from harness.plugin.marks import rule
+
+        @rule("DLV-11")
+        def test_order(lan: Testbench) -> None:
+            sender, owner, _ = lan.ports(3)
+            frames = [ethernet(owner, sender, stamp=number) for number in range(8)]
+            assert lan.exchange(sender, *frames) == {owner: frames}
+        """
+    )
+    lan = "broken:directory-last-of-eight-first"
+    pytester.runpytest_subprocess("--one-capture", "--lan", lan).assert_outcomes(failed=1)
+    path = pytester.path / "reports" / "run.pcapng"
+    fields = ["-T", "fields", "-e", "frame.coloring_rule.name", "-e", "frame.comment"]
+    rows = tshark_prints(path, "--color", *fields).splitlines()
+    wrong = [row for row in rows if row.startswith("wrong\t")]
+    assert len(rows) == 16
+    assert len(wrong) == 1
+    assert "WRONG: reordered: the same 8 frames from port1, in order 8 1 2 3 4 5 6 7" in wrong[0]
+    assert {row.split("\t")[0] for row in rows if row not in wrong} == {"of a test that failed"}
+
+
+def test_ports_have_names(tshark_prints: Prints, tmp_path: Path) -> None:
+    path = tmp_path / "a.pcapng"
+    frame = bytes.fromhex("020000000002 020003000000 88b5") + bytes(46)
+    pcapng.write(path, pcapng.encode([("p", bytes(6))], [Record(1, "p", "sent", frame, 60)]))
+    assert "guest3 → port2 p Outbound" in tshark_prints(path, "-N", "m")
 
 
 def test_a_run_is_readable_with_it(tshark_prints: Prints, pytester: Pytester) -> None:
@@ -134,8 +165,9 @@ def test_a_run_is_readable_with_it(tshark_prints: Prints, pytester: Pytester) ->
     pytester.runpytest_subprocess("--one-capture").assert_outcomes(failed=1)
     path = pytester.path / "reports" / "run.pcapng"
     first, second = tshark_prints(path).splitlines()
-    assert "guest1 Outbound failed DLV-2, DLV-9 0x88b5 60 60 test: test_suite.py::" in first
-    assert "guest2 Inbound failed DLV-2, DLV-9 0x88b5 60 60 copied by the Host" in second
+    assert "guest1 Outbound test: test_suite.py::" in first
+    assert "guest2 Inbound WRONG: unexpected receiver: the frame of 60 bytes" in second
+    assert "0x88b5 60 60 failed DLV-2, DLV-9" in second
 
 
 def test_another_profile_is_not_written_over_in_silence(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """A whole run as one capture: the packets of its tests, one test after the other.
 
 It is one section, as Wireshark 4.0 takes the interfaces of a second one for those of the
-first. The first packet of each test has a comment with the name of the test.
+first. The first packet of each test has a comment with the name of the test. Ports of one name
+are one interface. A test that began before the one ahead of it ended, as on every simulated LAN,
+is moved to behind it, so that all packets are in the order of their times.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from harness.evidence import judge, results
 from harness.evidence.comments import RULES_AND_OUTCOME, TEST
 from harness.evidence.files import BadFile, opened
 from harness.evidence.pcapng import INTERFACE, PACKET, annotated, encode
-from harness.evidence.reader import BadCapture, blocks, outlines
+from harness.evidence.reader import BadCapture, blocks, interface_name, outlines
 
 FILE_NAME = "run.pcapng"
+
+GAP_NS = 1_000_000
+"""Nanoseconds between two tests of which the second was moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,10 @@ def merge(folder: Path) -> Merged:
 @dataclass(slots=True)
 class _Out:
     file: BinaryIO
-    numbers: dict[bytes, int] = field(default_factory=dict)
-    """An interface's block to its number in the file."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """An interface's name to its number in the file."""
+    latest: int = 0
+    """The time of the last packet."""
 
     def add(self, path: Path, test: str) -> None:
         """The packets of a capture, and those of its interfaces that are not there yet.
@@ -64,24 +71,36 @@ class _Out:
         """
         outlines(path)  # to read all of it before any of it is written
         about = f"{TEST}{test}"
-        interfaces: list[bytes] = []
+        interfaces: list[tuple[str, bytes]] = []
         numbers: list[int] = []
+        moved: int | None = None
         with opened(path) as file:
-            for _, kind, block in blocks(path, file):
+            for at, kind, block in blocks(path, file):
                 if kind == INTERFACE:
-                    interfaces.append(block)
+                    interfaces.append((interface_name(path, at, block), block))
                 elif kind == PACKET:
                     numbers += map(self._number, interfaces[len(numbers) :])
                     own = struct.unpack_from("<I", block, 8)[0]
-                    moved = block[:8] + struct.pack("<I", numbers[own]) + block[12:]
-                    self.file.write(annotated(moved, about, RULES_AND_OUTCOME) if about else moved)
+                    high, low = struct.unpack_from("<II", block, 12)
+                    time = (high << 32) + low
+                    if moved is None:
+                        moved = max(0, self.latest + GAP_NS - time) if self.latest else 0
+                    self.latest = max(self.latest, time + moved)
+                    head = struct.pack(
+                        "<III", numbers[own], self.latest >> 32, self.latest & 0xFFFFFFFF
+                    )
+                    packet = block[:8] + head + block[20:]
+                    if about:
+                        packet = annotated(packet, about, RULES_AND_OUTCOME)
+                    self.file.write(packet)
                     about = ""
 
-    def _number(self, interface: bytes) -> int:
-        if interface not in self.numbers:
-            self.numbers[interface] = len(self.numbers)
-            self.file.write(interface)
-        return self.numbers[interface]
+    def _number(self, interface: tuple[str, bytes]) -> int:
+        name, block = interface
+        if name not in self.numbers:
+            self.numbers[name] = len(self.numbers)
+            self.file.write(block)
+        return self.numbers[name]
 
 
 def _with_captures(path: Path) -> Iterator[results.Result]:

@@ -185,6 +185,11 @@ def blocks(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         raise BadCapture(f"{path}: empty")
 
 
+def interface_name(path: Path, at: int, block: bytes) -> str:
+    """The name in the block of an interface, which stands at ``at`` in the file."""
+    return "".join(_texts(path, at, block, 16, IF_NAME)[:1])
+
+
 def _outlines(path: Path, file: BinaryIO) -> Iterator[Outline]:
     file.seek(0)
     number = 0
@@ -197,7 +202,7 @@ def _outlines(path: Path, file: BinaryIO) -> Iterator[Outline]:
             section = _Section(_texts(path, at, block, 24, COMMENT), at, number)
         assert section is not None  # the first block is one
         if kind == INTERFACE:
-            section.names.append("".join(_texts(path, at, block, 16, IF_NAME)[:1]))
+            section.names.append(interface_name(path, at, block))
         elif kind == PACKET:
             number += 1
             interface, _, _, size, _ = _packet_head(path, number, block)

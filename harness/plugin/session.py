@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import gc
 import hashlib
 import os
@@ -148,8 +149,10 @@ class Session:
         known = self._config.stash[RULES_OF_RUN]
         unknown = [rule for rule in rule_ids(metafunc.definition) if rule not in known]
         if unknown:
+            near = difflib.get_close_matches(unknown[0].upper(), known, n=1, cutoff=0.6)
+            meant = f" did you mean {near[0]}?" if near else ""
             pytest.fail(
-                f"{metafunc.definition.nodeid}: unknown rule {unknown[0]!r};"
+                f"{metafunc.definition.nodeid}: unknown rule {unknown[0]!r};{meant}"
                 " `lguest-harness rules` lists them",
                 pytrace=False,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +41,41 @@ class Change:
 
 
 def changes(old: Results, new: Results) -> list[Change]:
-    """Every test that changed, worst first."""
-    before = {test.id: test for test in old.tests}
-    after = {test.id: test for test in new.tests}
+    """Every test that changed, worst first.
+
+    Tests are paired by id; those of two different LANs, one in each run, by their names.
+    """
+    before, after = _by_name(old, new)
     unfinished = set(new.unfinished())
+    planned = new.run.collected if two_lans(old, new) is None else ()
     changed = [
         change
-        for test in dict.fromkeys([*before, *after, *new.run.collected])
+        for test in dict.fromkeys([*before, *after, *planned])
         for change in _of_test(test, before.get(test), after.get(test), test in unfinished)
     ]
     return sorted(changed, key=lambda change: HOWS.index(change.how))
+
+
+def two_lans(old: Results, new: Results) -> tuple[str, str] | None:
+    """The LANs of two runs, if each tested one, and they are different."""
+    names = [{test.lan for test in run.tests if test.lan is not None} for run in (old, new)]
+    if [len(one) for one in names] != [1, 1] or names[0] == names[1]:
+        return None
+    return names[0].pop(), names[1].pop()
+
+
+def _by_name(old: Results, new: Results) -> tuple[dict[str, Result], dict[str, Result]]:
+    if two_lans(old, new) is None:
+        return {test.id: test for test in old.tests}, {test.id: test for test in new.tests}
+    one, other = ({_without_lan(test): test for test in run.tests} for run in (old, new))
+    return one, other
+
+
+def _without_lan(test: Result) -> str:
+    head, bracket, parameters = test.id.partition("[")
+    lan = re.escape(test.lan or "")
+    rest = re.sub(rf"^{lan}(-|$)|-{lan}$", "", parameters.removesuffix("]"), count=1)
+    return f"{head}[{rest}]" if bracket and rest else head
 
 
 def _of_test(
@@ -74,7 +100,7 @@ def _outcome(test: Result) -> str:
 def answer(old: Path, new: Path, most: int = LARGEST) -> Answer:
     """Compare two files of results, or folders with one each.
 
-    Code 0 if nothing got worse, 1 if something did, 2 if something cannot be read.
+    Prints nothing where they do not differ. Code 0 if nothing got worse, 1 if something did, 2 if something cannot be read.
     """
     try:
         one, other = read(old, most), read(new, most)
@@ -85,7 +111,10 @@ def answer(old: Path, new: Path, most: int = LARGEST) -> Answer:
     lines = [f"{change.how}: {change.test}: {change.details}" for change in changed]
     if one.run.rules != other.run.rules:
         lines.insert(0, "the rule tables differ: a rule may have changed between the runs")
-    counted = [f"{sum(change.how == how for change in changed)} {how}" for how in HOWS]
-    lines.append(", ".join(counted))
+    if pair := two_lans(one, other):
+        lines.insert(0, f"different LANs: {pair[0]}, then {pair[1]}")
+    counts = {how: sum(change.how == how for change in changed) for how in HOWS}
+    lines += [", ".join(f"{count} {how}" for how, count in counts.items() if count)]
+    lines = [line for line in lines if line]
     worse = any(change.how in WORSE for change in changed)
     return Answer(tuple(lines), problems, 2 if problems else int(worse))

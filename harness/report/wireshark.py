@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.evidence import comments
@@ -16,19 +16,25 @@ NAME = "lguest-harness"
 COLUMNS = (
     ("No.", "%m"),
     ("Time", "%Rt"),
+    ("Source", "%rhs"),
+    ("Destination", "%rhd"),
     ("Port", "%Cus:frame.interface_name:0:R"),
     ("Direction", "%Cus:frame.packet_flags_direction:0:R"),
-    ("Verdict", "%Cus:frame.comment:2:R"),
-    ("Rule", "%Cus:frame.comment:1:R"),
+    ("What happened", "%Cus:frame.comment:3:R"),
     ("Protocol", "%p"),
     ("Length", "%Cus:frame.cap_len:0:R"),
-    ("Uncut", "%L"),
-    ("What happened", "%Cus:frame.comment:3:R"),
+    ("Original length", "%L"),
+    ("Verdict", "%Cus:frame.comment:2:R"),
+    ("Rule", "%Cus:frame.comment:1:R"),
     ("Info", "%i"),
 )
 """Titles and fields. Comments 1 to 3 of a packet: rules, outcome, what happened."""
 
+MOST_PORTS = 64
+"""Ports of a LAN whose addresses have names."""
+
 _RED = 'frame.comment == "failed" || frame.comment == "inconclusive"'
+_WRONG = f'frame.comment matches "^{comments.WRONG}"'
 
 
 def _states(kind: FateKind, *, reason: bool | None = None) -> str:
@@ -46,15 +52,14 @@ _REFUSED = _states(FateKind.REFUSED)
 _FILTERED = _states(FateKind.FILTERED)
 
 COLOURS = (
-    # The first match applies: on red where the test failed.
-    ("refused, test failed", f"({_REFUSED}) && ({_RED})", "b3261e", "ffb3ff"),
-    ("cut, test failed", f"({_CUT}) && ({_RED})", "b3261e", "ffe680"),
-    ("dropped, test failed", f"({_DROPPED}) && ({_RED})", "b3261e", "9fe8ff"),
-    ("failed", _RED, "b3261e", "ffffff"),
+    # The first match applies: the packet that is wrong, then what became of the others.
+    ("wrong", f"({_WRONG}) && ({_RED})", "b3261e", "ffffff"),
+    ("wrong, a known deviation", _WRONG, "6d3aa8", "ffffff"),
     ("refused", _REFUSED, "e8c6f0", "4a0d5c"),
     ("cut", _CUT, "ffe9a8", "5c4300"),
     ("dropped", _DROPPED, "ffc9bd", "6b1305"),
     ("not for this host", _FILTERED, "ececec", "6a6a6a"),
+    ("of a test that failed", _RED, "fdf1f0", "5c1a14"),
     ("deviation", 'frame.comment == "deviation"', "d9e6fb", "16335e"),
 )
 """Name, filter, background and text colour (RRGGBB); the first match applies."""
@@ -72,9 +77,17 @@ def files() -> Mapping[str, str]:
     )
     return {
         "preferences": f"# Columns for captures of lguest-harness.\n"
-        f"gui.column.format: \n\t{columns}\n",
+        f"gui.column.format: \n\t{columns}\nnameres.mac_name: TRUE\n",
+        "ethers": "# Ports of LANs under test.\n" + "".join(_ethers()),
         "colorfilters": f"# Colours for captures of lguest-harness.\n{colours}",
     }
+
+
+def _ethers() -> Iterator[str]:
+    """Addresses and names of ports: lguest's Guests, and the ports of other LANs."""
+    for number in range(1, MOST_PORTS + 1):
+        yield f"02:00:{number:02x}:00:00:00 guest{number}\n"
+        yield f"02:00:00:00:00:{number:02x} port{number}\n"
 
 
 def _rgb(colour: str) -> str:
