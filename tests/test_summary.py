@@ -67,7 +67,7 @@ def test_a_run_is_told(small: Path) -> None:
         [
             f"{FILE}::test_fails[lguest]",
             "failed",
-            "guest2 expected nothing, received 1 frame of 60 bytes",
+            "guest2: unexpected receiver: the frame of 60 bytes from guest1 is not for this port",
             f"captures/{FILE}/test_fails[lguest].pcapng",
         ],
         [

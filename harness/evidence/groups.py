@@ -26,9 +26,19 @@ class Group:
     tests: tuple[Result, ...]
 
     @property
+    def example(self) -> Result:
+        """The simplest of these tests: one that compares, with the fewest packets."""
+        return min(self.tests, key=_effort)
+
+    @property
     def checked(self) -> list[str]:
         """The rules that these tests check."""
         return list(dict.fromkeys(rule for test in self.tests for rule in test.rules))
+
+
+def _effort(test: Result) -> tuple[bool, int]:
+    compares = any(not exchange.held for exchange in test.exchanges)
+    return not compares, test.capture.packets if test.capture else 0
 
 
 def groups(tests: Iterable[Result]) -> list[Group]:

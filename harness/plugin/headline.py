@@ -125,8 +125,8 @@ class Headline:
         if reporter.verbosity > 0:
             return
         of_lan = [group for group in found if group.lan and len(group.tests) > 1]
-        more = {group.tests[0].id: len(group.tests) - 1 for group in of_lan}
-        folded = {test.id for group in of_lan for test in group.tests[1:]}
+        more = {group.example.id: len(group.tests) - 1 for group in of_lan}
+        folded = {test.id for group in of_lan for test in group.tests} - more.keys()
         self._failed = reporter.stats.get("failed", [])
         shown = [report for report in self._failed if report.nodeid not in folded]
         for report in shown:
@@ -170,8 +170,8 @@ def _line(group: Group, *, several: bool) -> str:
     lan = f" on {group.lan}" if several and group.lan else ""
     checked = group.checked
     of = f" [{some(checked, 'rule')}]" if checked and checked != [group.rule] else ""
-    first = f"\n    {group.tests[0].id}" if len(group.tests) == 1 else ""
-    return f"{visible(f'{word}{rule}{count}{lan}: {group.cause}{of}')}{first}"
+    example = "" if len(group.tests) > 1 else f"\n    {group.example.id}"
+    return f"{visible(f'{word}{rule}{count}{lan}: {group.cause}{of}')}{example}"
 
 
 def _header(entry: Entry, known: Mapping[str, Rule]) -> str:

@@ -100,7 +100,8 @@ def _outcome(test: Result) -> str:
 def answer(old: Path, new: Path, most: int = LARGEST) -> Answer:
     """Compare two files of results, or folders with one each.
 
-    Prints nothing where they do not differ. Code 0 if nothing got worse, 1 if something did, 2 if something cannot be read.
+    Prints nothing where they do not differ. Code 0 if nothing got worse, 1 if something did,
+    2 if something cannot be read.
     """
     try:
         one, other = read(old, most), read(new, most)

@@ -65,7 +65,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause of failures; ``first`` is the number of its first test in the list."""
+    """A cause of failures; ``first`` is the number of its example in the list."""
 
     number: int
     group: Group
@@ -95,7 +95,7 @@ def write(
     numbers = {test.result.id: number for number, test in enumerate(tests)}
     lines = [_line(number, test, group_of) for number, test in enumerate(tests)]
     causes = [
-        Cause(n, group, numbers[group.tests[0].id], n < MOST_OPEN) for n, group in enumerate(found)
+        Cause(n, group, numbers[group.example.id], n < MOST_OPEN) for n, group in enumerate(found)
     ]
     firsts = {cause.first for cause in causes}
     past = against.past([runs, *older])
