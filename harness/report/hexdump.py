@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import groupby
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 ROW = 16
 TAG_AT, TAG = 12, 4
@@ -29,16 +30,17 @@ def dump(frame: bytes, marked: set[int], most: int) -> Markup:
     """The first ``most`` bytes, 16 in a line."""
     lines = [_line(frame, start, marked) for start in range(0, min(len(frame), most), ROW)]
     if len(frame) > most:
-        lines.append(Markup("... {} more bytes in the capture").format(f"{len(frame) - most:,}"))
-    return Markup("\n").join(lines)
+        lines.append(f"... {len(frame) - most:,} more bytes in the capture")
+    return Markup("\n".join(lines))  # _line escapes what comes from the frame
 
 
-def _line(frame: bytes, start: int, marked: set[int]) -> Markup:
+def _line(frame: bytes, start: int, marked: set[int]) -> str:
     row = frame[start : start + ROW]
-    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-    parts = []
-    for wrong, offsets in groupby(range(start, start + len(row)), key=marked.__contains__):
-        joined = " ".join(f"{frame[at]:02x}" for at in offsets)
-        parts.append(Markup("<mark>{}</mark>").format(joined) if wrong else escape(joined))
-    missing = "   " * (ROW - len(row))
-    return Markup("{:04x}  {}{}  {}").format(start, Markup(" ").join(parts), missing, text)
+    text = escape("".join(chr(byte) if 32 <= byte < 127 else "." for byte in row))
+    parts = [row.hex(" ")]
+    if not marked.isdisjoint(range(start, start + len(row))):
+        parts = []
+        for wrong, offsets in groupby(range(start, start + len(row)), key=marked.__contains__):
+            joined = " ".join(f"{frame[at]:02x}" for at in offsets)
+            parts.append(f"<mark>{joined}</mark>" if wrong else joined)
+    return f"{start:04x}  {' '.join(parts)}{'   ' * (ROW - len(row))}  {text}"

@@ -40,7 +40,7 @@ SIGNS: Mapping[Outcome, str] = {
 }
 """The sign of an outcome, where there is no room for its name."""
 
-MOST_WHOLE = 200
+MOST_WHOLE = 100
 """Red tests whose packets are shown with all fields and bytes, besides one for each cause."""
 
 MOST_OPEN = 5

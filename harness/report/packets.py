@@ -16,7 +16,7 @@ from harness.report.hexdump import differing, dump
 MOST_ROWS = 40
 """Packets that are listed."""
 
-MOST_WHOLE = 10
+MOST_WHOLE = 8
 """Of them those with their fields and bytes, besides those that are wrong."""
 
 MOST_WRONG = 6
