@@ -10,12 +10,14 @@ import pytest
 from harness.evidence import again
 from harness.plugin.items import LANS_OF_RUN, lan_of, place_of
 from harness.registry import Entry
-from harness.suite.run import CONFIGURATION
+
+SUITE_CONFIGURATION = Path(__file__).parents[1] / "suite" / "pytest.ini"
+"""With this file pytest was started by our command."""
 
 
 def program(config: pytest.Config) -> str:
     """What the user called: our command that runs the suite, or pytest."""
-    return again.SUITE_PROGRAM if config.inipath == CONFIGURATION else "pytest"
+    return again.SUITE_PROGRAM if config.inipath == SUITE_CONFIGURATION else "pytest"
 
 
 def repeat(config: pytest.Config) -> list[str]:

@@ -90,16 +90,17 @@ def test_a_frame_that_was_cut_is_drawn_broken_off(reports: Path) -> None:
     (section,) = sections(capture)
     assert section.comments[3:] == (
         "ports: port1, port2, port3",
-        "exchange 1: port2 expected 1 frame of 1514 bytes, received 1 frame of 1000 bytes",
+        "exchange 1: port2: truncated: 1000 of 1514 bytes arrived",
     )
 
 
 def test_a_frame_that_did_not_come_is_reported(reports: Path) -> None:
     drawn, capture = looked_at(reports, "test_lost")
-    expected = "port3 expected 1 frame of 60 bytes, received nothing"
+    expected = "port3: missing: the frame of 60 bytes from port1"
     assert f"exchange 1: {expected}" in shown(capture)
     assert drawn.drawing is not None
-    assert expected in {label.text for label in drawn.drawing.labels if label.style == "stray"}
+    assert "missing" in {label.text for label in drawn.drawing.labels if label.style == "stray"}
+    assert "undelivered wrong" in [stroke.style for stroke in drawn.drawing.strokes]
     # Five ports that the test did not ask for received the broadcast: they are not drawn.
     assert [name for _, name, _ in drawn.drawing.lifelines] == ["port1", "port2", "port3"]
     assert "port6" not in shown(capture)
@@ -111,9 +112,10 @@ def test_a_port_that_was_not_asked_for_is_drawn_if_a_frame_strays_there(reports:
     assert drawn.drawing is not None
     names = [name for _, name, _ in drawn.drawing.lifelines]
     assert names == ["port1", "port2", "port3", "port6"]
-    assert [stroke.style for stroke in drawn.drawing.strokes] == ["unwanted wrong"] * 2
+    styles = [stroke.style for stroke in drawn.drawing.strokes]
+    assert styles == ["unwanted wrong", "unwanted wrong", "undelivered wrong"]
     text = shown(capture)
-    assert "exchange 1: port1 expected nothing, received 1 frame of 700 bytes" in text
-    assert "exchange 1: port6 expected nothing, received 1 frame of 700 bytes" in text
+    assert "exchange 1: port1: returned to sender: its own frame of 700 bytes came back" in text
+    assert "exchange 1: port6: unexpected receiver: the frame of 700 bytes from port1" in text
     assert "port5" not in text
     assert "ports: port1, port2, port3, port6" in text
