@@ -101,3 +101,18 @@ def test_the_suite_runs_from_the_wheel_with_the_same_test_ids(
     assert first["specs"] == {"mine": "python:my_switch:Switch"}
     assert test["id"] == "testcases/test_delivery.py::test_unicast_reaches_its_owner_alone[mine]"
     assert (project / "reports" / str(test["capture"]["path"])).is_file()  # type: ignore[index]
+
+
+def test_own_rules_are_listed_with_their_tests(project: Path, bin_folder: Path) -> None:
+    program = str(bin_folder / "lguest-harness")
+    listed = run(project, program, "rules", "tests")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.splitlines()[:2] == [
+        "ACME-1  Port 1 can monitor: in promiscuous mode it receives every frame."
+        "  [my-switch manual, chapter 3]",
+        "          tests/test_my_switch.py::test_port_1_can_monitor",
+    ]
+    assert listed.stdout.splitlines()[-1] == "1 rule of your own, 0 without a test"
+    untested = run(project, program, "rules", "my_switch.py")
+    assert untested.returncode == 1
+    assert untested.stderr.strip() == "ACME-1 has no test"

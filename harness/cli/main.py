@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -289,6 +289,30 @@ def restore() -> None:
         click.echo("nothing was left to restore")
 
 
+def _own_rules(paths: tuple[str, ...]) -> NoReturn:
+    """List a project's rules with its tests; exits with 1 if one has none."""
+    from harness.rules import RULES
+    from harness.suite.coverage import own_rules
+    from harness.suite.run import SuiteError
+
+    try:
+        own, tests = own_rules(paths)
+    except SuiteError as error:
+        click.echo(f"your tests cannot be collected:\n{error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for rule in (*own, *(RULES[name] for name in RULES if name in tests)):
+        click.echo(visible(f"{rule.id:<7} {rule.text}  [{rule.source}]"))
+        for test in tests.get(rule.id, ()):
+            click.echo(f"          {visible(test)}")
+    untested = [rule.id for rule in own if rule.id not in tests]
+    for rule_id in untested:
+        click.echo(f"{rule_id} has no test", err=True)
+    click.echo(
+        f"{len(own)} rule{'s' * (len(own) != 1)} of your own, {len(untested)} without a test"
+    )
+    sys.exit(EXIT_DISAGREES if untested else 0)
+
+
 @main.command()
 @click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
 @click.option(
@@ -298,24 +322,33 @@ def restore() -> None:
     show_default=True,
     help="Processes that run them.",
 )
-def rules(coverage: bool, workers: int) -> None:
+@click.argument("tests", nargs=-1, type=click.Path(exists=True))
+def rules(coverage: bool, workers: int, tests: tuple[str, ...]) -> None:
     r"""List the rules, and the tests of each.
 
-    With --coverage also the deliberately broken LANs, each run through the tests of its rule.
-    Exit code: 0, or with --coverage 1 if a rule has no test, or no broken LAN that its tests
-    catch, or a broken LAN is not caught; 2 if the suite cannot be run.
+    With TESTS, files or folders with tests of your own, list the rules that your project
+    defines, and the suite's rules that your tests name. With --coverage also the deliberately
+    broken LANs, each run through the tests of its rule.
+    Exit code: 0; 1 if a rule of your own has no test, or with --coverage if a rule has no test,
+    or no broken LAN that its tests catch, or a broken LAN is not caught; 2 if tests cannot be
+    collected or run.
 
     \b
     Example:
       lguest-harness rules --coverage
+      lguest-harness rules tests
     """
     from harness.broken.catalogue import BROKEN
     from harness.rules import RULES
     from harness.suite.coverage import catches, tests_of_rules
     from harness.suite.run import SuiteError
 
+    if tests:
+        if coverage:
+            raise click.UsageError("--coverage is about the suite's own tests: leave TESTS out")
+        _own_rules(tests)
     try:
-        tests = tests_of_rules()
+        suite = tests_of_rules()
         caught = catches(workers) if coverage else {}
     except SuiteError as error:
         click.echo(f"the suite cannot be run:\n{error}", err=True)
@@ -323,9 +356,9 @@ def rules(coverage: bool, workers: int) -> None:
     holes = []
     for rule in RULES.values():
         click.echo(f"{rule.id:<7} {rule.text}  [{rule.source}; {rule.scope}, {rule.view}]")
-        for test in tests.get(rule.id, ()):
+        for test in suite.get(rule.id, ()):
             click.echo(f"          {test}")
-        if not tests.get(rule.id):
+        if not suite.get(rule.id):
             holes.append(f"{rule.id} has no test")
         breakers = [lan for lan in BROKEN.values() if lan.rule == rule.id] if coverage else []
         for broken in breakers:
@@ -340,7 +373,7 @@ def rules(coverage: bool, workers: int) -> None:
     if coverage:
         for hole in holes:
             click.echo(hole, err=True)
-        counted = f"{len(RULES)} rules, {sum(map(len, tests.values()))} tests, {len(caught)}"
+        counted = f"{len(RULES)} rules, {sum(map(len, suite.values()))} tests, {len(caught)}"
         click.echo(f"{counted} broken LANs, {len(holes)} holes")
         sys.exit(EXIT_DISAGREES if holes else 0)
 

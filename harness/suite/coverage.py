@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from harness.broken.catalogue import BROKEN
-from harness.plugin.items import rule_ids
+from harness.plugin.items import RULES_OF_RUN, rule_ids
 from harness.registry import ALL_BROKEN, BROKEN_PREFIX
-from harness.rules import RULES
-from harness.suite.run import FAILS_BY_VERDICT, message_of, run_quietly
+from harness.rules import RULES, Rule
+from harness.suite.run import FAILS_BY_VERDICT, message_of, pytest_quietly, run_quietly
+
+NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 VERDICTS = (
     *FAILS_BY_VERDICT,
@@ -26,8 +29,11 @@ else, a lost control broadcast or an error in the test, is no catch."""
 class _Collector:
     def __init__(self) -> None:
         self.tests: dict[str, list[str]] = {}
+        self.own: list[Rule] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        defined = session.config.stash.get(RULES_OF_RUN, RULES)
+        self.own = [rule for rule in defined.values() if rule.id not in RULES]
         for item in session.items:
             name = item.nodeid.partition("[")[0]
             for rule in rule_ids(item):
@@ -73,6 +79,14 @@ def tests_of_rules() -> dict[str, list[str]]:
     lans = ["lguest", *(f"memory-{kind}" for kind in sorted(kinds))]
     run_quietly(["--collect-only", *(f"--lan={lan}" for lan in lans)], collector, [0])
     return collector.tests
+
+
+def own_rules(paths: Sequence[str]) -> tuple[list[Rule], dict[str, list[str]]]:
+    """The rules that a project defines, and rule id to its tests below these paths."""
+    collector = _Collector()
+    arguments = [*paths, "--collect-only", "-q", "-p", "no:cacheprovider", "--lan=lguest"]
+    pytest_quietly(arguments, collector, [0, NO_TESTS])
+    return collector.own, collector.tests
 
 
 def catches(workers: int) -> dict[str, Catch]:

@@ -66,8 +66,13 @@ def _names_a_test(root: Path, given: str) -> bool:
 
 def run_quietly(more: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
     """Run the suite with a plugin, print nothing; SuiteError for any other exit code."""
+    pytest_quietly([*arguments(), "-q", *more], plugin, allowed)
+
+
+def pytest_quietly(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
+    """Run pytest with a plugin, print nothing; SuiteError for any other exit code."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main([*arguments(), "-q", *more], plugins=[plugin])
+        code = pytest.main(list(arguments), plugins=[plugin])
     if code not in allowed:
         raise SuiteError(output.getvalue())
