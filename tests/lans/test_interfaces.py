@@ -403,3 +403,63 @@ while True:
         finally:
             others.kill()
             lan.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[str]:
+    """A namespace with a veth pair in it."""
+    if reason := why_not():
+        pytest.skip(reason)
+    space = f"lhw{os.getpid()}"
+    ip("netns", "add", space)
+    try:
+        ip("-n", space, "link", "add", "one", "type", "veth", "peer", "name", "two")
+        for end in ("one", "two"):
+            ip("-n", space, "link", "set", end, "up")
+        yield space
+    finally:
+        ip("netns", "del", space)
+
+
+def test_a_port_that_sends_while_the_only_other_is_away_settles_when_it_is_back(wire: str) -> None:
+    lan = registry.create(f"interfaces:{wire}/one,{wire}/two")
+    try:
+        sender, leaves = lan.ports(2)
+        leaves.close()
+        for stamp in range(4):
+            sender.send(ethernet(leaves, sender, stamp=stamp))
+            lan.settle()
+        leaves.open()
+        frame = ethernet(leaves, sender, stamp=9)
+        sender.send(frame)
+        lan.settle()
+        assert [arrival.frame for arrival in leaves.arrivals()] == [frame]
+        sender.close()
+        leaves.close()
+        leaves.open()
+        sender.open()
+        sender.send(frame)
+        lan.settle()
+        assert [arrival.frame for arrival in leaves.arrivals()] == [frame]
+    finally:
+        lan.close()
+
+
+def test_a_macvlan_keeps_some_offloads_and_is_taken_all_the_same(wire: str) -> None:
+    links = ("mac1", "mac2")
+    for name in links:
+        ip("-n", wire, "link", "add", "link", "one", "name", name, "type", "macvlan")
+        ip("-n", wire, "link", "set", name, "type", "macvlan", "mode", "bridge")
+        ip("-n", wire, "link", "set", name, "up")
+    before = [inside(wire, name) for name in links]
+    lan = registry.create(f"interfaces:{wire}/mac1,{wire}/mac2")
+    try:
+        assert any(inside(wire, name) for name in links), "this kernel's macvlan keeps none on"
+        sender, owner = lan.ports(2)
+        frame = ethernet(owner, sender)
+        sender.send(frame)
+        lan.settle()
+        assert [arrival.frame for arrival in owner.arrivals()] == [frame]
+    finally:
+        lan.close()
+    assert [inside(wire, name) for name in links] == before

@@ -282,9 +282,11 @@ class FencedLan:
         try:
             plugged = self.reading()
             deadline = time.monotonic() + self.limit_s
-            for sender in self._sent * self._plant.fences:
+            # A port on its own has nobody to send a fence to: it does when another is open.
+            fenced = self._sent if len(plugged) > 1 else []
+            for sender in fenced * self._plant.fences:
                 self._fence(sender, plugged, deadline)
-            listening = [sender for sender in self._sent if not sender.paused]
+            listening = [sender for sender in fenced if not sender.paused]
             for sender in listening:
                 if sender.marker_seen < self._markers:
                     answering = next(port for port in plugged if port is not sender)
@@ -299,7 +301,7 @@ class FencedLan:
                             f"{port.name} of {self.name}: frames keep arriving"
                             f" {self.limit_s:g} s after the fence"
                         )
-            self._sent = []
+            self._sent = [port for port in self._sent if port.is_open and port not in fenced]
             for port in plugged:
                 if lost := port.transport.lost():
                     raise Inconclusive(
