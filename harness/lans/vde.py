@@ -68,8 +68,9 @@ RUNNING = Traits(
 """Nothing is known about a switch of the user's."""
 
 _MAGIC, _VERSION, _ANY_PORT = 0xFEEDFACE, 3, 0
-_REQUEST = struct.Struct("=IIIH108s")
-_ADDRESS = struct.Struct("=H108s")
+_PATH = 108
+_REQUEST = struct.Struct(f"=IIIH{_PATH}s")
+_ADDRESS = struct.Struct(f"=H{_PATH}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,16 @@ class VdePort:
     def plug(self) -> None:
         # A new name every time: frames queued for the previous socket cannot reach this one.
         self._own = self._switch.process.directory / f"{self._name}.{next(self._turns)}"
+        address = str(self._own).encode()
+        if not self._switch.describes:
+            # uml_switch recognizes a port by all 108 bytes, which a path does not fill.
+            address = (b"\0" + address).ljust(_PATH, b"\0")
         ask = functools.partial(connected_to, str(self._switch.path))
         self._control = self._switch.process.wait_for(ask)
         self._data = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self._data.bind(str(self._own))
-            request = _REQUEST.pack(
-                _MAGIC, _VERSION, _ANY_PORT, socket.AF_UNIX, str(self._own).encode()
-            )
+            self._data.bind(address)
+            request = _REQUEST.pack(_MAGIC, _VERSION, _ANY_PORT, socket.AF_UNIX, address)
             description = self._name.encode() + b"\0" if self._switch.describes else b""
             self._control.sendall(request + description)
             answer = self._control.recv(_ADDRESS.size, socket.MSG_WAITALL)

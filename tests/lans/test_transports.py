@@ -344,17 +344,15 @@ def test_a_running_switch_carries_frames(kind: str, folder: Path) -> None:
         with made(f"vde:{path}") as lan:
             sender, owner, other = lan.ports(3)
             frame = ethernet(owner, sender)
-            # A uml_switch, 20070815, sends every frame everywhere, back to its sender too.
-            back = [frame] if kind.startswith("uml") else []
-            assert unicast(lan) == [back, [frame], [frame]], "the owner is not known yet"
+            assert unicast(lan) == [[], [frame], [frame]], "the owner is not known yet"
             owner.send(ethernet(BROADCAST, owner))
             lan.settle()
             [port.arrivals() for port in (sender, owner, other)]
-            seen = [] if kind == "vde_switch" else [frame]
-            assert unicast(lan) == [back, [frame], seen]
+            seen = [] if kind in ("vde_switch", "uml_switch") else [frame]
+            assert unicast(lan) == [[], [frame], seen]
             other.close()
             other.open()
-            assert unicast(lan)[:2] == [back, [frame]], "a vde_switch may forget now"
+            assert unicast(lan)[:2] == [[], [frame]], "a vde_switch may forget now"
         assert len(list(folder.iterdir())) == 1, "the switch's own directory"
     finally:
         program.close()
