@@ -1,6 +1,7 @@
 # Each target does all its set-up: a fresh clone needs nothing done first.
 PYTHON ?= python3
 BIN := .venv/bin
+RECIPES := $(sort $(wildcard fixtures/lans/real/*.toml))
 REAL := bridge bridge-tap macvlan vde vde-hub qemu-hub ovs
 # What cannot run here is red; STRICT= skips it.
 STRICT ?= --strict
@@ -10,10 +11,11 @@ LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
-.PHONY: help venv conformance test docs bench mutants fuzz clean
+.PHONY: help venv conformance test real-lans docs bench mutants fuzz clean
 help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; report in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
+	@echo "make real-lans     the suite on every LAN of fixtures/lans/real; writes docs/lans.md"
 	@echo "make venv          set up .venv, and nothing else"
 	@echo "make docs          write the generated pages of docs/ again"
 	@echo "make bench         measure speed; results in reports/bench.json"
@@ -42,6 +44,13 @@ test: venv
 	$(BIN)/lguest-harness play fixtures/recorded/*.jsonl
 	$(BIN)/lguest-harness rules --coverage
 	$(BIN)/pytest testcases tests -n auto $(STRICT) $(LANS)
+
+# A LAN that this kernel or machine cannot have is skipped, with the reason.
+real-lans: venv
+	@$(BIN)/python .ci/real-lan-packages
+	@status=0; \
+	$(BIN)/pytest testcases -n auto --reports reports/real-lans $(addprefix --lan ,$(RECIPES)) || status=$$?; \
+	$(BIN)/python docs/make_lans.py reports/real-lans/results.jsonl; exit $$status
 
 docs: venv
 	$(BIN)/python docs/make_api.py
