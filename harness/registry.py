@@ -6,6 +6,7 @@ Adding a LAN is one module in ``harness/lans`` and one row here.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import platform
 import re
@@ -80,7 +81,7 @@ class Form:
     """A form of ``--lan`` for users' own LANs: ``prefix``, then what ``maker`` understands.
 
     ``short_name`` derives a name from that text, where the user gives none. ``outside``: the
-    LAN is there already, so there is only one.
+    LAN is there already, so there is only one. ``why_not`` says why it cannot be used now.
     """
 
     prefix: str
@@ -89,6 +90,7 @@ class Form:
     maker: Callable[[str], Callable[[], Lan]]
     short_name: Callable[[str], str]
     outside: bool = False
+    why_not: Callable[[str], str | None] | None = None
 
 
 def _in(module: str, function: str) -> Callable[..., Any]:
@@ -248,6 +250,7 @@ FORMS: Sequence[Form] = (
         _in("unix_stream", "maker"),
         _stem,
         outside=True,
+        why_not=_in("unix_stream", "why_not"),
     ),
     Form(
         "python:",
@@ -263,6 +266,7 @@ FORMS: Sequence[Form] = (
         _in("dgram", "maker"),
         _first_file,
         outside=True,
+        why_not=_in("dgram", "why_not"),
     ),
     Form(
         "vde:",
@@ -271,6 +275,7 @@ FORMS: Sequence[Form] = (
         _in("vde", "maker"),
         _stem,
         outside=True,
+        why_not=_in("vde", "why_not"),
     ),
     Form(
         "interfaces:",
@@ -376,6 +381,7 @@ def _entry(spec: str, send_on: Sequence[str]) -> Entry:
                 _derived(form, text),
                 form.summary,
                 made,
+                functools.partial(form.why_not, text) if form.why_not else _can_run,
                 version=_unknown_version,
                 user=True,
                 outside=form.outside,

@@ -203,6 +203,13 @@ def parsed(text: str) -> list[Pair]:
     return pairs
 
 
+def why_not(text: str) -> str | None:
+    """Why the addresses cannot be used now; None if they can."""
+    pairs = parsed(split(text)[0])
+    reasons = (address.in_use(pair.local, socket.SOCK_DGRAM) for pair in pairs)
+    return next((reason for reason in reasons if reason), None)
+
+
 def maker(text: str) -> Callable[[], Lan]:
     """Makes LANs of datagram sockets; LanError for a text without addresses."""
     listed, options = split(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -116,6 +117,10 @@ def inspected(namespace: str, name: str) -> Interface:
 
 def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
     known_as = shown(namespace, name)
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        raise LanError(f"interface {known_as}: needs CAP_NET_RAW") from None
     found = space.links.link_lookup(ifname=name)
     if not found:
         raise LanError(f"interface {known_as}: there is no such interface")

@@ -128,19 +128,35 @@ def _send_at_once(made: socket.socket) -> None:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def maker(text: str) -> Callable[[], Lan]:
-    """Makes LANs of streams; LanError for a text that is no address."""
-    listed, options = split(text)
-    name, listens = f"stream:{listed}", listed.startswith(_LISTEN)
+def parsed(listed: str) -> tuple[bool, list[Address]]:
+    """Whether we listen, and the addresses; LanError for a text without them."""
+    listens = listed.startswith(_LISTEN)
     where = listed.removeprefix(_LISTEN)
     if not where:
         needs = "needs an address" if listens else "needs the path of a Unix socket"
         raise LanError(f"stream:{_LISTEN if listens else 'PATH'} {needs}")
     whole = not listens and Path(where).exists()
     try:
-        addresses = [address.parsed(word) for word in ([where] if whole else where.split(","))]
+        return listens, [address.parsed(word) for word in ([where] if whole else where.split(","))]
     except LanError as error:
         raise LanError(f"{_FORM}: {error}") from None
+
+
+def why_not(text: str) -> str | None:
+    """Why the addresses cannot be used now; None if they can."""
+    listens, addresses = parsed(split(text)[0])
+    for where in {where.text: where for where in addresses}.values():
+        reason = address.in_use(where, socket.SOCK_STREAM) if listens else address.not_there(where)
+        if reason:
+            return reason
+    return None
+
+
+def maker(text: str) -> Callable[[], Lan]:
+    """Makes LANs of streams; LanError for a text that is no address."""
+    listed, options = split(text)
+    name = f"stream:{listed}"
+    listens, addresses = parsed(listed)
     traits = options.traits(TRAITS)
     if len(addresses) > 1:
         traits = replace(traits, ports=len(addresses))

@@ -184,6 +184,20 @@ class VdePlant:
             self._console = -1
 
 
+def why_not(text: str) -> str | None:
+    """Why the switch cannot be used now; None if it can."""
+    path = _control_socket(Path(split(text)[0]))
+    try:
+        connected_to(str(path)).close()
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return None
+
+
+def _control_socket(place: Path) -> Path:
+    return place / "ctl" if place.is_dir() else place
+
+
 class RunningPlant:
     """A switch of the user's that is running already."""
 
@@ -192,11 +206,9 @@ class RunningPlant:
 
     def __init__(self, name: str, place: Path) -> None:
         self._name = name
-        path = place / "ctl" if place.is_dir() else place
-        try:
-            connected_to(str(path)).close()
-        except OSError as error:
-            raise LanError(f"{name}: {path}: {error.strerror or error}") from None
+        if reason := why_not(str(place)):
+            raise LanError(f"{name}: {reason}")
+        path = _control_socket(place)
         # Nothing runs in it: it holds the private directory for our sockets.
         holder = Process(["sleep", "2147483647"])
         self._control = Control(path, holder, describes=place.is_dir())

@@ -6,19 +6,23 @@ import functools
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from _pytest.pytester import Pytester
+from click.testing import CliRunner
 
 from harness import registry
+from harness.cli.main import main
 from harness.frames import BROADCAST, ethernet
 from harness.lan import FrameRefused, Inconclusive, Lan, LanError, Unsupported
 from harness.lans import dgram, qemu
 from harness.lans.wire.process import Process
 from harness.lans.wire.stream import connected_to
+from harness.plugin import shared
 from tests.lans.users import SUITE, unicast
 
 PORTS = (1, 2, 3)
@@ -377,3 +381,90 @@ def test_a_switch_that_is_not_there_is_one_line(folder: Path) -> None:
     (folder / "dead").mkdir()
     with pytest.raises(LanError, match=f"vde:{folder}/dead: .*/ctl: No such file"):
         registry.create(f"vde:{folder}/dead")
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        ("stream:{0}/none", "none cannot run here: {0}/none: there is no such socket"),
+        ("stream:{0}/plain", "plain cannot run here: {0}/plain: it is no socket"),
+        ("stream:listen={0}/taken", "cannot run here: {0}/taken: Address already in use"),
+        ("stream:listen=127.0.0.1:{1}", "cannot run here: 127.0.0.1:{1}: Address already in use"),
+        ("dgram:{0}/a,{0}/b;{0}/taken,{0}/c", "cannot run here: {0}/taken: Address already in use"),
+        ("vde:{0}/plain", "plain cannot run here: {0}/plain: Connection refused"),
+        ("vde:{0}", "cannot run here: {0}/ctl: No such file or directory"),
+        ("dgram:{0}/a", "dgram:LOCAL,REMOTE[;LOCAL,REMOTE...]: '{0}/a' is not LOCAL,REMOTE"),
+        ("{0}/bad.toml", "{0}/bad.toml: ports.frm: unknown key; did you mean form?"),
+        ("{0}/none.toml", "{0}/none.toml: No such file or directory"),
+        ("{0}/there.toml", "there cannot run here: {0}/none: there is no such socket"),
+        ("interfaces:{0}/x,y", "interfaces:[NETNS/]IF,[NETNS/]IF,...: "),
+        ("interfaces:no-such-if0,no-such-if1", "interface no-such-if0: there is no such interface"),
+        ("interfaces:none/x,none/y", "interface none/x: namespace /run/netns/none: No such file"),
+        ("bridgee", "unknown LAN 'bridgee': did you mean bridge?"),
+    ],
+)
+def test_what_is_known_before_a_run_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spec: str, line: str
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "plain").touch()
+    (folder / "bad.toml").write_text('[ports]\nfrm = "stream"\n')
+    (folder / "there.toml").write_text(f'[ports]\nform = "stream"\nspec = "{folder}/none"\n')
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket() as internet:
+        unix.bind(f"{folder}/taken")
+        unix.listen()
+        internet.bind(("127.0.0.1", 0))
+        internet.listen()
+        words = (folder, internet.getsockname()[1])
+        result = CliRunner().invoke(main, ["run", spec.format(*words)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert line.format(*words) in result.stderr
+    assert not (folder / "reports").exists()
+
+
+HUB = """
+import select, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+ports = []
+while True:
+    for ready in select.select([listener, *ports], [], [])[0]:
+        if ready is listener:
+            ports.append(listener.accept()[0])
+        elif data := ready.recv(1 << 20):
+            for port in ports:
+                if port is not ready:
+                    port.sendall(data)
+        else:
+            ports.remove(ready)
+"""
+
+
+@pytest.mark.parametrize("form", ["stream", "file"])
+def test_a_lan_that_is_there_once_is_in_one_worker_and_one_run(
+    form: str, folder: Path, pytester: Pytester
+) -> None:
+    program = Process([sys.executable, "-c", HUB, f"{folder}/hub"])
+    try:
+        program.wait_for(lambda: connected_to(f"{folder}/hub")).close()
+        spec = f"stream:{folder}/hub"
+        if form == "file":
+            path = folder / "mine.toml"
+            ports = f'[ports]\nform = "stream"\nspec = "{folder}/hub"\n[properties]\nports = 3\n'
+            path.write_text(f'kind = "repeater"\n{ports}')
+            spec = str(path)
+        pytester.makepyfile(**{f"test_{name}": SUITE.replace("unicast", name) for name in "abcdef"})
+        words = ("--lan", f"mine={spec}", "--lan", "lguest-repaired", "-n", "2", "-v")
+        result = pytester.runpytest_subprocess(*words)
+        assert result.parseoutcomes() == {"passed": 12}
+        ran = [line for line in result.outlines if "PASSED" in line]
+        workers = {line.partition("]")[0] for line in ran if "[mine" in line}
+        assert len(workers) == 1
+        with shared.held([registry.entry(f"first=stream:{folder}/hub")]):
+            refused = pytester.runpytest_subprocess(*words)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        assert f"mine: another run uses stream:{folder}/hub (process " in refused.stderr.str()
+    finally:
+        program.close()

@@ -37,6 +37,11 @@ _MAKERS: Mapping[str, Callable[[str], Callable[[], Lan]]] = {
     "command": command.maker,
     "python": python_class.maker,
 }
+_WHY_NOT: Mapping[str, Callable[[str], str | None]] = {
+    "stream": unix_stream.why_not,
+    "dgram": dgram.why_not,
+    "vde": vde.why_not,
+}
 _BEHIND_ADDRESSES = ("interfaces", "stream", "dgram", "vde")
 """Forms that take ``;kind=`` and ``;patience=``."""
 
@@ -81,7 +86,10 @@ class Described:
 
     def missing(self) -> str | None:
         """Why it cannot run here; None if it can."""
-        return needs.missing(self.content, self._folder)
+        if reason := needs.missing(self.content, self._folder):
+            return reason
+        why_not = _WHY_NOT.get(self.content.ports.form)
+        return why_not(self.spec()) if self.shared and why_not else None
 
     def version(self) -> str:
         """The first line that its version command prints; empty if it has none."""

@@ -90,6 +90,24 @@ def bound(address: Address, kind: socket.SocketKind) -> socket.socket:
     return made
 
 
+def in_use(address: Address, kind: socket.SocketKind) -> str | None:
+    """Why a socket cannot be bound to an address; None if it can."""
+    try:
+        bound(address, kind).close()
+    except LanError as error:
+        return str(error)
+    address.remove()
+    return None
+
+
+def not_there(address: Address) -> str | None:
+    """Why the Unix socket at an address cannot be connected to; None if it can be tried."""
+    if address.path and not _is_socket(address.path):
+        there = Path(address.path).exists()
+        return f"{address.text}: {'it is no socket' if there else 'there is no such socket'}"
+    return None
+
+
 def _is_served(address: Address, kind: socket.SocketKind) -> bool:
     asking, where = address.made(kind)
     with asking:
