@@ -491,7 +491,7 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
       lguest-harness run command:./mylan -- --deviations mylan.toml
     """
     from harness import registry
-    from harness.deviations import FOLDER, read
+    from harness.deviations import FOLDER, entries, read
     from harness.lan import LanError
     from harness.suite import drafts
     from harness.suite.run import SuiteError
@@ -503,7 +503,7 @@ def deviations(lan: str, output: Path | None, known: Path | None) -> None:
         entry = registry.entry(lan)
         if why_not := entry.missing():
             raise LanError(f"{lan} cannot run here: {why_not}")
-        listed = read(known, draft=True) if known else ()
+        listed = read(known, draft=True) if known else entries(entry.deviations, lan, draft=True)
         observed = drafts.run(entry)
         made = drafts.entries(observed, listed)
         text = drafts.text(entry, made, drafts.head_of(known) if known else "")

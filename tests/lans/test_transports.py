@@ -397,7 +397,7 @@ def test_a_switch_that_is_not_there_is_one_line(folder: Path) -> None:
         ("{0}/bad.toml", "{0}/bad.toml: ports.frm: unknown key; did you mean form?"),
         ("{0}/none.toml", "{0}/none.toml: No such file or directory"),
         ("{0}/there.toml", "there cannot run here: {0}/none: there is no such socket"),
-        ("interfaces:{0}/x,y", "interfaces:[NETNS/]IF,[NETNS/]IF,...: "),
+        ("interfaces:a/b/x,y", "interfaces:[NETNS/]IF,[NETNS/]IF,...: "),
         ("interfaces:no-such-if0,no-such-if1", "interface no-such-if0: there is no such interface"),
         ("interfaces:none/x,none/y", "interface none/x: namespace /run/netns/none: No such file"),
         ("bridgee", "unknown LAN 'bridgee': did you mean bridge?"),
