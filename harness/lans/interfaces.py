@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.lan import Lan, LanError, Traits, Unsupported
+from harness.lan import Counters, Lan, LanError, Traits, Unsupported
 from harness.lans.options import SEND_ON, Options, split
 from harness.lans.wire import journal, offloads
 from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.journal import Change, Journal
 from harness.lans.wire.namespace import Namespace
+from harness.lans.wire.net_dev import NetDev
 from harness.lans.wire.packet import PacketSocket
 from harness.lans.wire.transport import Transport
 
@@ -175,10 +176,15 @@ def _next_hops(route: object) -> list[int]:
 class InterfacePort(PacketSocket):
     """A socket at an interface, with the interface's link as its plug."""
 
-    def __init__(self, interface: Interface, space: Namespace) -> None:
+    def __init__(self, interface: Interface, space: Namespace, counts: NetDev) -> None:
         self._interface = interface
         self._space = space
-        super().__init__(interface.shown, interface.name, interface.index, self._set_link)
+
+        def counters() -> Counters:
+            row = counts.row(interface.name)
+            return Counters(row.sent, row.received)
+
+        super().__init__(interface.shown, interface.name, interface.index, self._set_link, counters)
 
     def _set_link(self, up: bool) -> None:
         if not up and self._interface.has_addresses and not self._interface.private:
@@ -209,6 +215,7 @@ class InterfacesPlant:
         self.interfaces = interfaces
         self._carrier_s = carrier_s
         self._spaces: dict[str, Namespace] = {}
+        self._counts: dict[str, NetDev] = {}
         self._journals: list[Journal] = []
         try:
             for interface in interfaces:
@@ -250,8 +257,11 @@ class InterfacesPlant:
     def connect(self, number: int, name: str, mac: bytes) -> Transport:  # noqa: ARG002
         interface = self.interfaces[number - 1]
         space = self._spaces[interface.namespace]
+        if interface.namespace not in self._counts:
+            self._counts[interface.namespace] = NetDev(space)
+        counts = self._counts[interface.namespace]
         try:
-            return space.run(InterfacePort, interface, space)
+            return space.run(InterfacePort, interface, space, counts)
         except PermissionError:
             raise LanError(f"interface {interface.shown}: needs CAP_NET_RAW") from None
 
@@ -260,6 +270,8 @@ class InterfacesPlant:
             while self._journals:
                 self._journals.pop().close()
         finally:
+            while self._counts:
+                self._counts.popitem()[1].close()
             while self._spaces:
                 self._spaces.popitem()[1].close()
 
@@ -371,7 +383,9 @@ def maker(text: str, private: Collection[str] = ()) -> Callable[[], Lan]:
 
 def _lan(name: str, interfaces: Sequence[Interface], traits: Traits, options: Options) -> Lan:
     longest = min(interface.mtu for interface in interfaces) + 14
-    sized = replace(traits, ports=len(interfaces), longest=longest)
+    fixed = any(interface.has_addresses and not interface.private for interface in interfaces)
+    verbs = ("pause",) if fixed else ("link", "pause")
+    sized = replace(traits, ports=len(interfaces), longest=longest, verbs=verbs)
     plant = InterfacesPlant(interfaces, max(CARRIER_S, options.patience_s))
     return InterfacesLan(name, sized, plant, options.patience_s)
 

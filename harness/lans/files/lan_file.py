@@ -154,6 +154,8 @@ class Described:
     def traits(self, traits: Traits) -> Traits:
         """What the LAN declares by its form, and what the file declares above that."""
         declared = dict(schema.given(self.content.properties))
+        if "verbs" in declared:
+            declared["verbs"] = tuple(declared["verbs"])
         if "wait_s" in declared:
             declared |= {"settles": "wait", "ordered": False}
         return replace(Options(self.content.kind).traits(traits), **declared)

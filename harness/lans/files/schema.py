@@ -187,6 +187,18 @@ class Properties(_Table, frozen=True):
         Annotated[float, Meta(ge=0, le=600)] | None,
         Meta(description="how long an address may stay known at its old port"),
     ] = None
+    ageing_s: Annotated[
+        Annotated[float, Meta(gt=0, le=3600)] | None,
+        Meta(description="after how long a silent address is forgotten"),
+    ] = None
+    groups: Annotated[
+        Literal["all", "members"] | None,
+        Meta(description="who gets frames of a group that a port has joined"),
+    ] = None
+    verbs: Annotated[
+        list[Literal["link", "pause", "groups", "counters"]] | None,
+        Meta(description="what its ports can do beside: see [harness.PortVerbs](api.md#portverbs)"),
+    ] = None
 
 
 class Deviation(_Table, frozen=True):
