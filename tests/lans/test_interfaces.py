@@ -242,6 +242,7 @@ def test_an_interface_with_addresses_keeps_them_and_is_not_taken_down(bridge: Br
     lan = registry.create(bridge.spec)
     try:
         owner = lan.ports(3)[1]
+        assert lan.traits.verbs == ("pause",)
         with pytest.raises(Unsupported, match=f"{space}/eth0: has addresses, so it is not taken"):
             owner.close()
         assert len(unicast(lan)[1]) == 1

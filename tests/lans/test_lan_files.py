@@ -14,15 +14,20 @@ from pathlib import Path
 
 import pytest
 from _pytest.pytester import Pytester
+from click.testing import CliRunner
 
 from docs import make_lan_files
 from harness import registry
+from harness.cli.main import main
 from harness.frames import BROADCAST, ethernet
-from harness.lan import Inconclusive, LanError, Traits
+from harness.lan import Counters, Inconclusive, LanError, Traits
 from harness.lans.files import schema
 from harness.lans.files.lan_file import FileLan
 from harness.lans.wire import state
+from harness.lans.wire.fence import FencedPort
 from harness.lans.wire.namespace import why_not
+from harness.suite import drafts
+from harness.suite.drafts import Failure, Run
 from tests.lans.real import namespaces, processes
 from tests.lans.users import EXAMPLES, SUITE, unicast
 
@@ -184,6 +189,46 @@ def test_interfaces_of_own_namespaces_may_have_addresses_and_routes(tmp_path: Pa
         assert [len(frames) for frames in unicast(lan)][:2] == [0, 1]
     finally:
         lan.close()
+
+
+@pytest.mark.usefixtures("needs_namespaces")
+def test_links_fail_and_counters_are_those_of_the_interfaces(tmp_path: Path) -> None:
+    declared = '[properties]\nverbs = ["link", "pause", "counters"]\n'
+    lan = registry.create(bridge(tmp_path, tables=declared))
+    try:
+        assert lan.traits.verbs == ("link", "pause", "counters")
+        sender, owner, other = lan.ports(3)
+        assert isinstance(sender, FencedPort)
+        assert isinstance(owner, FencedPort)
+        assert [len(frames) for frames in unicast(lan)] == [0, 1, 1]
+        assert (sender.counters(), owner.counters()) == (Counters(1, 0), Counters(0, 1))
+        owner.link_down()
+        assert [len(frames) for frames in unicast(lan)] == [0, 0, 1]
+        assert other.arrivals() == []
+        assert (sender.counters(), owner.counters()) == (Counters(2, 0), Counters(0, 1))
+        owner.link_up()
+        assert [len(frames) for frames in unicast(lan)] == [0, 1, 1]
+    finally:
+        lan.close()
+
+
+def test_a_draft_keeps_the_deviations_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = """
+[[deviation]]
+rule = "DLV-2"
+reason = "on purpose"
+evidence = "seen"
+tests = ["test_delivery.py::test_one"]
+"""
+    path = Path(hub(tmp_path))
+    path.write_text(path.read_text() + known)
+    failure = Failure("test_delivery.py::test_one", ("DLV-2",), "assert lost")
+    monkeypatch.setattr(drafts, "run", lambda lan: Run(lan, [failure]))
+    done = CliRunner().invoke(main, ["deviations", str(path)])
+    assert done.exit_code == 0
+    assert 'reason = "on purpose"' in done.stdout
 
 
 def test_a_program_on_a_stream(tmp_path: Path) -> None:
