@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harness.broken import (
+    array_places,
     binding,
     bounds,
     copying,
@@ -61,6 +62,7 @@ _MODULES = (
     host_network,
     host_lists,
     page_writers,
+    array_places,
     repeater,
     learning,
     tables,
