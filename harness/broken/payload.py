@@ -65,28 +65,36 @@ class _ReadsBehindTheLinearPart(NetDevice):
 
 
 class _LastInFirstOut(Host):
-    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
-        order = super().fill_order(guest, key, array)
-        return {slot: -number for slot, number in order.items()}
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
+        return [-number for number in super().fill_order(guest, array, count)]
 
 
 class _FillsCountedToSixteen(Host):
-    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
-        order = super().fill_order(guest, key, array)
-        return {slot: number % 16 for slot, number in order.items()}
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
+        return [number % 16 for number in super().fill_order(guest, array, count)]
 
 
 class _DrainsFromSlotZero(Host):
-    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
-        return dict.fromkeys(super().fill_order(guest, key, array), 0)
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
+        del guest, array
+        return [0] * count
 
 
 class _DrainsFromTheCursor(Host):
-    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
-        binding = self.binding(guest, key, array)
-        if binding is None:
-            return {}
-        return {slot: (slot - binding.cursor) % binding.count for slot in binding.filled}
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
+        cursors = [binding.cursor for binding in self.bound_by(guest) if binding.array == array]
+        return [(slot - cursors[0]) % count if cursors else 0 for slot in range(count)]
+
+
+class _OrderOfTheNewestArray(Host):
+    """The key's, that is: the driver's own array may be an older one."""
+
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
+        keys = [binding.key for binding in self.bound_by(guest) if binding.array == array]
+        newest = next((entry for key in keys for entry in key.bound if entry.guest is guest), None)
+        if newest is None or newest.array != array:
+            return [0] * count
+        return super().fill_order(guest, array, count)
 
 
 BROKEN = (
@@ -142,5 +150,11 @@ BROKEN = (
         "DLV-11",
         "the order of a batch is guessed from the cursor, which empty DMAs move too",
         _DrainsFromTheCursor,
+    ),
+    broken_host(
+        "order-of-the-newest-array",
+        "RCV-1",
+        "a batch is passed up in slot order once its ring is unbound, or another array is newer",
+        _OrderOfTheNewestArray,
     ),
 )

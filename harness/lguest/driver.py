@@ -494,11 +494,10 @@ class NetDevice:
                 if length and self.guest.dead is None:
                     self.take(slot, length)
             return True
-        order = host.fill_order(self.guest, self.key, self.ring)
         if host.interleave is None:
             full = list(compress(_SLOTS, used))
             if len(full) > 1:
-                full.sort(key=lambda slot: order.get(slot, 0))
+                full.sort(key=host.fill_order(self.guest, self.ring, NUM_SKBS).__getitem__)
             for slot in full:
                 self.take(slot, used[slot])
             return True
@@ -508,7 +507,8 @@ class NetDevice:
             full = list(compress(_SLOTS, used))
             if not full or self.guest.dead is not None:
                 break
-            first = min(full, key=lambda slot: order.get(slot, 0))
+            order = host.fill_order(self.guest, self.ring, NUM_SKBS)
+            first = min(full, key=order.__getitem__)
             self.take(first, used[first])
         return True
 

@@ -49,7 +49,8 @@ class Guest:
 
     ``pending`` has a bit per interrupt raised and not yet taken; ``dead`` is the reason
     why the Host killed it, or None; ``memory_left`` how many more allocations succeed, or
-    None for all of them; ``routes`` what the shared keys that it used name.
+    None for all of them; ``routes`` what the shared keys that it used name; ``filled`` the
+    numbers of the fills of its buffers, by which DEF-2 is mended.
     """
 
     def __init__(self, host: Host, guest_id: int, pages: int) -> None:
@@ -63,6 +64,7 @@ class Guest:
         self.launcher: Callable[[Owner, int, int], None] | None = None
         self.devices: list[Device] = []
         self.routes: dict[int, Key] = {}
+        self.filled: dict[int, int] = {}
         self._next_page = 0
         self.send_area = self.reserve(SEND_PAGES)
 

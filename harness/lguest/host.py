@@ -67,6 +67,7 @@ class Host:
         self.tables: dict[int, list[Binding | None]] = {}
         self._freed: dict[int, dict[int, Binding]] = {}
         self.corrupt = False
+        self._fills = 0
 
     # Guests
 
@@ -292,7 +293,7 @@ class Host:
             else:
                 self.write_used_len(receiver, at, moved)
             if moved and not self.defects.drains_from_slot_zero:
-                binding.note_fill(index)
+                self.note_fill(receiver, at)
             binding.advance()
             receiver.pending |= binding.interrupt_bit
         if self.trace:
@@ -354,14 +355,20 @@ class Host:
         """Raise the interrupt that an array was bound with."""
         binding.guest.pending |= binding.interrupt_bit
 
-    def fill_order(self, guest: Owner, key: int, array: int) -> dict[int, int]:
+    def note_fill(self, guest: Owner, at: int) -> None:
+        """Number one more fill, of the structure there."""
+        self._fills += 1
+        guest.filled[at] = self._fills
+
+    def fill_order(self, guest: Owner, array: int, count: int) -> list[int]:
         """The number of the last fill of each buffer, by which DEF-2 is mended.
 
         The original has no such call. A Guest cannot know the order by itself: empty
-        DMAs move the Host's cursor and leave no trace in its memory.
+        DMAs move the Host's cursor and leave no trace in its memory. Which binding an array
+        was filled through does not matter, nor whether it is bound still.
         """
-        binding = self.binding(guest, key, array)
-        return {} if binding is None else binding.filled
+        get = guest.filled.get
+        return [get(at, 0) for at in range(array, array + count * dma.SIZE, dma.SIZE)]
 
     def binding(self, guest: Owner, key: int, array: int | None = None) -> Binding | None:
         """A Guest's newest binding of a key (of an array, if given)."""

@@ -351,7 +351,7 @@ class HostNetwork:
             memory.write(section.address, frame[done : done + section.length])
             done = min(len(frame), done + section.length)
         memory.write(at, USED_LEN.pack(done))
-        binding.note_fill(index)
+        host.note_fill(guest, at)
         host.interrupt(binding)
         self.record_copy(index, done, "" if done == len(frame) else "longer than the buffer")
         return True

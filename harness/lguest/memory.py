@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple, Protocol
 
@@ -74,8 +74,9 @@ class Owner(Protocol):
     """Who has memory and can bind arrays: a Guest, as the Host sees it (``guest.Guest``).
 
     ``pending`` has a bit per interrupt raised and not yet taken; ``dead`` is why the Host
-    killed it, or None; ``routes`` are the shared keys that it used; ``launcher`` answers
-    SEND_DMA on a private key.
+    killed it, or None; ``routes`` are the shared keys that it used; ``filled`` gives the
+    address of each structure that was filled the number of its last fill, by which DEF-2 is
+    mended; ``launcher`` answers SEND_DMA on a private key.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Owner(Protocol):
     pending: int
     dead: str | None
     routes: dict[int, Key]
+    filled: dict[int, int]
 
     @property
     def launcher(self) -> Callable[[Owner, int, int], None] | None: ...
@@ -98,7 +100,6 @@ class Binding:
     ``store`` is the normal memory that the array lies in, None if it does not lie
     there whole. ``cursor`` is where the search for a free buffer starts, always less
     than ``count``; where ``wraps``, it follows a count of ``transfers`` in 16 bits (DEF-10).
-    ``filled`` gives each filled buffer the number of its fill, by which DEF-2 is mended.
     """
 
     guest: Owner
@@ -111,13 +112,6 @@ class Binding:
     wraps: bool = False
     cursor: int = 0
     transfers: int = 0
-    fills: int = 0
-    filled: dict[int, int] = field(default_factory=dict)
-
-    def note_fill(self, index: int) -> None:
-        """Number one more fill, of this buffer."""
-        self.fills += 1
-        self.filled[index] = self.fills
 
     def advance(self) -> None:
         """Move the cursor by one (DMA-2)."""
