@@ -43,6 +43,19 @@ class _MissesTheLastBuffer(NetDevice):
         return handled
 
 
+class _LooksOnceAtAll(NetDevice):
+    used: tuple[bool, ...] = ()
+
+    def receive(self) -> bool:
+        at = range(self.ring, self.ring + NUM_SKBS * dma.SIZE, dma.SIZE)
+        self.used = tuple(used_len(self.guest, address) != 0 for address in at)
+        return super().receive()
+
+    def take(self, slot: int, length: int) -> None:
+        if self.used[slot]:
+            super().take(slot, length)
+
+
 class _EveryInterruptIsItsOwn(NetDevice):
     def receive(self) -> bool:
         super().receive()
@@ -282,6 +295,12 @@ BROKEN = (
         "RCV-1",
         "the last of the eight buffers is never looked at",
         _MissesTheLastBuffer,
+    ),
+    broken_device(
+        "looks-once-at-all-buffers",
+        "RCV-1",
+        "buffers that are filled while the handler runs wait for its next run",
+        _LooksOnceAtAll,
     ),
     broken_device(
         "every-interrupt-is-its-own",
