@@ -173,3 +173,10 @@ def test_the_example_in_the_reports_page_is_read(small: Path) -> None:
     ):
         results.parse(text.encode())
         assert json.loads(text).keys() == real.keys()
+
+
+def test_a_failure_without_captures_is_reported_like_any_other(tmp_path: Path) -> None:
+    done = run(tmp_path, "--no-captures")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    assert "guest2" in done.stdout

@@ -84,7 +84,8 @@ def _comment(difference: Difference) -> str:
 
 def _span(difference: Difference, records: Sequence[Record], start: int) -> range:
     first, last = difference.within
-    return range(max(first, start), last) if last else range(start, len(records))
+    end = min(last or len(records), len(records))  # without captures there are no records
+    return range(max(first, start), end)
 
 
 def _packets(
