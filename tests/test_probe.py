@@ -193,6 +193,20 @@ def test_a_wrong_declaration_is_marked(what: str) -> None:
     assert [finding.what for finding in findings.values() if finding.wrong] == [what]
 
 
+class Echoes(SmallLan):
+    """The sender receives its own frames too."""
+
+    def forward(self, sender: SmallPort, frame: bytes) -> None:
+        super().forward(sender, frame)
+        sender.arrived.append(Arrival(0, frame, True))
+
+
+def test_a_repeater_that_echoes_is_a_repeater_with_a_hairpin() -> None:
+    findings = found(Echoes(replace(HUB, hairpin=True)))
+    assert (findings["kind"].found, findings["hairpin"].found) == ("repeater", "yes")
+    assert not findings["kind"].wrong
+
+
 class Cuts(SmallLan):
     """Every frame ends after 2,048 bytes."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
@@ -21,21 +23,36 @@ def held(entries: Iterable[Entry]) -> Iterator[None]:
     """The LANs that are there once, locked; LanError, in one line, if another run has one."""
     with contextlib.ExitStack() as stack:
         for entry in entries:
-            for resource in entry.resources:
+            for resource in dict.fromkeys(entry.resources):
                 stack.enter_context(_locked(entry.name, resource))
         yield
 
 
-def _locked(name: str, resource: str) -> TextIO:
-    digest = hashlib.sha256(resource.encode()).hexdigest()[:24]
+@contextlib.contextmanager
+def _locked(name: str, resource: str) -> Iterator[None]:
+    """A file that stands for a resource, locked, and removed at the end."""
     try:
-        return lock.hold_file(
-            folder() / f"lan-{digest}.lock", f"{name}: another run uses {resource}"
-        )
+        path = folder() / f"lan-{hashlib.sha256(resource.encode()).hexdigest()[:24]}.lock"
+        with _held_file(path, f"{name}: another run uses {resource}"):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
     except lock.Locked as error:
         raise LanError(str(error)) from None
-    except OSError as error:
-        raise LanError(f"{error.filename}: {error.strerror}") from None
+
+
+def _held_file(path: Path, refusal: str) -> TextIO:
+    while True:
+        try:
+            file = lock.hold_file(path, refusal)
+        except OSError as error:
+            raise LanError(f"{error.filename}: {error.strerror}") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        # The run that had it removed it between our two steps.
+        file.close()
 
 
 def scheduling(config: pytest.Config, log: Any, entries: Iterable[Entry]) -> object | None:

@@ -187,11 +187,12 @@ class _Prober:
         elif rest:
             last = self.reached(sender, station)
             evidence += f"; one that {place.name} had sent from, {self._shown(last, sender)}"
-        if not rest and unknown == own == everybody:
+        # Whether frames come back to their sender is a finding of its own.
+        if not rest and everybody <= unknown & own:
             self.seen_kind = "wire"
-        elif lag_s is None and unknown == own == everybody:
+        elif lag_s is None and everybody <= unknown & own:
             self.seen_kind = "repeater"
-        elif lag_s is None and not unknown and own == {owner.name}:
+        elif lag_s is None and unknown <= {sender.name} and own - unknown == {owner.name}:
             self.seen_kind = "directory"
         declared = kind_of(self.lan.traits)
         wrong = self.seen_kind != declared
