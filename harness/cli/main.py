@@ -277,9 +277,11 @@ def restore() -> None:
     """
     from harness.lan import LanError
     from harness.lans.wire import journal
+    from harness.plugin import shared
 
     try:
         restored = journal.restore()
+        shared.forget()
     except (LanError, OSError) as error:
         click.echo(visible(str(error)), err=True)
         sys.exit(EXIT_BAD_INPUT)

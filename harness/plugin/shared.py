@@ -42,6 +42,13 @@ def _locked(name: str, resource: str) -> Iterator[None]:
         raise LanError(str(error)) from None
 
 
+def forget() -> None:
+    """Remove the files that killed runs left locked no more."""
+    for path in folder().glob("lan-*.lock"):
+        with contextlib.suppress(lock.Locked), _held_file(path, ""):
+            path.unlink(missing_ok=True)
+
+
 def _held_file(path: Path, refusal: str) -> TextIO:
     while True:
         try:

@@ -336,8 +336,15 @@ def test_a_second_run_on_the_same_interfaces_names_the_first(
     assert f"ERROR: --lan: {line}" in refused.stderr.str()
     assert (from_command.exit_code, from_command.stderr.count("\n")) == (2, 1)
     assert from_command.stderr.startswith(line)
+    left = set(state.folder().glob("lan-*.lock"))
     with shared.held([registry.entry(overlapping)]):
-        pass  # the first run is over
+        (new, *_) = set(state.folder().glob("lan-*.lock")) - left
+        assert CliRunner().invoke(main, ["restore"]).exit_code == 0
+        assert new.exists(), "it is in use"
+    assert not new.exists()
+    new.touch()  # as a killed run leaves it
+    assert CliRunner().invoke(main, ["restore"]).exit_code == 0
+    assert not new.exists()
 
 
 WORKER = """

@@ -367,6 +367,7 @@ MISTAKES = [
     ('namespaces = ["a", "../b"]\n' + PORTS, "namespaces[2]: '../b' should be 1 to 32"),
     (NAMED + 'start = [{run = "x", namespace = "b"}]\n' + PORTS, "start[1].namespace: 'b' is not"),
     (NAMED + "ready = [{}]\n" + PORTS, "ready[1]: give one of command, socket, interface"),
+    (NAMED + 'ready = [{carrier = "b/x"}]\n' + PORTS, "ready[1].carrier: 'b' is not in namespaces"),
     (NAMED + PORTS.replace("a/y", "b/y"), "ports.spec: 'b' is not in namespaces, and does not"),
     (NAMED + PORTS.replace("a/y", "a/x"), "ports.spec: interfaces:[NETNS/]IF,[NETNS/]IF,...: a/x"),
     (PORTS, "ports.spec: interface a/x: namespace /run/netns/a: No such file"),

@@ -138,10 +138,8 @@ class Commands:
         if condition.socket:
             return Path(self.expanded(condition.socket)).is_socket()
         namespace, _, name = (condition.interface or condition.carrier).rpartition("/")
-        test = ["test", "-e", f"/sys/class/net/{name}"]
-        if condition.carrier:
-            test = ["grep", "-q", "1", f"/sys/class/net/{name}/carrier"]
-        return self._code(key, Command(run=test, namespace=namespace), limit_s) == 0
+        state = self._ask(_SLACK_S, message="link", interface=name, namespace=namespace)["state"]
+        return state == "carrier" or (state == "there" and not condition.carrier)
 
     def _ask(self, answer_s: float, **request: object) -> dict[str, Any]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ class Described:
             for number, entry in enumerate(commands, 1):
                 where = f"{path}: {key}[{number}]"
                 if isinstance(entry, Condition):
-                    _check_condition(where, entry)
+                    _check_condition(where, entry, named)
                 if isinstance(entry, Command | Condition) and entry.namespace not in named:
                     raise LanError(f"{where}.namespace: {entry.namespace!r} is not in namespaces")
         for number, frames in enumerate(file.chatter, 1):
@@ -270,11 +270,15 @@ def _placed(word: str, file: LanFile, commands: Commands) -> str:
     return f"{commands.namespace(namespace or file.namespaces[0])}/{name}"
 
 
-def _check_condition(where: str, entry: Condition) -> None:
-    """A condition names one thing."""
+def _check_condition(where: str, entry: Condition, named: Collection[str]) -> None:
+    """A condition names one thing, in a namespace that there is."""
     kinds = (entry.command, entry.socket, entry.interface, entry.carrier)
     if sum(map(bool, kinds)) != 1:
         raise LanError(f"{where}: give one of command, socket, interface, carrier")
+    for key in ("interface", "carrier"):
+        namespace = getattr(entry, key).rpartition("/")[0]
+        if namespace not in named:
+            raise LanError(f"{where}.{key}: {namespace!r} is not in namespaces")
 
 
 def _chatter(entry: schema.Chatter) -> Chatter:

@@ -8,11 +8,12 @@ guard that kills whatever it started:
 It makes the namespaces in a mount namespace of its own, so their names are private to it and
 its commands, and they end with the last process in them, however that ends. Then it reads a
 request per line from standard input and writes an answer per line: ``run`` a command to its
-end, or in the background; ``ended`` lists commands in the background that have ended.
+end, or in the background; ``ended`` lists commands in the background that have ended; ``link``
+says how an interface is.
 """
 
 # Pathlib would add a third to the time of every start.
-# ruff: noqa: PTH103, PTH123
+# ruff: noqa: PTH103, PTH120, PTH123
 
 import contextlib
 import ctypes
@@ -28,7 +29,7 @@ from typing import Any
 
 NEW_MOUNT, NEW_NETWORK = 0x20000, 0x40000000
 BIND, RECURSIVE, PRIVATE, DETACH = 0x1000, 0x4000, 1 << 18, 2
-GET_FLAGS, SET_FLAGS, UP = 0x8913, 0x8914, 1
+GET_FLAGS, SET_FLAGS, UP, RUNNING = 0x8913, 0x8914, 1, 0x40
 PLACE = "/run/netns"
 SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
@@ -54,6 +55,8 @@ def main() -> None:
         request = json.loads(line)
         if request["message"] == "run":
             answer(run(request, namespaces, running))
+        elif request["message"] == "link":
+            answer({"state": link(request["interface"], request["namespace"], namespaces)})
         else:
             codes = {key: process.poll() for key, process in running.items()}
             answer({"ended": {key: code for key, code in codes.items() if code is not None}})
@@ -76,7 +79,12 @@ def make(namespaces: Sequence[str]) -> None:
     """Make quiet namespaces under their names, as ``ip netns add`` does; enter the first."""
     call("unshare", NEW_MOUNT)
     call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
-    os.makedirs(PLACE, exist_ok=True)
+    try:
+        os.makedirs(PLACE, exist_ok=True)
+    except OSError:
+        # In a user namespace /run may belong to somebody else.
+        call("mount", b"none", os.path.dirname(PLACE).encode(), b"tmpfs", 0, b"mode=755")
+        os.makedirs(PLACE)
     call("mount", b"none", PLACE.encode(), b"tmpfs", 0, b"mode=755")
     for name in namespaces:
         path = f"{PLACE}/{name}"
@@ -98,6 +106,22 @@ def quieten() -> None:
         fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh14x", b"lo", flags | UP))
 
 
+def link(interface: str, namespace: str, namespaces: Sequence[str]) -> str:
+    """Whether an interface is "absent", "there", or has a "carrier"."""
+    try:
+        if namespace:
+            enter(namespace)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = struct.pack("16sh14x", interface.encode()[:15], 0)
+            (flags,) = struct.unpack("16xh14x", fcntl.ioctl(any_socket, GET_FLAGS, request))
+    except OSError:
+        return "absent"
+    finally:
+        if namespace:
+            enter(namespaces[0])
+    return "carrier" if flags & RUNNING else "there"
+
+
 def enter(namespace: str) -> None:
     """Join a namespace."""
     there = os.open(f"{PLACE}/{namespace}", os.O_RDONLY | os.O_CLOEXEC)
@@ -110,7 +134,8 @@ def own_sys(namespace: str) -> None:
     enter(namespace)
     with contextlib.suppress(OSError):
         call("unshare", NEW_MOUNT)
-        call("umount2", b"/sys", DETACH)
+        with contextlib.suppress(OSError):
+            call("umount2", b"/sys", DETACH)
         call("mount", b"sys", b"/sys", b"sysfs", 0, None)
 
 
