@@ -1,13 +1,13 @@
 """Writes ``docs/lans.md`` from the results of ``make real-lans``: rules by real LAN.
 
-``python docs/make_lans.py reports/results.jsonl``; a LAN that was not in that run is left out.
+``python docs/make_lans.py RESULTS...``; a LAN that was in none of these runs is left out.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,19 +77,20 @@ class Column:
         return sum(self.cell(rule).startswith(mark) for rule in self.outcomes)
 
 
-def columns(path: Path) -> list[Column]:
-    """The LANs of a run that are recipes, in the order of their kinds and names."""
-    lines = results.read(path)
-    run = lines.run
+def columns(paths: Iterable[Path]) -> list[Column]:
+    """The LANs of some runs that are recipes, in the order of their kinds and names."""
     listed: dict[str, Column] = {}
-    for name, spec in run.specs.items():
-        file = Path(spec)
-        if file.parent.name == RECIPES.name and (RECIPES / file.name).exists():
-            content = schema.read(RECIPES / file.name)
-            listed[name] = Column(name, content, run.lans.get(name, ""))
-    for test in lines.tests:
-        if test.lan in listed:
-            listed[test.lan].add(test)
+    for path in paths:
+        lines = results.read(path)
+        run = lines.run
+        for name, spec in run.specs.items():
+            file = Path(spec)
+            if file.parent.name == RECIPES.name and (RECIPES / file.name).exists():
+                content = schema.read(RECIPES / file.name)
+                listed[name] = Column(name, content, run.lans.get(name, ""))
+        for test in lines.tests:
+            if test.lan in listed:
+                listed[test.lan].add(test)
     ran = [column for column in listed.values() if column.outcomes]
     return sorted(ran, key=lambda column: (KINDS.index(column.kind), column.name))
 
@@ -143,7 +144,7 @@ def _deviations(listed: Sequence[Column]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    made = columns(Path(sys.argv[1]))
+    made = columns(map(Path, sys.argv[1:]))
     PAGE.write_text(page(made))
     counts = [count for column in made for count in column.outcomes.values()]
     red = sum(count[word] for count in counts for word in RED)

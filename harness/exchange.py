@@ -457,6 +457,8 @@ class Testbench:
                 judging.foresee(sender.name, frame)
                 sender.port.send(frame, layout)
                 judging.happened(sender.name, frame)
+                if frame[6:7] and frame[6] & 1:
+                    self._beyond = f"{sender.name} sent a frame from {frame[6:12].hex(':')}"
             self._settle()
             arrived = self._collect()
             judged |= judging.judged
@@ -624,7 +626,10 @@ class Testbench:
         return bytes((FRESH,)) + self._seed.to_bytes(3, "big") + number.to_bytes(2, "big")
 
     def _settle(self) -> None:
-        """Wait until all is quiet; a LAN that a frame beyond its limits has silenced fails."""
+        """Wait until all is quiet; a LAN fails that was silenced by a frame that it may refuse.
+
+        Such a frame is beyond its limits, or has a group as its source.
+        """
         try:
             self.lan.settle()
         except Inconclusive as error:

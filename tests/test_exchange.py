@@ -184,6 +184,20 @@ def test_a_lan_that_stops_forwarding_in_the_middle_of_a_test_fails() -> None:
         tester.exchange(sender, frame)
 
 
+@pytest.mark.parametrize("source", [BROADCAST, bytes.fromhex("01005e000001")])
+def test_a_lan_that_a_frame_from_a_group_silences_fails(source: bytes) -> None:
+    lan, tester, (sender, owner, _) = hub()
+
+    def settle() -> None:
+        raise Inconclusive("the fence did not arrive")
+
+    lan.settle = settle  # type: ignore[method-assign]
+    with pytest.raises(Inconclusive):
+        tester.exchange(sender, ethernet(owner, sender))
+    with pytest.raises(AssertionError, match=f"after port0 sent a frame from {source.hex(':')}"):
+        tester.exchange(sender, ethernet(owner, source))
+
+
 def test_a_control_that_only_its_sender_gets_back_is_no_sign_of_life() -> None:
     _, tester, (sender, *_) = hub()
     sender.others = [sender]
