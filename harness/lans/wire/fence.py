@@ -32,6 +32,7 @@ from harness.lan import (
     Layout,
     Record,
     Traits,
+    Unsupported,
 )
 from harness.lans.wire.chatter import Chatter
 from harness.lans.wire.one_cpu import OneCpu
@@ -282,7 +283,10 @@ class FencedLan:
         try:
             plugged = self.reading()
             deadline = time.monotonic() + self.limit_s
-            # A port on its own has nobody to send a fence to: it does when another is open.
+            if self._sent and len(plugged) < 2 and self.traits.settles == "fence":
+                # Its frames may still be under way when another port is open again.
+                self._sent = []
+                raise Unsupported(f"{self.name}: a fence needs two ports that are open")
             fenced = self._sent if len(plugged) > 1 else []
             for sender in fenced * self._plant.fences:
                 self._fence(sender, plugged, deadline)
@@ -301,7 +305,7 @@ class FencedLan:
                             f"{port.name} of {self.name}: frames keep arriving"
                             f" {self.limit_s:g} s after the fence"
                         )
-            self._sent = [port for port in self._sent if port.is_open and port not in fenced]
+            self._sent = []
             for port in plugged:
                 if lost := port.transport.lost():
                     raise Inconclusive(
