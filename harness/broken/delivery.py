@@ -94,6 +94,12 @@ class _OnlyKnownGroups(_SomeGroupsAreNone):
         return destination == BROADCAST or destination[0] == 1 or destination[:2] == b"\x33\x33"
 
 
+class _GroupOfAnAddressIsUnicast(NetDevice):
+    def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
+        station = bytes((destination[0] & 0xFE,)) + destination[1:]
+        return super().wanted_by(station if station in roster.owners else destination, roster)
+
+
 class _GroupMissesLastSlot(NetDevice):
     def wanted_by(self, destination: bytes, roster: Roster) -> tuple[int, ...]:
         wanted = super().wanted_by(destination, roster)
@@ -264,6 +270,12 @@ BROKEN = (
     broken_device("unicast-twice", "DLV-2", "a unicast reaches its peer twice", _UnicastTwice),
     broken_device(
         "unicast-misses-slot-zero", "DLV-2", "a unicast never reaches slot 0", _MissesSlotZero
+    ),
+    broken_device(
+        "group-of-an-address-is-unicast",
+        "DLV-3",
+        "a published address with its group bit set reaches that address alone",
+        _GroupOfAnAddressIsUnicast,
     ),
     broken_device(
         "only-broadcast-is-a-group",
