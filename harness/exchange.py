@@ -659,9 +659,25 @@ class Testbench:
     def _placed(self, differences: Sequence[Difference]) -> list[Difference]:
         """The same with the records collected last; a frame that was missing before is late."""
         return [
-            difference._replace(kind=self._late_or(difference), within=self._window)
+            difference._replace(
+                kind=self._late_or(difference),
+                text=difference.text + self._origin(difference),
+                within=self._window,
+            )
             for difference in differences
         ]
+
+    def _origin(self, difference: Difference) -> str:
+        """Who sent a stale frame."""
+        if difference.kind is not Kind.STALE:
+            return ""
+        sent = (
+            record.port
+            for record in reversed(self.lan.records()[: self._window[1]])
+            if record.direction == "sent" and record.frame == difference.frame
+        )
+        sender = next(sent, "")
+        return f" by {'this port itself' if sender == difference.port else sender}" * bool(sender)
 
     def _late_or(self, difference: Difference) -> Kind:
         late = difference.kind is Kind.STALE and any(

@@ -73,20 +73,21 @@ def _key(test: Result) -> tuple[str, str]:
 def _text(alike: Sequence[Result]) -> str:
     first = alike[0]
     if ended := crash(first):
-        return f"the LAN crashed ({ended}): {first.reason}"
+        return f"the LAN crashed ({ended}): {first.reason.removeprefix('inconclusive: ')}"
     if not first.differences or first.outcome != "failed":
         return first.reason.removeprefix("inconclusive: ")
     ports = dict.fromkeys(test.differences[0].port for test in alike if test.differences)
-    return cause(first.differences[0], some(list(ports), "port"))
+    joined = "or" if first.differences[0].kind == "missing" else "and"
+    return cause(first.differences[0], some(sorted(ports), "port", joined))
 
 
-def some(names: Sequence[str], what: str) -> str:
+def some(names: Sequence[str], what: str, joined: str = "and") -> str:
     """The first of these names, and how many more of ``what`` there are."""
     more = len(names) - MOST_NAMED
     if more > 0:
-        return f"{', '.join(names[:MOST_NAMED])} and {more} more {what}{'s' * (more > 1)}"
+        return f"{', '.join(names[:MOST_NAMED])} {joined} {more} more {what}{'s' * (more > 1)}"
     *others, last = names or [""]
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{', '.join(others)} {joined} {last}" if others else last
 
 
 def cause(difference: Difference, ports: str) -> str:

@@ -119,7 +119,10 @@ def _sent(difference: Difference, records: Sequence[Record], start: int, before:
     """The record of the frame as it was sent: the last one before the guilty packet."""
     whole = difference.original or difference.frame
     found = None
-    for index in _span(difference, records, start):
+    span = _span(difference, records, start)
+    if difference.kind in (Kind.STALE, Kind.LATE):
+        span = range(start, max(start, before))
+    for index in span:
         if records[index].direction == "sent" and records[index].frame == whole:
             if found is not None and before >= 0 and index > before:
                 break

@@ -146,7 +146,7 @@ class Headline:
         if found:
             reporter.section("failures by cause", sep="-", red=True)
         for group in found[:MOST_GROUPS]:
-            reporter.write_line(_line(group, several=len(self._counts) > 1), red=True)
+            reporter.write_line(_line(group, several=len(self._rules) > 1), red=True)
         if len(found) > MOST_GROUPS:
             reporter.write_line(f"and {len(found) - MOST_GROUPS} more causes", red=True)
         for line in self.lines():

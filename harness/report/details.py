@@ -19,6 +19,12 @@ from harness.rules import RULES, Rule
 MOST_EXCHANGES = 5
 """Exchanges whose deliveries are shown side by side."""
 
+MOST_AHEAD = 30
+"""Packets between a frame as it was sent and as it was wrong, for both to be shown."""
+
+FEW_AHEAD = 3
+"""Packets that are shown before the wrong one otherwise."""
+
 MOST_PORTS = 16
 """Ports in a table; of a larger LAN those that received something, or differ."""
 
@@ -130,9 +136,12 @@ def _first(result: Result, wrong: Exchange | None, captured: Sequence[Packet]) -
     """The packet with which the diagram begins: that of the exchange that is wrong."""
     if wrong is not None:
         return wrong.first
-    numbers = [one.packet for one in result.differences if 0 < one.packet <= len(captured)]
-    sent = [one.sent for one in result.differences if 0 < one.sent <= len(captured)]
-    return max(1, min([*numbers[:1], *sent[:1]], default=1))
+    for difference in result.differences:
+        packet, sent = difference.packet, difference.sent
+        if 0 < packet <= len(captured):
+            near = 0 < sent <= packet < sent + MOST_AHEAD
+            return sent if near else max(1, packet - FEW_AHEAD)
+    return 1
 
 
 def _kinds(differences: Sequence[Difference]) -> Mapping[str, list[str]]:

@@ -188,7 +188,8 @@ def _title(step: Step, places: dict[str, int], y: float) -> Iterator[Label]:
     x = places.get(step.port)
     if x is None:
         return
-    leftward = bool(step.arrows) and all(places[arrow.to] < x for arrow in step.arrows)
+    tos = [places[arrow.to] for arrow in step.arrows]
+    leftward = bool(tos) and max(tos) <= x and min(tos) < x
     yield Label(x + (-8 if leftward else 8), y - 5, text, "what", "end" if leftward else "start")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.evidence.reader import Packet
 
 MOST_PORTS = 9
-BOX, GAP = 118, 14
+BOX, GAP = 128, 10
 """The width of a port, and between two."""
 
 

@@ -29,7 +29,10 @@ _PLURAL: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LanVerdict:
-    """How one LAN did; ``rules`` are those that were tested, ``passed`` of ``judged``."""
+    """How one LAN did; ``rules`` are those that were tested, ``passed`` of ``judged``.
+
+    ``failed`` are those with a red test; ``undecided``: all red tests are inconclusive.
+    """
 
     lan: str
     rules: int
@@ -38,6 +41,7 @@ class LanVerdict:
     failed: int
     tests: int
     red: int
+    undecided: bool
     crashed: str
 
 
@@ -58,6 +62,7 @@ def of_lan(lan: str, tests: Sequence[Test]) -> LanVerdict:
         sum(bool(outcomes & RED) for outcomes in rules.values()),
         len(tests),
         sum(test.result.outcome in RED for test in tests),
+        all(test.result.outcome != "failed" for test in tests),
         ", ".join(ends),
     )
 
