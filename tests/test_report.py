@@ -251,15 +251,17 @@ def test_a_click_in_the_matrix_shows_those_tests_and_a_second_click_all(
 ) -> None:
     page = watched.look_at(run / "index.html")
     total = shown_tests(page)
-    cell = page.get_by_role("button", name="DLV-3 on broken:hears-its-own-groups: 23 failed")
+    cell = page.get_by_role("button", name="DLV-3 on broken:hears-its-own-groups: ")
+    counts = re.findall(r"(\d+) [a-z]+", str(cell.get_attribute("aria-label")).partition(": ")[2])
+    count = sum(map(int, counts))
     cell.click()
-    assert shown_tests(page) == 23
-    expect(page.locator(".filters output")).to_have_text(f"23 of {total} tests")
+    assert shown_tests(page) == count > 0
+    expect(page.locator(".filters output")).to_have_text(f"{count} of {total} tests")
     assert cell.get_attribute("aria-pressed") == "true"
     assert "rule=DLV-3" in page.url
     page.reload()
     page.wait_for_selector("html[data-ready]")
-    assert shown_tests(page) == 23
+    assert shown_tests(page) == count
     cell.click()
     assert shown_tests(page) == total
 

@@ -49,7 +49,8 @@ def rows(
     packets: Sequence[Packet], differences: Sequence[Difference], first: int, *, whole: bool
 ) -> list[Row]:
     """Packets from ``first`` on; with fields and bytes if ``whole``."""
-    wrong = {one.packet: one for one in reversed(differences) if one.packet}
+    # What results say is not trusted: a packet may be missing from the capture.
+    wrong = {one.packet: one for one in reversed(differences) if 0 < one.packet <= len(packets)}
     shown = packets[first - 1 : first - 1 + MOST_ROWS]
     inside = {packet.number for packet in shown}
     shown = [*shown, *(packets[number - 1] for number in sorted(wrong) if number not in inside)]
@@ -74,7 +75,7 @@ def _row(
         tree = frames.field_tree(packet.frame)
         marked: set[int] = set()
         most = LONGEST_DUMP if wrong else LONGEST_OTHER
-        if wrong and wrong.sent and wrong.sent != packet.number:
+        if wrong and 0 < wrong.sent <= len(packets) and wrong.sent != packet.number:
             sent = packets[wrong.sent - 1].frame
             marked = differing(packet.frame, sent)
             if sent != packet.frame:
