@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
+import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
@@ -442,6 +443,16 @@ def test_a_capture_other_than_the_one_written_is_named(watched: Watched, tmp_pat
     page = watched.look_at(made(tmp_path, [test]))
     page.locator("details.test summary").first.click()
     expect(page.locator("details.test")).to_contain_text("No capture to show: ")
+
+
+def test_differences_at_packets_that_are_not_there_are_shown_without_them(tmp_path: Path) -> None:
+    test = hostile_test(tmp_path)
+    forged = [
+        results.Difference(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, packet, sent)
+        for packet, sent in ((99, 1), (2, 99), (-1, -1), (0, 0))
+    ]
+    page = made(tmp_path, [msgspec.structs.replace(test, differences=forged)])
+    assert '<p class="word">FAILED</p>' in page.read_text()
 
 
 def test_the_same_run_gives_the_same_report(tmp_path: Path) -> None:
