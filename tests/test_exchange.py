@@ -259,3 +259,16 @@ def test_a_difference_is_explained_to_the_byte() -> None:
     marker = next(line for line in lines if line.strip() == "^^")
     shown = next(line for line in lines if line.startswith("  received"))
     assert shown[marker.index("^") : marker.index("^") + 2] == f"{got[30]:02x}"
+
+
+def test_a_frame_that_was_missing_and_arrives_in_a_later_exchange_is_late() -> None:
+    _, tester, (sender, owner, other) = hub()
+    first, second = (ethernet(BROADCAST, sender, stamp=number) for number in range(2))
+    sender.others = [owner]
+    tester.exchange(sender, first)
+    sender.others = [owner, other]
+    other.coming.append(first)  # held back until now
+    owner.coming.append(first)  # and here it arrived in time: a copy
+    tester.exchange(sender, second)
+    found = [(difference.kind, difference.port) for difference in tester.violations]
+    assert found == [(Kind.MISSING, "port2"), (Kind.STALE, "port1"), (Kind.LATE, "port2")]

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from harness import registry
 from harness.cli.main import main
+from harness.evidence import results
+from harness.evidence.reader import read
 from harness.lan import LanError
 
 UNICAST = """
@@ -101,6 +103,27 @@ def test_a_failure_explains_itself(pytester: Pytester) -> None:
             "show:    lguest-harness show 'reports/captures/test_suite.py/*lguest?.pcapng'",
         ]
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--assert=plain"]], ids=["rewritten", "plain"])
+def test_every_record_of_a_failure_has_the_same_words(
+    pytester: Pytester, options: list[str]
+) -> None:
+    suite(pytester, expected="{bystander: [frame]}")
+    pytester.runpytest_subprocess(*options).assert_outcomes(failed=1)
+    (test,) = results.read(pytester.path / "reports").tests
+    first = "guest2: unexpected receiver: the frame of 60 bytes from guest1 is not for this port"
+    second = "guest3: missing: the frame of 60 bytes from guest1"
+    assert list(map(str, test.differences)) == [first, second]
+    assert first in test.reason
+    assert test.capture is not None
+    packets = read(pytester.path / "reports" / test.capture.path)
+    assert [packet.wrong for packet in packets] == [
+        second.removeprefix("guest3: ").replace("missing", "missing at guest3"),
+        first.removeprefix("guest2: "),
+    ]
+    shown = CliRunner().invoke(main, ["show", str(pytester.path / "reports" / test.capture.path)])
+    assert first in " ".join(shown.output.split())
 
 
 DEVIANT = """
