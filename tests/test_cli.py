@@ -20,7 +20,8 @@ def test_lans_are_listed_with_what_they_are() -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     names = [line.split()[0] for line in lines if line[0] != " "]
-    assert names == [*registry.LANS, *(form.shape for form in registry.FORMS), "broken:NAME"]
+    forms = [*(form.shape for form in registry.FORMS), registry.FILE_SHAPE]
+    assert names == [*registry.LANS, *forms, "broken:NAME"]
     assert f"[{registry.LANS['lguest'].version()}]" in lines[0]
     assert all(len(line.split()) > 2 for line in lines)
 
