@@ -17,7 +17,7 @@ PAGE = DOCS / "api.md"
 PACKAGE = DOCS.parent / "harness"
 
 CHAPTERS: Mapping[str, tuple[str, ...]] = {
-    "In a test": ("Testbench", "Delivery", "ethernet", "rule", "create"),
+    "In a test": ("Testbench", "Delivery", "ethernet", "rule", "same", "create"),
     "A LAN of your own": (
         "Lan",
         "Port",

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.comparing import same
     from harness.delivery import Delivery
     from harness.exchange import Testbench
     from harness.frames import ethernet
@@ -60,6 +61,7 @@ __all__ = [
     "create",
     "ethernet",
     "rule",
+    "same",
 ]
 
 _HOMES = {
@@ -80,6 +82,7 @@ _HOMES = {
         "Traits",
         "Unsupported",
     ),
+    "comparing": ("same",),
     "delivery": ("Delivery",),
     "exchange": ("Testbench",),
     "frames": ("ethernet",),

@@ -12,6 +12,7 @@ the model of the LAN's kind. What differs is kept in ``Testbench.violations``.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, SupportsBytes, cast
@@ -34,12 +35,13 @@ from harness.lan import (
     Traits,
     Unsupported,
     as_frame,
+    check_calm,
 )
 from harness.models import RESERVED, Model, kind_of
 from harness.models import Kind as LanKind
 
 CONTROL_STAMP = -1
-"""The stamp of control frames: no test's own."""
+"""The first stamp of control frames, which go down from here: no test's own."""
 
 GREETING_STAMP = -2
 """The stamp of the frames by which ports make their addresses known."""
@@ -183,7 +185,8 @@ class Testbench:
     (wire), or what a host's card would pass up (host). What comes back to its own sender
     counts in either view. A ``shared`` LAN has ports that the test did not ask for: a unicast
     that one of them gets is a stray. ``model`` is the LAN's reference model; it lives as long
-    as the LAN. ``seed`` selects the addresses that ``fresh_address`` gives.
+    as the LAN. ``seed`` selects the addresses that ``fresh_address`` gives, ``control`` the
+    payload of control broadcasts.
 
     >>> lan = Testbench(create("lguest"))
     >>> sender, *others = lan.ports(3)
@@ -202,6 +205,7 @@ class Testbench:
         shared: bool = False,
         model: Model | None = None,
         seed: int = 0,
+        control: int = 0,
     ) -> None:
         self.lan = lan
         self.view = view
@@ -230,6 +234,9 @@ class Testbench:
         """No other test should use this LAN: it has too many ports, or a full table."""
         self._most = 0
         self._seed = seed
+        self._control_stamp = CONTROL_STAMP - 2 * control
+        self._sent_count = 0
+        self._received_count = Counter[str]()
         self._fresh = 0
 
     @property
@@ -405,7 +412,7 @@ class Testbench:
         for frame in map(as_frame, sent):
             judging.foresee(port.name, frame)
             try:
-                port.port.send(frame)
+                self._put(port, frame)
             except FrameRefused:
                 continue
             judging.happened(port.name, frame)
@@ -431,7 +438,7 @@ class Testbench:
         """Send frames together and judge what arrives; whether something was wrong."""
         for sender, frame in batch:
             judging.foresee(sender.name, frame)
-            sender.port.send(frame)
+            self._put(sender, frame)
             judging.happened(sender.name, frame)
         self._settle()
         wrong = self._compare(judging, _frames(self._collect()))
@@ -455,7 +462,7 @@ class Testbench:
             judging = Judging(self.model, layout)
             for sender, frame in given[start : start + self._burst]:
                 judging.foresee(sender.name, frame)
-                sender.port.send(frame, layout)
+                self._put(sender, frame, layout)
                 judging.happened(sender.name, frame)
                 if frame[6:7] and frame[6] & 1:
                     self._beyond = f"{sender.name} sent a frame from {frame[6:12].hex(':')}"
@@ -497,10 +504,10 @@ class Testbench:
             self._unproved = True  # nobody is there to receive it
             return
         size = max(60, self.traits.shortest)
-        control = frames.ethernet(frames.BROADCAST, port, size=size, stamp=CONTROL_STAMP)
+        control = frames.ethernet(frames.BROADCAST, port, size=size, stamp=self._control_stamp)
         judging = Judging(self.model)
         judging.foresee(port.name, control)
-        port.port.send(control)
+        self._put(port, control)
         judging.happened(port.name, control)
         self._settle()
         arrived = _frames(self._collect())
@@ -521,7 +528,7 @@ class Testbench:
         if self._pending is None:
             self._pending = Judging(self.model, layout)
         self._pending.foresee(port.name, frame)
-        port.port.send(frame, layout)
+        self._put(port, frame, layout)
         self._pending.happened(port.name, frame)
         if not max(self.traits.shortest, 14) <= len(frame) <= self.traits.longest:
             self._beyond = f"{port.name} sent a frame of {len(frame)} bytes"
@@ -557,6 +564,11 @@ class Testbench:
             self._judge_pending()
         if self._unproved:
             self.prove_alive(next(iter(self._wrapped.values())))
+        take = getattr(self.lan, "take_marker_faults", None)
+        for fault in take() if take is not None else ():
+            self.violations.append(
+                Difference(Kind(fault.kind), fault.port, fault.text, fault.frame)
+            )
 
     # Addresses of a learning LAN
 
@@ -691,7 +703,14 @@ class Testbench:
     def _collect(self) -> dict[BenchPort, Sequence[Arrival]]:
         arrived = {port: port.port.arrivals() for port in (*self._ports, *self._bystanders)}
         self._window = self._window[1], len(self.lan.records())
+        for port, seen in arrived.items():
+            self._received_count[port.name] += len(seen)
+            check_calm(port.name, self._received_count[port.name], self._sent_count)
         return arrived
+
+    def _put(self, port: BenchPort, frame: bytes, layout: Layout | None = None) -> None:
+        self._sent_count += 1
+        port.port.send(frame, layout)
 
     def _in_view(
         self,

@@ -50,6 +50,10 @@ class Inconclusive(LanError):
     """
 
 
+class Storm(LanError):
+    """A port received so many frames that nothing else needs to be known: the test fails."""
+
+
 class Unsupported(LanError):
     """A test needs a feature that the LAN declares not to have.
 
@@ -83,6 +87,20 @@ class Layout:
     linear: int | None = None
     offset: int = 0
     fragments: tuple[tuple[int, int], ...] = ()
+
+
+CALM = 128
+COPIES = 8
+"""Frames that a port may receive before it is a storm: ``CALM``, and copies of each one sent."""
+
+
+def check_calm(port: str, received: int, sent: int) -> None:
+    """Storm if a port received more frames than any verdict needs, given how many were sent.
+
+    What arrives is kept until a test has compared it: a LAN that floods would fill the memory.
+    """
+    if received > CALM + COPIES * sent:
+        raise Storm(f"storm: {port} received {received} frames, with {sent} sent in all")
 
 
 def as_frame(given: object) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import PAGE
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -55,25 +56,33 @@ def test_the_host_fills_every_buffer_of_an_array_that_goes_on_into_device_pages(
     lguest: LguestLan, before: int
 ) -> None:
     sender, owner = (lguest.device(slot) for slot in (300, 301))
-    assert [device.open() for device in (sender, owner)] == [0, 0]
+    same("result of opening each device", [device.open() for device in (sender, owner)], [0, 0])
     key = sender.peer_key(SPARE_SLOT)
     array = owner.guest.memory.private_size - before
     write_array(owner.guest, array)
-    assert owner.guest.bind_dma(key, array, COUNT, 9)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, COUNT, 9), True)
     for n in range(COUNT):
-        assert send_bytes(sender.guest, key, data(n, 60 + n)) == 60 + n
-        assert room(owner.guest, n, 60 + n) == data(n, 60 + n)
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, data(n, 60 + n)),
+            60 + n,
+        )
+        same("room", room(owner.guest, n, 60 + n), data(n, 60 + n))
     full = [60, 61, 62, 63]
-    assert used_lens(owner.guest, array, COUNT) == full
-    assert send_bytes(sender.guest, key, data(9, 60)) == 0
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, COUNT), full)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, data(9, 60)), 0)
     for n in (2, 0, 3, 1, 3):
         set_used(owner.guest, array, n, 0)
         full[n] = 70 + n
-        assert send_bytes(sender.guest, key, data(20 + n, 70 + n)) == 70 + n
-        assert used_lens(owner.guest, array, COUNT) == full
-        assert room(owner.guest, n, 70 + n) == data(20 + n, 70 + n)
-    assert owner.guest.pending >> 9 & 1
-    assert killed(lguest) == []
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, data(20 + n, 70 + n)),
+            70 + n,
+        )
+        same("used_len of the buffers of the owner", used_lens(owner.guest, array, COUNT), full)
+        same("room", room(owner.guest, n, 70 + n), data(20 + n, 70 + n))
+    same("interrupt 9 of the owner is pending", owner.guest.pending >> 9 & 1, 1)
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-1", "DMA-2")
@@ -82,16 +91,20 @@ def test_an_array_that_goes_on_into_device_pages_can_be_unbound(
     lguest: LguestLan, before: int
 ) -> None:
     sender, owner = (lguest.device(slot) for slot in (300, 301))
-    assert [device.open() for device in (sender, owner)] == [0, 0]
+    same("result of opening each device", [device.open() for device in (sender, owner)], [0, 0])
     key = sender.peer_key(SPARE_SLOT)
     array = owner.guest.memory.private_size - before
     for _ in range(2):
         write_array(owner.guest, array)
-        assert owner.guest.bind_dma(key, array, COUNT, 9)
-        assert send_bytes(sender.guest, key, data(0, 60)) == 60
-        assert owner.guest.bind_dma(key, array, COUNT, 0)
-        assert send_bytes(sender.guest, key, data(1, 61)) == 0
-        assert used_lens(owner.guest, array, COUNT) == [60, 0, 0, 0]
+        same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, COUNT, 9), True)
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, data(0, 60)), 60)
+        same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, COUNT, 0), True)
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, data(1, 61)), 0)
+        same(
+            "used_len of the buffers of the owner",
+            used_lens(owner.guest, array, COUNT),
+            [60, 0, 0, 0],
+        )
 
 
 @rule("DMA-2", "DMA-3")
@@ -101,25 +114,29 @@ def test_a_structure_that_goes_on_into_a_device_page_is_sent(
 ) -> None:
     """Its ``used_len``, addresses and lengths may lie on either side."""
     sender, owner = (lguest.device(slot) for slot in (300, 301))
-    assert [device.open() for device in (sender, owner)] == [0, 0]
+    same("result of opening each device", [device.open() for device in (sender, owner)], [0, 0])
     key = sender.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 3)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 3), True)
     at = sender.guest.memory.private_size - before
     for n in range(3):
         sections = [(DATA + 100 * part, 20 + part) for part in range(5)]
         parts = [data(10 * n + part, 20 + part) for part in range(5)]
         scatter(sender.guest.memory, sections, b"".join(parts))
         sender.guest.memory.write(at + 4, dma.pack(sections))
-        assert sender.guest.send_dma(key, at) == 110
-        assert room(owner.guest, n, 110) == b"".join(parts)
-    assert sender.guest.memory.read(at, 4) == bytes((110, 0, 0, 0))
+        same("used_len, SEND_DMA of the sender", sender.guest.send_dma(key, at), 110)
+        same("room", room(owner.guest, n, 110), b"".join(parts))
+    same(
+        "memory of the sender at the structure",
+        sender.guest.memory.read(at, 4),
+        bytes((110, 0, 0, 0)),
+    )
 
 
 def host_network(lguest: LguestLan) -> tuple[HostNetwork, MemoryTap]:
     """A Host network whose device is open, and its TAP."""
     tap = MemoryTap()
     network = lguest.host_network(50, tap)
-    assert network.device.open() == 0
+    same("result of opening the network's device", network.device.open(), 0)
     return network, tap
 
 
@@ -130,22 +147,28 @@ def test_the_launcher_fills_every_buffer_of_such_an_array(lguest: LguestLan, bef
     guest = network.device.guest
     array = guest.memory.private_size - before
     write_array(guest, array)
-    assert guest.bind_dma(network.device.key, array, COUNT, 9)
+    same(
+        "BIND_DMA by the guest succeeds", guest.bind_dma(network.device.key, array, COUNT, 9), True
+    )
     for n in range(COUNT):
         tap.feed(data(n, 60 + n))
-        assert network.input()
-        assert room(guest, n, 60 + n) == data(n, 60 + n)
-    assert used_lens(guest, array, COUNT) == [60, 61, 62, 63]
+        same("the network reads a frame of its TAP", network.input(), True)
+        same("room", room(guest, n, 60 + n), data(n, 60 + n))
+    same("used_len of the buffers of the guest", used_lens(guest, array, COUNT), [60, 61, 62, 63])
     set_used(guest, array, 1, 0)
     tap.feed(data(7, 90))
-    assert network.input()
-    assert used_lens(guest, array, COUNT) == [60, 90, 62, 63]
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("used_len of the buffers of the guest", used_lens(guest, array, COUNT), [60, 90, 62, 63])
     tap.feed(data(8, 99))
     shipped = lguest.host.defects.overwrites_full_ring
-    assert network.input() == shipped
-    assert used_lens(guest, array, COUNT) == [60, 90, 62, 99 if shipped else 63]
-    assert room(guest, 1, 90) == data(7, 90)
-    assert killed(lguest) == []
+    same("the network reads a frame of its TAP", network.input(), shipped)
+    same(
+        "used_len of the buffers of the guest",
+        used_lens(guest, array, COUNT),
+        [60, 90, 62, 99 if shipped else 63],
+    )
+    same("room", room(guest, 1, 90), data(7, 90))
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("HST-2")
@@ -159,9 +182,9 @@ def test_the_launcher_writes_what_such_a_structure_lists(lguest: LguestLan, befo
     frame = data(before, 60)
     scatter(guest.memory, sections, frame)
     guest.memory.write(at + 4, dma.pack(sections))
-    assert guest.send_dma(network.device.peer_key(0), at) == 60
-    assert tap.written == [frame]
-    assert guest.memory.read(at, 4) == bytes((60, 0, 0, 0))
+    same("used_len, SEND_DMA of the guest", guest.send_dma(network.device.peer_key(0), at), 60)
+    same("frames written to the TAP", tap.written, [frame])
+    same("memory of the guest at the structure", guest.memory.read(at, 4), bytes((60, 0, 0, 0)))
 
 
 @rule("HST-2", "HST-3")
@@ -174,11 +197,11 @@ def test_a_section_of_the_launcher_may_cross_into_a_device_page(
     section = (guest.memory.private_size - before, 60)
     scatter(guest.memory, [section], data(1, 60))
     guest.memory.write(DATA, bytes(4) + dma.pack([section]))
-    assert guest.send_dma(network.device.peer_key(0), DATA) == 60
-    assert tap.written == [data(1, 60)]
+    same("used_len, SEND_DMA of the guest", guest.send_dma(network.device.peer_key(0), DATA), 60)
+    same("frames written to the TAP", tap.written, [data(1, 60)])
     guest.memory.write(DATA, bytes(4))
-    assert guest.bind_dma(network.device.key, DATA, 1, 9)
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(network.device.key, DATA, 1, 9), True)
     tap.feed(data(2, 60))
-    assert network.input()
-    assert guest.memory.read(*section) == data(2, 60)
-    assert used_lens(guest, DATA, 1) == [60]
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("memory of the Guest in the section", guest.memory.read(*section), data(2, 60))
+    same("used_len of the buffers of the guest", used_lens(guest, DATA, 1), [60])

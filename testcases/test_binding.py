@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.comparing import present, raises, same
 from harness.frames import GROUPS, PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -29,6 +30,7 @@ from .kit.dma import (
     cursor,
     fill_up,
     killed,
+    must_cross,
     send,
     send_bytes,
     send_over_stale,
@@ -36,6 +38,7 @@ from .kit.dma import (
     snapshot,
     used_lens,
 )
+from .kit.steps import same_frames
 
 GOOD = [(DATA, 60)]
 
@@ -48,11 +51,12 @@ GOOD = [(DATA, 60)]
 def test_an_array_is_bound_with_any_interrupt_below_32(lguest: LguestLan, interrupt: int) -> None:
     sender, owner, bystander = lguest.open_devices(3)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4, interrupt)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert owner.guest.pending == 1 << interrupt
-    assert sender.guest.pending == bystander.guest.pending == 0
-    assert owner.guest.memory.read(ROOM, 60) == payload(60)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4, interrupt), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << interrupt)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    same("pending interrupts of the bystander", bystander.guest.pending, 0)
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 60), payload(60))
 
 
 @rule("DMA-1")
@@ -60,13 +64,13 @@ def test_an_array_is_bound_with_any_interrupt_below_32(lguest: LguestLan, interr
 def test_an_interrupt_of_32_or_more_is_refused(lguest: LguestLan, interrupt: int) -> None:
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert not bind(owner.guest, key, 4, interrupt)
-    assert lguest.host.binding(owner.guest, key) is None
-    assert send_bytes(sender.guest, key, payload(60)) == 0
-    assert owner.guest.pending == 0
-    assert killed(lguest) == []
-    assert bind(owner.guest, key, 4, 31)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4, interrupt), False)
+    same("binding of the owner", lguest.host.binding(owner.guest, key), None)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 0)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("Guests killed", killed(lguest), [])
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4, 31), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
 
 
 def bind_one_each(guest: Guest, key_of: Callable[[int], int], count: int) -> list[bool]:
@@ -83,12 +87,20 @@ def bind_one_each(guest: Guest, key_of: Callable[[int], int], count: int) -> lis
 def test_a_guest_binds_32_arrays_and_no_more(lguest: LguestLan) -> None:
     (sender,) = lguest.open_devices(1)
     owner = lguest.device()
-    assert bind_one_each(owner.guest, owner.peer_key, 33) == [True] * MAX_BOUND + [False]
-    assert killed(lguest) == []
+    same(
+        "each BIND_DMA by the owner succeeds",
+        bind_one_each(owner.guest, owner.peer_key, 33),
+        [True] * MAX_BOUND + [False],
+    )
+    same("Guests killed", killed(lguest), [])
     for n in range(33):
         moved = send_bytes(sender.guest, sender.peer_key(SPARE_SLOT + n), payload(40 + n))
-        assert moved == (40 + n if n < 32 else 0)
-    assert used_lens(owner.guest, ARRAY, 33) == [*range(40, 72), 0]
+        same("bytes moved", moved, 40 + n if n < 32 else 0)
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, ARRAY, 33),
+        [*range(40, 72), 0],
+    )
 
 
 @rule("DMA-1")
@@ -98,12 +110,16 @@ def test_unbinding_makes_place_for_one_more_array(lguest: LguestLan, freed: int)
     owner = lguest.device()
     bind_one_each(owner.guest, owner.peer_key, 32)
     key, array = owner.peer_key(SPARE_SLOT + freed), ARRAY + freed * dma.SIZE
-    assert owner.guest.bind_dma(key, array, 1, 0)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, 1, 0), True)
     last = [owner.guest.bind_dma(owner.peer_key(40), ARRAY + 40 * dma.SIZE, 1, 5) for _ in "ab"]
-    assert last == [True, False]
+    same("the last", last, [True, False])
     owner.guest.memory.write(ARRAY + 40 * dma.SIZE + 4, dma.pack([(ROOM, 100)]))
-    assert send_bytes(sender.guest, sender.peer_key(40), payload(60)) == 60
-    assert send_bytes(sender.guest, key, payload(60)) == 0
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(40), payload(60)),
+        60,
+    )
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 0)
 
 
 @rule("DMA-1")
@@ -111,11 +127,23 @@ def test_each_guest_has_32_arrays_of_its_own_and_an_open_device_takes_one(
     lguest: LguestLan,
 ) -> None:
     one, other = lguest.open_devices(2)
-    assert bind_one_each(one.guest, one.peer_key, 32) == [True] * 31 + [False]
-    assert bind_one_each(other.guest, other.peer_key, 32) == [True] * 31 + [False]
+    same(
+        "each BIND_DMA by the first succeeds",
+        bind_one_each(one.guest, one.peer_key, 32),
+        [True] * 31 + [False],
+    )
+    same(
+        "each BIND_DMA by the other succeeds",
+        bind_one_each(other.guest, other.peer_key, 32),
+        [True] * 31 + [False],
+    )
     one.close()
-    assert bind_one_each(one.guest, one.peer_key, 2) == [True, False]
-    assert crosses(lguest, one, other)
+    same(
+        "each BIND_DMA by the first succeeds",
+        bind_one_each(one.guest, one.peer_key, 2),
+        [True, False],
+    )
+    must_cross(lguest, one, other)
 
 
 @rule("DMA-1")
@@ -123,11 +151,15 @@ def test_an_array_bound_twice_is_unbound_twice(lguest: LguestLan) -> None:
     (sender,) = lguest.open_devices(1)
     owner = lguest.device()
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4)
-    assert bind(owner.guest, key, 4)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
     for left in (2, 1, 0):
-        assert (send_bytes(sender.guest, key, payload(60)) == 60) == (left > 0)
-        assert owner.guest.bind_dma(key, ARRAY, 4, 0) == (left > 0)
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, payload(60)) == 60,
+            left > 0,
+        )
+        same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), left > 0)
 
 
 @rule("DMA-1")
@@ -139,35 +171,51 @@ def test_unbinding_needs_the_key_and_the_address(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4)
-    assert not owner.guest.bind_dma(key + key_off, ARRAY + array_off, 4, 0)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert owner.guest.bind_dma(key, ARRAY, 4, 0)
-    assert send_bytes(sender.guest, key, payload(60)) == 0
-    assert not owner.guest.bind_dma(key, ARRAY, 4, 0)
-    assert killed(lguest) == []
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same(
+        "BIND_DMA by the owner succeeds",
+        owner.guest.bind_dma(key + key_off, ARRAY + array_off, 4, 0),
+        False,
+    )
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 0)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), False)
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-1")
 def test_unbinding_one_of_two_arrays_leaves_the_other(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 8)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 8), True)
     second = ARRAY + 4 * dma.SIZE
-    assert owner.guest.bind_dma(key, second, 4, 9)
-    assert owner.guest.bind_dma(key, second, 4, 0)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert used_lens(owner.guest, ARRAY) == [60, 0, 0, 0, 0, 0, 0, 0]
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, second, 4, 9), True)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, second, 4, 0), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, ARRAY),
+        [60, 0, 0, 0, 0, 0, 0, 0],
+    )
 
 
 @rule("DMA-1")
 def test_a_guest_does_not_unbind_what_another_bound(lguest: LguestLan) -> None:
     sender, owner, other = lguest.open_devices(3)
-    assert not other.guest.bind_dma(other.peer_key(owner.slot), owner.ring, NUM_SKBS, 0)
-    assert crosses(lguest, sender, owner)
-    assert owner.guest.bind_dma(owner.key, owner.ring, NUM_SKBS, 0)
-    assert not crosses(lguest, sender, owner)
-    assert crosses(lguest, sender, other)
+    same(
+        "BIND_DMA by the other succeeds",
+        other.guest.bind_dma(other.peer_key(owner.slot), owner.ring, NUM_SKBS, 0),
+        False,
+    )
+    must_cross(lguest, sender, owner)
+    same(
+        "BIND_DMA by the owner succeeds",
+        owner.guest.bind_dma(owner.key, owner.ring, NUM_SKBS, 0),
+        True,
+    )
+    same("a frame from the sender crosses to the owner", crosses(lguest, sender, owner), False)
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-1", "DMA-7")
@@ -177,10 +225,10 @@ def test_a_key_is_a_place_wherever_each_guest_sees_it(lguest: LguestLan) -> None
     launcher = lguest.launch(50)
     launcher.join(DevicePages(1), 0)
     moved = lguest.second_device(launcher.guest, 5)
-    assert moved.page == plain.page + PAGE
-    assert moved.open() == 0
-    assert crosses(lguest, plain, moved)
-    assert crosses(lguest, moved, plain)
+    same("page of bytes moved", moved.page, plain.page + PAGE)
+    same("result of opening bytes moved", moved.open(), 0)
+    must_cross(lguest, plain, moved)
+    must_cross(lguest, moved, plain)
 
 
 # DMA-7: keys
@@ -195,13 +243,18 @@ def test_a_bad_key_kills_the_guest_that_named_it(lguest: LguestLan, key: int, ca
         key += hostile.peer_key(owner.slot)
     before = snapshot(owner.guest)
     if call == "send":
-        assert send(hostile.guest, key, GOOD) == 0
+        same("used_len, SEND_DMA of the hostile", send(hostile.guest, key, GOOD), 0)
     else:
-        assert not hostile.guest.bind_dma(key, ARRAY, 4, 9 if call == "bind" else 0)
-    assert killed(lguest) == [hostile.guest.id]
-    assert not changed(before, snapshot(owner.guest))
-    assert owner.guest.pending == sender.guest.pending == 0
-    assert crosses(lguest, sender, owner)
+        same(
+            "BIND_DMA by the hostile succeeds",
+            hostile.guest.bind_dma(key, ARRAY, 4, 9 if call == "bind" else 0),
+            False,
+        )
+    same("Guests killed", killed(lguest), [hostile.guest.id])
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-7")
@@ -209,34 +262,42 @@ def test_a_bad_key_kills_the_guest_that_named_it(lguest: LguestLan, key: int, ca
 def test_every_multiple_of_4_on_the_device_page_is_a_key(lguest: LguestLan, offset: int) -> None:
     sender, owner = lguest.device(), lguest.device()
     key = owner.page + offset
-    assert bind(owner.guest, key, 4)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert used_lens(owner.guest, ARRAY, 4) == [60, 0, 0, 0]
-    assert killed(lguest) == []
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, ARRAY, 4), [60, 0, 0, 0])
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-7")
 @pytest.mark.parametrize("key", [0, DATA, END - 2 * PAGE - 4, END - 2 * PAGE, END - PAGE - 4])
 def test_a_key_in_private_memory_goes_to_the_launcher(lguest: LguestLan, key: int) -> None:
     sender, owner = lguest.open_devices(2)
-    assert bind(owner.guest, key, 4)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
     before = snapshot(owner.guest)
-    assert send(sender.guest, key, GOOD) == 0
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, GOOD), 0)
     warned = [event for event in lguest.host.events if isinstance(event, Warned)]
-    assert [event.guest for event in warned] == [sender.guest.id]
-    assert f"{key:#x}" in warned[0].text
-    assert not changed(before, snapshot(owner.guest))
-    assert owner.guest.pending == 0
-    assert killed(lguest) == []
-    assert crosses(lguest, sender, owner)
+    same("event", [event.guest for event in warned], [sender.guest.id])
+    same("the warning names the key", f"{key:#x}" in warned[0].text, True)
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("Guests killed", killed(lguest), [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-7")
 def test_a_good_key_reaches_the_launcher_of_nobody(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
-    assert send(sender.guest, sender.peer_key(SPARE_SLOT), GOOD) == 0
-    assert [event for event in lguest.host.events if isinstance(event, Warned)] == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        60,
+    )
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(SPARE_SLOT), GOOD),
+        0,
+    )
+    same("event", [event for event in lguest.host.events if isinstance(event, Warned)], [])
 
 
 # DMA-9: killed Guests
@@ -244,7 +305,7 @@ def test_a_good_key_reaches_the_launcher_of_nobody(lguest: LguestLan) -> None:
 
 def kill(device: NetDevice) -> None:
     device.guest.send_dma(device.key + 1, ARRAY)
-    assert device.guest.dead is not None
+    present("cause of death", device.guest.dead)
 
 
 @rule("DMA-9")
@@ -268,13 +329,14 @@ def test_a_killed_guest_runs_no_more(
     dead, one, other = lguest.open_devices(3)
     published = lguest.pages.published(dead.slot)
     kill(dead)
-    with pytest.raises(LguestError, match="it runs no more"):
+    with raises("the error", LguestError, "it runs no more"):
         step(dead)
-    assert lguest.pages.published(dead.slot) == published
-    assert killed(lguest) == [dead.guest.id]
-    assert one.guest.pending == other.guest.pending == 0
-    assert lguest.host.binding(dead.guest, dead.key) is not None
-    assert crosses(lguest, one, other)
+    same("address published by the dead", lguest.pages.published(dead.slot), published)
+    same("Guests killed", killed(lguest), [dead.guest.id])
+    same("pending interrupts of the first", one.guest.pending, 0)
+    same("pending interrupts of the other", other.guest.pending, 0)
+    same("the array is bound", lguest.host.binding(dead.guest, dead.key) is not None, True)
+    must_cross(lguest, one, other)
 
 
 @rule("DMA-9")
@@ -282,15 +344,19 @@ def test_buffers_of_a_killed_guest_are_filled_until_none_is_free(lguest: LguestL
     sender, dead, other = lguest.open_devices(3)
     kill(dead)
     frames = fill_up(sender, dead, NUM_SKBS + 1)
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (NUM_SKBS, 1)
-    assert used_lens(dead.guest, dead.ring) == [60] * NUM_SKBS
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (NUM_SKBS, 1),
+    )
+    same("used_len of the buffers of the dead", used_lens(dead.guest, dead.ring), [60] * NUM_SKBS)
     for n in range(NUM_SKBS):
         at = dead.ring + n * dma.SIZE
         ((address, _),) = dma.unpack(dead.guest.memory.read(at + 4, dma.SIZE - 4))
-        assert dead.guest.memory.read(address, 60) == frames[n]
+        same("memory of the dead at address", dead.guest.memory.read(address, 60), frames[n])
     lguest.settle()
-    assert [event for event in lguest.host.events if isinstance(event, Received)] == []
-    assert crosses(lguest, sender, other)
+    same("event", [event for event in lguest.host.events if isinstance(event, Received)], [])
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-9")
@@ -298,14 +364,26 @@ def test_buffers_of_a_killed_guest_are_filled_until_none_is_free(lguest: LguestL
 def test_a_killed_sender_leaves_the_cursor_where_it_was(lguest: LguestLan, sent: int) -> None:
     hostile, sender, owner = lguest.open_devices(3)
     frames = fill_up(sender, owner, sent)
-    assert send(hostile.guest, hostile.peer_key(owner.slot), [*GOOD, (DATA, 4097)]) == 0
-    assert killed(lguest) == [hostile.guest.id]
-    assert cursor(owner) == sent
-    assert used_lens(owner.guest, owner.ring) == [60] * sent + [0] * (NUM_SKBS - sent)
+    same(
+        "used_len, SEND_DMA of the hostile",
+        send(hostile.guest, hostile.peer_key(owner.slot), [*GOOD, (DATA, 4097)]),
+        0,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id])
+    same("cursor of the owner", cursor(owner), sent)
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [60] * sent + [0] * (NUM_SKBS - sent),
+    )
     frames += fill_up(sender, owner, 1)
-    assert used_lens(owner.guest, owner.ring)[sent] == 60
+    same(
+        "used_len of a buffer of the owner",
+        used_lens(owner.guest, owner.ring)[sent],
+        60,
+    )
     lguest.settle()
-    assert lguest.received(owner) == frames
+    same_frames(lguest, owner, frames)
 
 
 @rule("DMA-9")
@@ -314,23 +392,41 @@ def test_the_end_of_its_launcher_unbinds_all_arrays_of_a_guest(
     lguest: LguestLan, first_killed: bool
 ) -> None:
     sender, leaver, stayer = lguest.open_devices(3)
-    assert bind_one_each(leaver.guest, leaver.peer_key, 10) == [True] * 10
-    assert bind_one_each(stayer.guest, leaver.peer_key, 1) == [True]
+    same(
+        "each BIND_DMA by the leaver succeeds",
+        bind_one_each(leaver.guest, leaver.peer_key, 10),
+        [True] * 10,
+    )
+    same(
+        "each BIND_DMA by stayer succeeds", bind_one_each(stayer.guest, leaver.peer_key, 1), [True]
+    )
     if first_killed:
         kill(leaver)
     keys = [sender.peer_key(slot) for slot in (leaver.slot, *range(SPARE_SLOT + 1, 610))]
-    assert [send_bytes(sender.guest, key, payload(60)) for key in keys] == [60] * 10
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(60)) for key in keys],
+        [60] * 10,
+    )
     for n in range(10):
         set_used(leaver.guest, ARRAY, n, 0)
     before = snapshot(leaver.guest)
     pending = leaver.guest.pending
     lguest.launcher(leaver.guest).exit()
-    assert [send_over_stale(sender.guest, key, GOOD) for key in keys] == [STALE] * 10
-    assert not changed(before, snapshot(leaver.guest))
-    assert leaver.guest.pending == pending
-    assert send_bytes(sender.guest, sender.peer_key(SPARE_SLOT), payload(60)) == 60
-    assert used_lens(stayer.guest, ARRAY, 1) == [60]
-    assert crosses(lguest, sender, stayer)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_over_stale(sender.guest, key, GOOD) for key in keys],
+        [STALE] * 10,
+    )
+    same("addresses of bytes that changed", changed(before, snapshot(leaver.guest)), set())
+    same("pending interrupts of the leaver", leaver.guest.pending, pending)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(SPARE_SLOT), payload(60)),
+        60,
+    )
+    same("used_len of the buffers of stayer", used_lens(stayer.guest, ARRAY, 1), [60])
+    must_cross(lguest, sender, stayer)
 
 
 @rule("DMA-9")
@@ -340,6 +436,6 @@ def test_a_new_guest_takes_the_place_of_one_whose_launcher_ended(lguest: LguestL
     fill_up(sender, dead)
     lguest.launcher(dead.guest).exit()
     heir = lguest.device(slot=dead.slot, guest_id=40)
-    assert heir.open() == 0
-    assert crosses(lguest, sender, heir)
-    assert used_lens(dead.guest, dead.ring) == [60] * NUM_SKBS
+    same("result of opening the heir", heir.open(), 0)
+    must_cross(lguest, sender, heir)
+    same("used_len of the buffers of the dead", used_lens(dead.guest, dead.ring), [60] * NUM_SKBS)

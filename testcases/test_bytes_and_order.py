@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import raises, same
 from harness.exchange import Testbench
 from harness.frames import (
     GROUPS,
@@ -18,7 +19,7 @@ from harness.lans.lguest import LguestLan
 from harness.lguest.events import Point
 from harness.plugin.marks import rule
 
-from .kit.steps import send_bytes_to_slot
+from .kit.steps import same_frames, send_bytes_to_slot
 
 REAL = (
     "arp",
@@ -69,9 +70,9 @@ def test_the_owners_own_address_as_source_is_not_checked(lguest: LguestLan) -> N
         frame = ethernet(owner.address, source)
         sender.transmit(frame)
         lguest.settle()
-        assert lguest.received(owner)[-1] == frame
-    assert owner.counters.rx_packets == 3
-    assert lguest.received(sender) == []
+        same("last of frames passed up by the owner", lguest.received(owner)[-1], frame)
+    same("rx_packets of the owner", owner.counters.rx_packets, 3)
+    same_frames(lguest, sender, [])
 
 
 @rule("DLV-9")
@@ -119,8 +120,9 @@ def test_bytes_do_not_depend_on_where_they_lay(lguest: LguestLan, layout: Layout
     frame = ethernet(owner.address, sender.address, size=1000)
     sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert lguest.received(bystander) == lguest.received(sender) == []
+    same_frames(lguest, owner, [frame])
+    same_frames(lguest, bystander, [])
+    same_frames(lguest, sender, [])
 
 
 @rule("DLV-9")
@@ -134,8 +136,8 @@ def test_a_frame_up_to_a_page_boundary_of_the_receive_buffer_arrives_whole(
     frame = ethernet(owner.address, sender.address, size=size)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert lguest.received(sender) == []
+    same_frames(lguest, owner, [frame])
+    same_frames(lguest, sender, [])
 
 
 @rule("DLV-9")
@@ -149,7 +151,7 @@ def test_a_frame_across_a_page_of_the_receive_buffer_arrives_whole(
     frame = ethernet(owner.address, sender.address, size=size)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])
 
 
 # DLV-10: the destination of a runt
@@ -159,19 +161,25 @@ def test_a_frame_across_a_page_of_the_receive_buffer_arrives_whole(
 @pytest.mark.parametrize("size", range(6, 14))
 def test_a_runt_is_sent_counted_and_dropped(lguest: LguestLan, size: int) -> None:
     sender, owner, bystander = lguest.open_devices(3)
-    assert sender.transmit(ethernet(owner.address, sender.address, size=size)) == 0
-    assert owner.guest.pending
-    assert not bystander.guest.pending
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(ethernet(owner.address, sender.address, size=size)),
+        0,
+    )
+    same("the owner has a pending interrupt", bool(owner.guest.pending), True)
+    same("the bystander has a pending interrupt", bool(bystander.guest.pending), False)
     lguest.settle()
-    assert sender.counters.tx_packets == 1
-    assert sender.counters.tx_bytes == size
-    assert sender.counters.tx_carrier_errors == 0
-    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
-    assert lguest.received(owner) == lguest.received(bystander) == []
+    same("tx_packets of the sender", sender.counters.tx_packets, 1)
+    same("tx_bytes of the sender", sender.counters.tx_bytes, size)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 0)
+    same("rx_packets of the owner", owner.counters.rx_packets, 0)
+    same("rx_bytes of the owner", owner.counters.rx_bytes, 0)
+    same_frames(lguest, owner, [])
+    same_frames(lguest, bystander, [])
     control = ethernet(owner.address, sender.address)
     sender.transmit(control)
     lguest.settle()
-    assert lguest.received(owner) == [control]
+    same_frames(lguest, owner, [control])
 
 
 @rule("DLV-10")
@@ -179,11 +187,16 @@ def test_a_runt_is_sent_counted_and_dropped(lguest: LguestLan, size: int) -> Non
 def test_a_group_runt_is_offered_to_everybody(lguest: LguestLan, size: int) -> None:
     sender, *others = lguest.open_devices(4)
     sender.transmit(ethernet(GROUPS["broadcast"], sender.address, size=size))
-    assert all(device.guest.pending for device in others)
-    assert not sender.guest.pending
-    assert sender.counters.tx_packets == 3
+    same(
+        "others with a pending interrupt",
+        [bool(device.guest.pending) for device in others],
+        [True] * len(others),
+    )
+    same("the sender has a pending interrupt", bool(sender.guest.pending), False)
+    same("tx_packets of the sender", sender.counters.tx_packets, 3)
     lguest.settle()
-    assert all(lguest.received(device) == [] for device in others)
+    for device in others:
+        same_frames(lguest, device, [])
 
 
 @rule("DLV-10")
@@ -193,8 +206,8 @@ def test_six_linear_bytes_are_enough_to_find_the_receiver(lguest: LguestLan, lin
     frame = ethernet(owner.address, sender.address, size=100)
     sender.transmit(frame, linear, 0, [(100 - linear, 20)])
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert lguest.received(bystander) == []
+    same_frames(lguest, owner, [frame])
+    same_frames(lguest, bystander, [])
 
 
 @rule("DLV-10")
@@ -202,16 +215,17 @@ def test_six_linear_bytes_are_enough_to_find_the_receiver(lguest: LguestLan, lin
 def test_fewer_than_six_linear_bytes_are_refused(lguest: LguestLan, linear: int) -> None:
     sender, owner = lguest.ports(2)
     frame = ethernet(owner, sender, size=100)
-    with pytest.raises(FrameRefused, match=f"linear part of {linear} bytes is too short"):
+    with raises("the error", FrameRefused, f"linear part of {linear} bytes is too short"):
         sender.send(frame, Layout(linear, 0, ((100 - linear, 0),)))
-    with pytest.raises(FrameRefused, match=f"linear part of {linear} bytes is too short"):
+    with raises("the error", FrameRefused, f"linear part of {linear} bytes is too short"):
         sender.send(frame[:linear])
     lguest.settle()
-    assert owner.arrivals() == []
-    assert sender.device.counters.tx_packets == sender.device.counters.tx_carrier_errors == 0
+    same("frames that arrived at the owner", owner.arrivals(), [])
+    same("tx_packets of the sender", sender.device.counters.tx_packets, 0)
+    same("tx_carrier_errors of the sender", sender.device.counters.tx_carrier_errors, 0)
     sender.send(frame)
     lguest.settle()
-    assert [arrival.frame for arrival in owner.arrivals()] == [frame]
+    same("frame of arrival", [arrival.frame for arrival in owner.arrivals()], [frame])
 
 
 # DLV-11: order
@@ -246,8 +260,8 @@ def test_the_order_is_the_same_while_others_may_act(lguest: LguestLan) -> None:
         for frame in sent[start:end]:
             sender.transmit(frame)
         lguest.settle()
-    assert Point.TAKEN in seen
-    assert lguest.received(owner) == sent
+    same("another CPU acted while an interrupt was handled", Point.TAKEN in seen, True)
+    same_frames(lguest, owner, sent)
 
 
 @rule("DLV-11")
@@ -280,10 +294,14 @@ def test_empty_dmas_that_carry_the_cursor_round_change_nothing_of_the_order(
     sender.transmit(sent[0])
     for frame in sent[1:]:
         for _ in range(empty):
-            assert send_bytes_to_slot(sender, owner.slot, b"") == 0
+            same(
+                "used_len, SEND_DMA of the sender",
+                send_bytes_to_slot(sender, owner.slot, b""),
+                0,
+            )
         sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == sent
+    same_frames(lguest, owner, sent)
 
 
 @rule("DLV-11")
@@ -294,11 +312,12 @@ def test_two_senders_each_keep_their_own_order(lan: Testbench) -> None:
     received = lan.exchange_all(sent)
     for sender in (one, two):
         mine = tuple(frame for by, frame in sent if by is sender)
-        assert tuple(frame for frame in received[owner] if frame in mine) == mine
-    assert received[one] == received[two] == ()
-    assert len(received[owner]) == len(sent)
+        same("frame", tuple(frame for frame in received[owner] if frame in mine), mine)
+    same("received, number one", received[one], ())
+    same("received, number two", received[two], ())
+    same("number of received, number owner", len(received[owner]), len(sent))
 
 
 def test_payload_streams_are_all_different() -> None:
     streams = {payload(16, stamp) for stamp in range(1000)}
-    assert len(streams) == 1000
+    same("number of streams", len(streams), 1000)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.comparing import differ, same
 from harness.frames import PAGE, ethernet
 from harness.lan import Layout
 from harness.lans.lguest import LguestLan
@@ -24,15 +25,15 @@ from .kit.dma import (
     SPARE_SLOT,
     bind,
     buffer_list,
-    crosses,
     killed,
+    must_cross,
     number,
     send,
     send_bytes,
     set_list,
     set_used,
 )
-from .kit.steps import NO_ADDRESS, broadcast, lan_of_pages
+from .kit.steps import NO_ADDRESS, broadcast, lan_of_pages, same_frames
 
 NEW = bytes.fromhex("02005a5a5a5a")
 """An address that appears on the page during a test."""
@@ -73,13 +74,17 @@ def copy_to(
     """Send these parts, one section for each, into a buffer with these sections."""
     key = writer.peer_key(SPARE_SLOT)
     if writer.guest.host.binding(writer.guest, key) is None:
-        assert bind(writer.guest, key, 1)
+        same("BIND_DMA by the writer succeeds", bind(writer.guest, key, 1), True)
     writer.guest.memory.write(ARRAY, bytes(4) + dma.pack(sections))
     source: list[tuple[int, int]] = []
     for part in parts:
         other.guest.memory.write(DATA + 100 * len(source), part)
         source.append((DATA + 100 * len(source), len(part)))
-    assert send(other.guest, key, source) == sum(len(part) for part in parts)
+    same(
+        "used_len, SEND_DMA of the other",
+        send(other.guest, key, source),
+        sum(len(part) for part in parts),
+    )
 
 
 Change = Callable[[NetDevice, NetDevice, int, bytes], None]
@@ -97,13 +102,25 @@ def test_every_sender_notices_every_change_of_the_page(lguest: LguestLan, change
     """Two rounds: a change that was noticed once must be noticed again."""
     other, writer, *senders = lguest.open_devices(4)
     for _ in range(2):
-        assert [broadcast(sender) for sender in senders] == [(3, 0)] * 2
+        same(
+            "broadcast (whole, failed) of each sender",
+            [broadcast(sender) for sender in senders],
+            [(3, 0)] * 2,
+        )
         lguest.settle()
         change(writer, other, 300, NEW)
-        assert [broadcast(sender) for sender in senders] == [(3, 1)] * 2
+        same(
+            "broadcast (whole, failed) of each sender",
+            [broadcast(sender) for sender in senders],
+            [(3, 1)] * 2,
+        )
         lguest.settle()
         change(writer, other, 300, NO_ADDRESS)
-    assert [broadcast(sender) for sender in senders] == [(3, 0)] * 2
+    same(
+        "broadcast (whole, failed) of each sender",
+        [broadcast(sender) for sender in senders],
+        [(3, 0)] * 2,
+    )
 
 
 @rule("DLV-2", "DLV-7")
@@ -118,16 +135,16 @@ def test_an_address_that_moves_to_another_slot_is_followed(
         frame = ethernet(NEW, sender.address, stamp=turn)
         sender.transmit(frame)
         lguest.settle()
-        assert lguest.received(first)[turn:] == [frame]
+        same_frames(lguest, first, [frame], since=turn)
         change(writer, sender, first.slot, NO_ADDRESS)
         change(writer, sender, second.slot, NEW)
         sender.transmit(frame)
         lguest.settle()
-        assert lguest.received(first)[turn + 1 :] == []
-        assert lguest.received(second)[turn:] == [frame]
+        same_frames(lguest, first, [], since=turn + 1)
+        same_frames(lguest, second, [frame], since=turn)
         change(writer, sender, second.slot, NO_ADDRESS)
         sender.transmit(frame)
-        assert sender.counters.tx_packets == 2 * (turn + 1)
+        same("tx_packets of the sender", sender.counters.tx_packets, 2 * (turn + 1))
         change(writer, sender, first.slot, NEW)
 
 
@@ -137,19 +154,23 @@ def test_an_address_that_moves_to_another_slot_is_followed(
 def test_a_bit_that_alone_changes_is_noticed(lguest: LguestLan, change: Change, slot: int) -> None:
     sender, owner, writer = (lguest.device(n) for n in (0, 1, 5))
     listener = lguest.device(slot)
-    assert [device.open() for device in (sender, owner, writer, listener)] == [0] * 4
+    same(
+        "result of opening each device",
+        [device.open() for device in (sender, owner, writer, listener)],
+        [0] * 4,
+    )
     lguest.pages.publish(slot, NEW)
     frame = ethernet(owner.address, sender.address)
     for turn in range(3):
         sender.transmit(frame)
         lguest.settle()
-        assert len(lguest.received(listener)) == turn
+        same("number of frames passed up by the listener", len(lguest.received(listener)), turn)
         change(writer, sender, slot, b"\x03" + NEW[1:])
         sender.transmit(frame)
         lguest.settle()
-        assert len(lguest.received(listener)) == turn + 1
+        same("number of frames passed up by the listener", len(lguest.received(listener)), turn + 1)
         change(writer, sender, slot, NEW)
-    assert lguest.received(owner) == [frame] * 6
+    same_frames(lguest, owner, [frame] * 6)
 
 
 @rule("DLV-6", "DLV-2")
@@ -160,15 +181,27 @@ def test_the_used_len_of_an_array_on_the_page_publishes(lguest: LguestLan) -> No
     array = slot_address(owner, slot)
     owner.guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
     key = owner.peer_key(SPARE_SLOT)
-    assert owner.guest.bind_dma(key, array, 1, 9)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, 1, 9), True)
     whole, failed = broadcast(sender)
-    assert broadcast(sender) == (whole, failed)
-    assert lguest.pages.published(slot)[0] == 0
-    assert send_bytes(other.guest, key, bytes(60)) == 60
-    assert lguest.pages.published(slot)[0] == 60
-    assert broadcast(sender) == (whole, failed + 1)
+    same(
+        "broadcast (whole, failed) of the sender",
+        broadcast(sender),
+        (whole, failed),
+    )
+    same("first byte address published in the slot", lguest.pages.published(slot)[0], 0)
+    same("used_len, SEND_DMA of the other", send_bytes(other.guest, key, bytes(60)), 60)
+    same("first byte address published in the slot", lguest.pages.published(slot)[0], 60)
+    same(
+        "broadcast (whole, failed) of the sender",
+        broadcast(sender),
+        (whole, failed + 1),
+    )
     owner.guest.memory.write(array, bytes(4))
-    assert broadcast(sender) == (whole, failed)
+    same(
+        "broadcast (whole, failed) of the sender",
+        broadcast(sender),
+        (whole, failed),
+    )
 
 
 @rule("DLV-6", "DLV-4")
@@ -179,14 +212,22 @@ def test_a_frame_that_overwrites_the_page_changes_who_else_gets_it(lguest: Lgues
         device.set_flags(promiscuous=True)
     frame = ethernet(bytes.fromhex("00aa00000001"), sender.address)
     sender.transmit(frame)
-    assert sender.counters == Counters(tx_packets=3, tx_bytes=180)
+    same("counters of the sender", sender.counters, Counters(tx_packets=3, tx_bytes=180))
     lguest.settle()
     set_list(first, 1, [(slot_address(first, second.slot), ADDRESS_BYTES)])
     sender.transmit(frame)
-    assert lguest.pages.published(second.slot) == frame[:6]
-    assert sender.counters == Counters(tx_packets=4, tx_bytes=240, tx_carrier_errors=1)
+    same("address published by the second", lguest.pages.published(second.slot), frame[:6])
+    same(
+        "counters of the sender",
+        sender.counters,
+        Counters(tx_packets=4, tx_bytes=240, tx_carrier_errors=1),
+    )
     lguest.settle()
-    assert [len(lguest.received(device)) for device in (second, third)] == [1, 2]
+    same(
+        "number of frames passed up by each device",
+        [len(lguest.received(device)) for device in (second, third)],
+        [1, 2],
+    )
 
 
 @rule("DLV-6", "DLV-4")
@@ -194,12 +235,12 @@ def test_a_frame_that_publishes_a_peer_reaches_it_too(lguest: LguestLan) -> None
     sender, first, second = lguest.open_devices(3)
     frame = ethernet(b"\xff" * 6, sender.address)
     lguest.pages.publish(second.slot, NO_ADDRESS)
-    assert broadcast(sender) == (1, 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     lguest.settle()
     set_list(first, 1, [(slot_address(first, second.slot), ADDRESS_BYTES)])
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(second) == [frame]
+    same_frames(lguest, second, [frame])
 
 
 # Remembered receivers: more destinations than are remembered
@@ -219,13 +260,13 @@ def test_destinations_beyond_those_remembered_are_looked_up(lguest: LguestLan) -
         frame = ethernet(owner.address, sender.address, stamp=turn)
         sender.transmit(frame)
         lguest.settle()
-        assert lguest.received(owner)[2 * turn :] == [frame]
-        assert broadcast(sender) == (2, 0)
+        same_frames(lguest, owner, [frame], since=2 * turn)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (2, 0))
         lguest.settle()
     sender.transmit(ethernet(b"\x06" + bytes(4) + b"\x07", sender.address))
-    assert sender.counters.tx_packets == 9
-    assert sender.counters.tx_carrier_errors == 0
-    assert len(lguest.received(other)) == 3
+    same("tx_packets of the sender", sender.counters.tx_packets, 9)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 0)
+    same("number of frames passed up by the other", len(lguest.received(other)), 3)
 
 
 @rule("DLV-2", "DLV-7")
@@ -235,18 +276,18 @@ def test_a_full_table_of_destinations_follows_the_page_too(lguest: LguestLan) ->
     sender.transmit(ethernet(owner.address, sender.address))
     sender.transmit(ethernet(other.address, sender.address))
     fill_destinations(sender)
-    assert owner.open() == 0
+    same("result of opening the owner", owner.open(), 0)
     other.close()
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
     sender.transmit(ethernet(other.address, sender.address))
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert sender.counters == Counters(tx_packets=2, tx_bytes=120)
+    same_frames(lguest, owner, [frame])
+    same("counters of the sender", sender.counters, Counters(tx_packets=2, tx_bytes=120))
     fill_destinations(sender, 10_000)
     owner.close()
     sender.transmit(frame)
-    assert sender.counters == Counters(tx_packets=2, tx_bytes=120)
+    same("counters of the sender", sender.counters, Counters(tx_packets=2, tx_bytes=120))
 
 
 # Remembered lists: one length, many layouts
@@ -274,20 +315,20 @@ def test_frames_of_one_length_in_different_layouts_arrive_unchanged(
         lie = Layout() if n % 2 != plain_first else layout
         sender.transmit(frame, lie.linear, lie.offset, lie.fragments)
     lguest.settle()
-    assert lguest.received(owner) == frames
-    assert sender.counters == Counters(tx_packets=7, tx_bytes=1400)
+    same_frames(lguest, owner, frames)
+    same("counters of the sender", sender.counters, Counters(tx_packets=7, tx_bytes=1400))
 
 
 @rule("SEC-1", "DLV-9")
 def test_each_device_of_a_guest_lists_its_own_frame(lguest: LguestLan) -> None:
     owner, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, 9)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     frames = [ethernet(owner.address, first.address, size=90, stamp=n) for n in range(6)]
     for n, frame in enumerate(frames):
         (first, second)[n % 2].transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == frames
+    same_frames(lguest, owner, frames)
 
 
 # Checked lists
@@ -312,12 +353,16 @@ def test_after_thousands_of_lists_a_bad_one_still_kills_its_sender(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 1)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 1), True)
     for place in many_lists(DATA):
-        assert send(sender.guest, key, [place]) == min(1514, place[1])
+        same(
+            "used_len, SEND_DMA of the sender",
+            send(sender.guest, key, [place]),
+            min(1514, place[1]),
+        )
         set_used(owner.guest, ARRAY, 0, 0)
-    assert send(sender.guest, key, [(DATA, 20), section]) == 0
-    assert killed(lguest) == [sender.guest.id]
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(DATA, 20), section]), 0)
+    same("Guests killed", killed(lguest), [sender.guest.id])
 
 
 @rule("DMA-4")
@@ -327,30 +372,42 @@ def test_after_thousands_of_lists_a_bad_one_still_kills_its_receiver(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 1)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 1), True)
     for place in many_lists(ROOM):
         owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([place]))
-        assert send(sender.guest, key, [(DATA, 5)]) == min(5, place[1])
+        same(
+            "used_len, SEND_DMA of the sender",
+            send(sender.guest, key, [(DATA, 5)]),
+            min(5, place[1]),
+        )
     owner.guest.memory.write(ARRAY, bytes(4) + dma.pack([(ROOM, 20), section]))
-    assert send(sender.guest, key, [(DATA, 60)]) == 0
-    assert killed(lguest) == [owner.guest.id]
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(DATA, 60)]), 0)
+    same("Guests killed", killed(lguest), [owner.guest.id])
 
 
 @rule("DMA-10", "DLV-9")
 def test_one_list_in_two_guests_names_the_memory_of_each(lguest: LguestLan) -> None:
     one, other, owner = lguest.open_devices(3)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
     for n, sender in enumerate((one, other, one, other)):
         data = bytes((n + 1,)) * 50
-        assert send_bytes(sender.guest, key, data) == 50
-        assert owner.guest.memory.read(ROOM + n * PAGE, 50) == data
-    assert bind(one.guest, one.peer_key(SPARE_SLOT + 1), 1)
-    assert bind(other.guest, one.peer_key(SPARE_SLOT + 2), 1)
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, data), 50)
+        same(
+            "memory of the owner at ROOM + n * PAGE",
+            owner.guest.memory.read(ROOM + n * PAGE, 50),
+            data,
+        )
+    same("BIND_DMA by the first succeeds", bind(one.guest, one.peer_key(SPARE_SLOT + 1), 1), True)
+    same("BIND_DMA by the other succeeds", bind(other.guest, one.peer_key(SPARE_SLOT + 2), 1), True)
     for n, receiver in enumerate((one, other)):
         data = bytes((n + 9,)) * 70
-        assert send_bytes(owner.guest, owner.peer_key(SPARE_SLOT + 1 + n), data) == 70
-        assert receiver.guest.memory.read(ROOM, 70) == data
+        same(
+            "used_len, SEND_DMA of the owner",
+            send_bytes(owner.guest, owner.peer_key(SPARE_SLOT + 1 + n), data),
+            70,
+        )
+        same("memory of the receiver at ROOM", receiver.guest.memory.read(ROOM, 70), data)
 
 
 @rule("RCV-2", "LIF-1")
@@ -364,17 +421,25 @@ def test_a_refill_writes_its_list_over_whatever_the_guest_left(
         for n in range(8):
             set_list(owner, n, [(ROOM + n * PAGE, 1514)])
         for _ in range(8):
-            assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)) == 60
+            same(
+                "used_len, SEND_DMA of the sender",
+                send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)),
+                60,
+            )
         lguest.settle()
         if reopened:
             owner.close()
-            assert owner.open() == 0
+            same("result of opening the owner", owner.open(), 0)
         frames = [ethernet(owner.address, sender.address, stamp=8 * turn + n) for n in range(8)]
         before = len(lguest.received(owner))
         for frame in frames:
             sender.transmit(frame)
         lguest.settle()
-        assert sorted(lguest.received(owner)[before:]) == sorted(frames)
+        same(
+            "frames passed up by the owner, from before on, sorted",
+            sorted(lguest.received(owner)[before:]),
+            sorted(frames),
+        )
 
 
 @rule("RCV-2", "RCV-5", "LIF-1")
@@ -384,22 +449,30 @@ def test_a_buffer_that_returns_to_its_slot_is_listed_again(lguest: LguestLan) ->
     owner.close()
     for _ in range(3):
         owner.guest.memory_left = 1
-        assert owner.open() == -12
+        same("result of opening the owner", owner.open(), -12)
         set_list(owner, 0, [(ROOM, 1514)])
     owner.guest.memory_left = None
-    assert owner.open() == 0
+    same("result of opening the owner", owner.open(), 0)
     lists = [buffer_list(owner, n) for n in range(8)]
-    assert [sum(length for _, length in sections) for sections in lists] == [1514] * 8
-    assert len({sections[0].address for sections in lists} - {ROOM}) == 8
+    same("sum of length", [sum(length for _, length in sections) for sections in lists], [1514] * 8)
+    same(
+        "number of {sections[0].address for sections in lists} - {ROOM}",
+        len({sections[0].address for sections in lists} - {ROOM}),
+        8,
+    )
     if not lguest.host.defects.failed_refill_leaves_hole:
         set_list(owner, 0, [(ROOM, 1514)])
-        assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)) == 60
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(60)),
+            60,
+        )
         owner.guest.memory_left = 0
-        assert owner.guest.interrupt()
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
         owner.guest.memory_left = None
-        assert buffer_list(owner, 0) == lists[0]
+        same("section list of a buffer of the owner", buffer_list(owner, 0), lists[0])
     for stamp in range(8):
-        assert crosses(lguest, sender, owner, stamp)
+        must_cross(lguest, sender, owner, stamp)
 
 
 # Keys
@@ -417,22 +490,22 @@ def test_a_key_used_before_follows_every_bind_and_unbind(lguest: LguestLan, page
             moved = send_bytes(sender.guest, key, bytes(60))
             hit = [device.guest.id for device in (one, other) if device.guest.pending]
             one.guest.pending = other.guest.pending = 0
-            assert (moved == 60) == bool(hit)
+            same("bytes moved", moved == 60, bool(hit))
             return hit
 
-        assert receivers() == []
-        assert bind(one.guest, key, 8)
-        assert receivers() == [one.guest.id]
-        assert bind(other.guest, key, 8)
-        assert receivers() == [other.guest.id]
-        assert one.guest.bind_dma(key, ARRAY, 8, 0)
-        assert receivers() == [other.guest.id]
-        assert bind(one.guest, key, 8)
-        assert receivers() == [one.guest.id]
-        assert one.guest.bind_dma(key, ARRAY, 8, 0)
-        assert receivers() == [other.guest.id]
-        assert other.guest.bind_dma(key, ARRAY, 8, 0)
-        assert receivers() == []
+        same("receivers", receivers(), [])
+        same("BIND_DMA by the first succeeds", bind(one.guest, key, 8), True)
+        same("receivers", receivers(), [one.guest.id])
+        same("BIND_DMA by the other succeeds", bind(other.guest, key, 8), True)
+        same("receivers", receivers(), [other.guest.id])
+        same("BIND_DMA by the first succeeds", one.guest.bind_dma(key, ARRAY, 8, 0), True)
+        same("receivers", receivers(), [other.guest.id])
+        same("BIND_DMA by the first succeeds", bind(one.guest, key, 8), True)
+        same("receivers", receivers(), [one.guest.id])
+        same("BIND_DMA by the first succeeds", one.guest.bind_dma(key, ARRAY, 8, 0), True)
+        same("receivers", receivers(), [other.guest.id])
+        same("BIND_DMA by the other succeeds", other.guest.bind_dma(key, ARRAY, 8, 0), True)
+        same("receivers", receivers(), [])
 
 
 @rule("DMA-7", "DMA-2")
@@ -443,15 +516,23 @@ def test_one_key_in_two_guests_may_be_two_places(lguest: LguestLan) -> None:
     with lan_of_pages(lguest, 1) as elsewhere:
         launcher.join(elsewhere.pages, 0)
         moved = lguest.second_device(launcher.guest, 5)
-        assert moved.open() == 0
+        same("result of opening bytes moved", moved.open(), 0)
         keys = [plain.peer_key(owner.slot), moved.peer_key(owner.slot)]
-        assert keys[0] != keys[1]
+        differ("keys, number 0", keys[0], keys[1])
         for turn in range(3):
             for device, key in zip((plain, moved), keys, strict=True):
-                assert send_bytes(device.guest, key, bytes(60 + turn)) == 60 + turn
-            assert send_bytes(moved.guest, keys[0], bytes(60)) == 0
-            assert owner.guest.interrupt()
-        assert killed(lguest) == []
+                same(
+                    "used_len, SEND_DMA of the Guest",
+                    send_bytes(device.guest, key, bytes(60 + turn)),
+                    60 + turn,
+                )
+            same(
+                "used_len, SEND_DMA of bytes moved",
+                send_bytes(moved.guest, keys[0], bytes(60)),
+                0,
+            )
+            same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+        same("Guests killed", killed(lguest), [])
 
 
 # Any number of changes
@@ -463,18 +544,18 @@ def test_any_number_of_changes_between_two_frames_is_noticed(
     lguest: LguestLan, changes: int
 ) -> None:
     sender, other = lguest.open_devices(2)
-    assert broadcast(sender) == (1, 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     for n in range(changes):
         lguest.pages.publish(300, NEW if n % 2 == changes % 2 else NO_ADDRESS)
     lguest.pages.publish(301, NO_ADDRESS)
-    assert broadcast(sender) == (1, 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     lguest.pages.publish(300, NO_ADDRESS)
     for n in range(changes):
         lguest.pages.publish(300, NEW if n % 2 != changes % 2 else NO_ADDRESS)
-    assert lguest.pages.published(300) == NEW
-    assert broadcast(sender) == (1, 1)
+    same("address published in slot 300", lguest.pages.published(300), NEW)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 1))
     lguest.settle()
-    assert other.counters.rx_packets == 3
+    same("rx_packets of the other", other.counters.rx_packets, 3)
 
 
 @rule("DLV-6", "DLV-4")
@@ -488,8 +569,16 @@ def test_the_page_is_read_again_before_every_transfer_of_a_broadcast(lguest: Lgu
     set_list(others[1], 0, [(slot_address(others[1], others[2].slot), ADDRESS_BYTES)])
     sender.transmit(frame)
     lguest.settle()
-    assert sender.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=2)
-    assert [len(lguest.received(device)) for device in others[2:]] == [0, 1]
+    same(
+        "counters of the sender",
+        sender.counters,
+        Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=2),
+    )
+    same(
+        "number of frames passed up by each device",
+        [len(lguest.received(device)) for device in others[2:]],
+        [0, 1],
+    )
 
 
 @rule("HST-3", "DMA-2")
@@ -510,26 +599,26 @@ def test_the_launcher_follows_every_bind_and_unbind_of_its_guest(lguest: LguestL
         ]
         for array in arrays:
             set_used(guest, array, 0, 0)
-        assert moved == bool(arrays)
+        same("bytes moved", moved, bool(arrays))
         return arrays
 
     for array in (ARRAY, ARRAY + PAGE):
         guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 1514)]))
-    assert filled() == []
-    assert device.open() == 0
-    assert filled() == [device.ring]
-    assert guest.bind_dma(device.key, ARRAY, 1, 9)
-    assert filled() == [ARRAY]
-    assert guest.bind_dma(device.key, ARRAY + PAGE, 1, 10)
-    assert filled() == [ARRAY + PAGE]
-    assert guest.bind_dma(device.key, ARRAY, 1, 0)
-    assert filled() == [ARRAY + PAGE]
-    assert guest.bind_dma(device.key, ARRAY + PAGE, 1, 0)
-    assert filled() == [device.ring]
+    same("buffers filled", filled(), [])
+    same("result of opening the device", device.open(), 0)
+    same("buffers filled", filled(), [device.ring])
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(device.key, ARRAY, 1, 9), True)
+    same("buffers filled", filled(), [ARRAY])
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(device.key, ARRAY + PAGE, 1, 10), True)
+    same("buffers filled", filled(), [ARRAY + PAGE])
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(device.key, ARRAY, 1, 0), True)
+    same("buffers filled", filled(), [ARRAY + PAGE])
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(device.key, ARRAY + PAGE, 1, 0), True)
+    same("buffers filled", filled(), [device.ring])
     device.close()
-    assert filled() == []
-    assert device.open() == 0
-    assert filled() == [device.ring]
+    same("buffers filled", filled(), [])
+    same("result of opening the device", device.open(), 0)
+    same("buffers filled", filled(), [device.ring])
 
 
 @rule("DLV-2", "DLV-7")
@@ -543,9 +632,9 @@ def test_another_address_in_the_same_slot_is_followed(lguest: LguestLan) -> None
             sender.transmit(ethernet(address, sender.address, stamp=turn))
         lguest.settle()
         received = lguest.received(owner)
-        assert len(received) == turn + 1
-        assert received[-1][:6] == addresses[turn % 4]
-    assert sender.counters == Counters(tx_packets=12, tx_bytes=720)
+        same("number of received", len(received), turn + 1)
+        same("first 6 of last of received", received[-1][:6], addresses[turn % 4])
+    same("counters of the sender", sender.counters, Counters(tx_packets=12, tx_bytes=720))
 
 
 @rule("DLV-2", "DLV-3", "DLV-6")
@@ -554,32 +643,32 @@ def test_changes_on_every_page_are_noticed(lguest: LguestLan, pages: int, slot: 
     with lan_of_pages(lguest, pages) as lan:
         sender, other = lan.open_devices(2)
         for _ in range(2):
-            assert broadcast(sender) == (1, 0)
+            same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
             sender.transmit(ethernet(NEW, sender.address))
             failed = sender.counters.tx_carrier_errors
             lan.pages.publish(slot, NEW)
-            assert broadcast(sender) == (1, 1)
+            same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 1))
             sender.transmit(ethernet(NEW, sender.address))
-            assert sender.counters.tx_carrier_errors == failed + 2
+            same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, failed + 2)
             lan.pages.publish(slot, NO_ADDRESS)
             lan.settle()
-        assert broadcast(sender) == (1, 0)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
         lan.settle()
-        assert other.counters.rx_packets == 5
+        same("rx_packets of the other", other.counters.rx_packets, 5)
 
 
 @rule("DLV-5", "DLV-8")
 def test_each_device_of_a_guest_passes_over_its_own_slot_alone(lguest: LguestLan) -> None:
     other, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, 9)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     slots = {other.slot, first.slot, second.slot}
     for device in (first, second, first, second):
         before = len(lguest.host.events)
-        assert broadcast(device) == (1, 1)
+        same("broadcast (whole, failed) of the device", broadcast(device), (1, 1))
         tried = {
             event.key // 4 for event in lguest.host.events[before:] if isinstance(event, Copied)
         }
-        assert tried == slots - {device.slot}
+        same("what was tried", tried, slots - {device.slot})
     lguest.settle()
-    assert other.counters.rx_packets == 4
+    same("rx_packets of the other", other.counters.rx_packets, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import present, same
 from harness.frames import GROUPS, PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -20,11 +21,11 @@ from .kit.dma import (
     STALE,
     bind,
     changed,
-    crosses,
     cursor,
     fill_up,
     filled,
     killed,
+    must_cross,
     send,
     send_bytes,
     send_over_stale,
@@ -34,6 +35,7 @@ from .kit.dma import (
     used_lens,
     whenever,
 )
+from .kit.steps import same_frames
 
 GOOD = [(DATA, 60)]
 BAD = [(DATA + 1, 4096)]
@@ -47,18 +49,21 @@ BAD = [(DATA + 1, 4096)]
 def test_buffers_are_used_in_turn_and_the_cursor_wraps(lguest: LguestLan, count: int) -> None:
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, count)
-    binding = lguest.host.binding(owner.guest, key)
-    assert binding is not None
-    assert binding.cursor == 0
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, count), True)
+    binding = present("the array that is bound", lguest.host.binding(owner.guest, key))
+    same("cursor of binding", binding.cursor, 0)
     for turn in range(2 * count + 1):
         data = payload(60, turn)
-        assert send_bytes(sender.guest, key, data) == 60
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, data), 60)
         used = [0] * count
         used[turn % count] = 60
-        assert used_lens(owner.guest, ARRAY, count) == used
-        assert owner.guest.memory.read(ROOM + turn % count * PAGE, 60) == data
-        assert binding.cursor == (turn + 1) % count
+        same("used_len of the buffers of the owner", used_lens(owner.guest, ARRAY, count), used)
+        same(
+            "memory of the owner at ROOM + turn % count * PAGE",
+            owner.guest.memory.read(ROOM + turn % count * PAGE, 60),
+            data,
+        )
+        same("cursor of binding", binding.cursor, (turn + 1) % count)
         set_used(owner.guest, ARRAY, turn % count, 0)
 
 
@@ -68,21 +73,24 @@ def test_the_first_free_buffer_from_the_cursor_on_is_used(lguest: LguestLan, sta
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
     for free in ({n, other} for n in range(NUM_SKBS) for other in range(n + 1)):
-        assert bind(owner.guest, key, NUM_SKBS)
+        same("BIND_DMA by the owner succeeds", bind(owner.guest, key, NUM_SKBS), True)
         for turn in range(start):
-            assert send_bytes(sender.guest, key, payload(60)) == 60
+            same(
+                "used_len, SEND_DMA of the sender",
+                send_bytes(sender.guest, key, payload(60)),
+                60,
+            )
             set_used(owner.guest, ARRAY, turn, 0)
         before = [0 if n in free else 7 for n in range(NUM_SKBS)]
         for n, length in enumerate(before):
             set_used(owner.guest, ARRAY, n, length)
-        binding = lguest.host.binding(owner.guest, key)
-        assert binding is not None
-        assert binding.cursor == start
-        assert send_bytes(sender.guest, key, payload(60)) == 60
+        binding = present("the array that is bound", lguest.host.binding(owner.guest, key))
+        same("cursor of binding", binding.cursor, start)
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
         before[min(free, key=lambda n: (n - start) % NUM_SKBS)] = 60
-        assert used_lens(owner.guest, ARRAY) == before
-        assert binding.cursor == (start + 1) % NUM_SKBS
-        assert owner.guest.bind_dma(key, ARRAY, NUM_SKBS, 0)
+        same("used_len of the buffers of the owner", used_lens(owner.guest, ARRAY), before)
+        same("cursor of binding", binding.cursor, (start + 1) % NUM_SKBS)
+        same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, NUM_SKBS, 0), True)
 
 
 @rule("DMA-2")
@@ -93,18 +101,22 @@ def test_the_cursor_counts_wherever_the_array_lies(lguest: LguestLan, array: int
     key = owner.peer_key(SPARE_SLOT)
     room = bytes(4) + dma.pack([(ROOM, 1514)])
     owner.guest.memory.write(array, room * 3)
-    assert owner.guest.bind_dma(key, array, 3, 9)
-    assert [send_bytes(sender.guest, key, payload(n)) for n in (51, 52)] == [51, 52]
-    assert used_lens(owner.guest, array, 3) == [51, 52, 0]
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, 3, 9), True)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(n)) for n in (51, 52)],
+        [51, 52],
+    )
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, 3), [51, 52, 0])
     set_used(owner.guest, array, 0, 0)
-    assert send_bytes(sender.guest, key, payload(53)) == 53
-    assert used_lens(owner.guest, array, 3) == [0, 52, 53]
-    assert send_bytes(sender.guest, key, payload(54)) == 54
-    assert used_lens(owner.guest, array, 3) == [54, 52, 53]
-    assert send_bytes(sender.guest, key, payload(55)) == 0
-    assert killed(lguest) == []
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(53)), 53)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, 3), [0, 52, 53])
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(54)), 54)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, 3), [54, 52, 53])
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(55)), 0)
+    same("Guests killed", killed(lguest), [])
     owner.guest.bind_dma(key, array, 3, 0)
-    assert crosses(lguest, sender, other)
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-2")
@@ -116,7 +128,7 @@ def test_the_cursor_moves_by_one_even_when_a_later_buffer_is_used(lguest: Lguest
     for _ in range(5):
         sender.transmit(ethernet(owner.address, sender.address))
         used.append((filled(lguest)[-1], cursor(owner)))
-    assert used == [(2, 1), (3, 2), (5, 3), (6, 4), (7, 5)]
+    same("used_len", used, [(2, 1), (3, 2), (5, 3), (6, 4), (7, 5)])
 
 
 @rule("DMA-2")
@@ -124,13 +136,17 @@ def test_the_cursor_moves_by_one_even_when_a_later_buffer_is_used(lguest: Lguest
 def test_the_cursor_is_0_after_each_bind(lguest: LguestLan, sent: int) -> None:
     sender, owner = lguest.open_devices(2)
     fill_up(sender, owner, sent)
-    assert cursor(owner) == sent
+    same("cursor of the owner", cursor(owner), sent)
     lguest.settle()
     owner.close()
-    assert owner.open() == 0
-    assert cursor(owner) == 0
+    same("result of opening the owner", owner.open(), 0)
+    same("cursor of the owner", cursor(owner), 0)
     sender.transmit(ethernet(owner.address, sender.address))
-    assert used_lens(owner.guest, owner.ring) == [60, 0, 0, 0, 0, 0, 0, 0]
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [60, 0, 0, 0, 0, 0, 0, 0],
+    )
 
 
 @rule("DMA-2")
@@ -140,24 +156,37 @@ def test_both_used_lens_are_the_bytes_moved(lguest: LguestLan, size: int) -> Non
     sender.guest.memory.write(DATA, payload(size))
     sections = dma.linear_sections(DATA, size)
     moved = send_over_stale(sender.guest, sender.peer_key(owner.slot), sections)
-    assert moved == min(size, 1514)
-    assert used_lens(owner.guest, owner.ring) == [moved, 0, 0, 0, 0, 0, 0, 0]
-    assert used_lens(bystander.guest, bystander.ring) == [0] * NUM_SKBS
+    same("bytes moved", moved, min(size, 1514))
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [moved, 0, 0, 0, 0, 0, 0, 0],
+    )
+    same(
+        "used_len of the buffers of the bystander",
+        used_lens(bystander.guest, bystander.ring),
+        [0] * NUM_SKBS,
+    )
 
 
 @rule("DMA-2")
 def test_only_the_interrupt_that_the_array_was_bound_with_is_raised(lguest: LguestLan) -> None:
     sender, first, bystander = lguest.open_devices(3)
     second = lguest.second_device(first.guest, 10)
-    assert second.open() == 0
-    assert (first.interrupt, second.interrupt) == (1, 2)
+    same("result of opening the second", second.open(), 0)
+    same(
+        "interrupt of the first and interrupt of the second",
+        (first.interrupt, second.interrupt),
+        (1, 2),
+    )
     send_bytes(sender.guest, sender.peer_key(second.slot), payload(60))
-    assert first.guest.pending == 1 << 2
+    same("pending interrupts of the first", first.guest.pending, 1 << 2)
     send_bytes(sender.guest, sender.peer_key(second.slot), payload(60))
-    assert first.guest.pending == 1 << 2
+    same("pending interrupts of the first", first.guest.pending, 1 << 2)
     send_bytes(sender.guest, sender.peer_key(first.slot), payload(60))
-    assert first.guest.pending == 1 << 2 | 1 << 1
-    assert sender.guest.pending == bystander.guest.pending == 0
+    same("pending interrupts of the first", first.guest.pending, 1 << 2 | 1 << 1)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    same("pending interrupts of the bystander", bystander.guest.pending, 0)
 
 
 @rule("DMA-2")
@@ -169,19 +198,20 @@ def test_a_key_that_no_other_guest_bound_does_nothing_at_all(
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
     if own:
-        assert bind(sender.guest, key, 4)
+        same("BIND_DMA by the sender succeeds", bind(sender.guest, key, 4), True)
     retries = whenever(lguest, Point.RESTOCK, lambda: None)
     before = snapshot(owner.guest)
-    assert send_over_stale(sender.guest, key, sections) == STALE
-    assert send(sender.guest, key, sections) == 0
-    assert retries == []
-    assert killed(lguest) == []
-    assert used_lens(sender.guest, ARRAY, 4) == [0] * 4
-    assert sender.guest.pending == owner.guest.pending == 0
-    assert not changed(before, snapshot(owner.guest))
+    same("used_len, SEND_DMA of the sender", send_over_stale(sender.guest, key, sections), STALE)
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, sections), 0)
+    same("retries", retries, [])
+    same("Guests killed", killed(lguest), [])
+    same("used_len of the buffers of the sender", used_lens(sender.guest, ARRAY, 4), [0] * 4)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
     binding = lguest.host.binding(sender.guest, key)
-    assert (binding.cursor if binding else 0) == 0
-    assert crosses(lguest, sender, owner)
+    same("cursor of binding", binding.cursor if binding else 0, 0)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-2")
@@ -190,9 +220,13 @@ def test_a_key_that_nobody_bound_leaves_even_a_bad_structure_alone(
     lguest: LguestLan, address: int
 ) -> None:
     sender, owner = lguest.open_devices(2)
-    assert sender.guest.send_dma(sender.peer_key(SPARE_SLOT), address) == 0
-    assert killed(lguest) == []
-    assert crosses(lguest, sender, owner)
+    same(
+        "used_len, SEND_DMA of the sender",
+        sender.guest.send_dma(sender.peer_key(SPARE_SLOT), address),
+        0,
+    )
+    same("Guests killed", killed(lguest), [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-2")
@@ -203,12 +237,24 @@ def test_of_two_arrays_the_one_bound_last_is_searched_alone(lguest: LguestLan) -
     older, newer = ARRAY, ARRAY + PAGE
     for guest, array in ((owner.guest, older), (other.guest, newer)):
         guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
-        assert guest.bind_dma(key, array, 1, 9)
-    assert [send_bytes(sender.guest, key, payload(n)) for n in (61, 62)] == [61, 0]
-    assert (owner.guest.pending, other.guest.pending) == (0, 1 << 9)
-    assert other.guest.bind_dma(key, newer, 1, 0)
-    assert send_bytes(sender.guest, key, payload(63)) == 63
-    assert (used_lens(owner.guest, older, 1), used_lens(other.guest, newer, 1)) == ([63], [61])
+        same("BIND_DMA by the guest succeeds", guest.bind_dma(key, array, 1, 9), True)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(n)) for n in (61, 62)],
+        [61, 0],
+    )
+    same(
+        "pending interrupts of the owner and pending interrupts of the other",
+        (owner.guest.pending, other.guest.pending),
+        (0, 1 << 9),
+    )
+    same("BIND_DMA by the other succeeds", other.guest.bind_dma(key, newer, 1, 0), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(63)), 63)
+    same(
+        "used_len of the buffers of the owner and used_len of the buffers of the other",
+        (used_lens(owner.guest, older, 1), used_lens(other.guest, newer, 1)),
+        ([63], [61]),
+    )
 
 
 @rule("DMA-2")
@@ -217,11 +263,15 @@ def test_an_array_of_the_sender_is_passed_over(lguest: LguestLan, sender_first: 
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
     binders = [sender, owner] if sender_first else [owner, sender]
-    assert [bind(binder.guest, key, 4) for binder in binders] == [True, True]
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert used_lens(owner.guest, ARRAY, 4) == [60, 0, 0, 0]
-    assert used_lens(sender.guest, ARRAY, 4) == [0] * 4
-    assert sender.guest.pending == 0
+    same(
+        "BIND_DMA by each binder succeeds",
+        [bind(binder.guest, key, 4) for binder in binders],
+        [True, True],
+    )
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, ARRAY, 4), [60, 0, 0, 0])
+    same("used_len of the buffers of the sender", used_lens(sender.guest, ARRAY, 4), [0] * 4)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
 
 
 # DMA-5: no free buffer
@@ -234,17 +284,26 @@ def test_a_full_ring_is_interrupted_and_tried_once_more(lguest: LguestLan) -> No
         set_used(owner.guest, owner.ring, n, 60)
     before = snapshot(owner.guest)
     gaps = whenever(lguest, Point.RESTOCK, lambda: None)
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), GOOD) == STALE
-    assert gaps == [sender.guest.id]
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert bystander.guest.pending == sender.guest.pending == 0
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 0
-    assert gaps == [sender.guest.id] * 2
-    assert not changed(before, snapshot(owner.guest))
-    assert cursor(owner) == 0
-    assert owner.receive()
-    assert crosses(lguest, sender, owner)
-    assert gaps == [sender.guest.id] * 2
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), GOOD),
+        STALE,
+    )
+    same("Guests with a gap", gaps, [sender.guest.id])
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same("pending interrupts of the bystander", bystander.guest.pending, 0)
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        0,
+    )
+    same("Guests with a gap", gaps, [sender.guest.id] * 2)
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same("cursor of the owner", cursor(owner), 0)
+    same("the owner receives", owner.receive(), True)
+    must_cross(lguest, sender, owner)
+    same("Guests with a gap", gaps, [sender.guest.id] * 2)
 
 
 @rule("DMA-5")
@@ -254,37 +313,61 @@ def test_a_full_ring_leaves_the_cursor_where_it_was(lguest: LguestLan, sent: int
     fill_up(sender, owner, sent)
     for n in range(NUM_SKBS):
         set_used(owner.guest, owner.ring, n, 60)
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 0
-    assert cursor(owner) == sent
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        0,
+    )
+    same("cursor of the owner", cursor(owner), sent)
     for n in range(NUM_SKBS):
         set_used(owner.guest, owner.ring, n, 0)
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
-    assert used_lens(owner.guest, owner.ring) == [60 * (n == sent) for n in range(NUM_SKBS)]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        60,
+    )
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [60 * (n == sent) for n in range(NUM_SKBS)],
+    )
 
 
 @rule("DMA-5")
 def test_an_array_of_no_buffers_is_always_full(lguest: LguestLan) -> None:
     sender, owner, other = lguest.open_devices(3)
     key = owner.peer_key(SPARE_SLOT)
-    assert owner.guest.bind_dma(key, ARRAY, 0, 9)
-    assert send_over_stale(sender.guest, key, GOOD) == STALE
-    assert owner.guest.pending == 1 << 9
-    assert owner.guest.bind_dma(key, ARRAY, 0, 0)
-    assert killed(lguest) == []
-    assert crosses(lguest, sender, other)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 0, 9), True)
+    same("used_len, SEND_DMA of the sender", send_over_stale(sender.guest, key, GOOD), STALE)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << 9)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 0, 0), True)
+    same("Guests killed", killed(lguest), [])
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-5")
 def test_a_full_ring_interrupts_beside_what_is_pending(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     second = lguest.second_device(owner.guest, 10)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     for n in range(NUM_SKBS):
         set_used(owner.guest, second.ring, n, 60)
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert send(sender.guest, sender.peer_key(second.slot), GOOD) == 0
-    assert owner.guest.pending == 1 << owner.interrupt | 1 << second.interrupt
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        60,
+    )
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(second.slot), GOOD),
+        0,
+    )
+    same(
+        "pending interrupts of the owner",
+        owner.guest.pending,
+        1 << owner.interrupt | 1 << second.interrupt,
+    )
 
 
 @rule("DMA-5")
@@ -294,8 +377,12 @@ def test_the_host_interrupts_before_it_lets_go_of_its_lock(lguest: LguestLan) ->
         set_used(owner.guest, owner.ring, n, 60)
     seen: list[int] = []
     whenever(lguest, Point.RESTOCK, lambda: seen.append(owner.guest.pending))
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 0
-    assert seen == [1 << owner.interrupt]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        0,
+    )
+    same("what was seen", seen, [1 << owner.interrupt])
 
 
 @rule("DMA-5")
@@ -305,13 +392,21 @@ def test_a_receiver_that_restocks_in_the_gap_gets_the_frame(lguest: LguestLan) -
     gaps = whenever(lguest, Point.RESTOCK, owner.guest.interrupt)
     late = ethernet(owner.address, sender.address, size=200)
     sender.transmit(late)
-    assert gaps == [sender.guest.id]
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (9, 0)
-    assert lguest.received(owner) == frames
-    assert used_lens(owner.guest, owner.ring) == [200, 0, 0, 0, 0, 0, 0, 0]
-    assert owner.guest.pending == 1 << owner.interrupt
+    same("Guests with a gap", gaps, [sender.guest.id])
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (9, 0),
+    )
+    same_frames(lguest, owner, frames)
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [200, 0, 0, 0, 0, 0, 0, 0],
+    )
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
     lguest.settle()
-    assert lguest.received(owner) == [*frames, late]
+    same_frames(lguest, owner, [*frames, late])
 
 
 @rule("DMA-5")
@@ -319,10 +414,14 @@ def test_a_receiver_that_restocks_too_late_does_not_get_the_frame(lguest: Lguest
     sender, owner = lguest.open_devices(2)
     frames = fill_up(sender, owner)
     sender.transmit(ethernet(owner.address, sender.address, size=200))
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (8, 1)
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (8, 1),
+    )
     lguest.settle()
-    assert lguest.received(owner) == frames
-    assert crosses(lguest, sender, owner)
+    same_frames(lguest, owner, frames)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-5")
@@ -331,10 +430,14 @@ def test_a_receiver_that_unbinds_in_the_gap_gets_nothing(lguest: LguestLan) -> N
     for n in range(NUM_SKBS):
         set_used(owner.guest, owner.ring, n, 60)
     gaps = whenever(lguest, Point.RESTOCK, owner.close)
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), GOOD) == STALE
-    assert gaps == [sender.guest.id]
-    assert lguest.received(owner) == []
-    assert crosses(lguest, sender, bystander)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), GOOD),
+        STALE,
+    )
+    same("Guests with a gap", gaps, [sender.guest.id])
+    same_frames(lguest, owner, [])
+    must_cross(lguest, sender, bystander)
 
 
 @rule("DMA-5")
@@ -344,10 +447,18 @@ def test_one_free_buffer_is_enough_and_needs_no_second_try(lguest: LguestLan, fr
     for n in range(NUM_SKBS):
         set_used(owner.guest, owner.ring, n, 0 if n == free else 60)
     gaps = whenever(lguest, Point.RESTOCK, lambda: None)
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 60
-    assert gaps == []
-    assert send(sender.guest, sender.peer_key(owner.slot), GOOD) == 0
-    assert gaps == [sender.guest.id]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        60,
+    )
+    same("Guests with a gap", gaps, [])
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), GOOD),
+        0,
+    )
+    same("Guests with a gap", gaps, [sender.guest.id])
 
 
 @rule("DMA-5")
@@ -357,9 +468,14 @@ def test_a_full_ring_costs_the_other_receivers_of_a_broadcast_nothing(lguest: Lg
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(one) == lguest.received(other) == [frame]
-    assert lguest.received(full) == frames
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (10, 1)
+    same_frames(lguest, one, [frame])
+    same_frames(lguest, other, [frame])
+    same_frames(lguest, full, frames)
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (10, 1),
+    )
 
 
 @rule("DMA-5", "DMA-4")
@@ -376,11 +492,15 @@ def test_lists_are_looked_at_only_once_a_free_buffer_was_found(
     if restocks:
         whenever(lguest, Point.RESTOCK, lambda: set_used(owner.guest, owner.ring, 3, 0))
     sections = GOOD if whose == "receiver" else BAD
-    assert send(sender.guest, sender.peer_key(owner.slot), sections) == 0
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), sections),
+        0,
+    )
     dead = sender if whose == "sender" else owner
-    assert killed(lguest) == ([dead.guest.id] if restocks else [])
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert crosses(lguest, owner if dead is sender else sender, third)
+    same("Guests killed", killed(lguest), [dead.guest.id] if restocks else [])
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    must_cross(lguest, owner if dead is sender else sender, third)
 
 
 # DMA-6: an empty SEND_DMA
@@ -395,26 +515,34 @@ def test_an_empty_send_moves_the_cursor_and_interrupts_and_uses_no_buffer(
     before = snapshot(owner.guest)
     sections = [(DATA, 0), *behind]
     for turn in range(NUM_SKBS + 3):
-        assert send_over_stale(sender.guest, sender.peer_key(owner.slot), sections) == 0
-        assert cursor(owner) == (turn + 1) % NUM_SKBS
-        assert owner.guest.pending == 1 << owner.interrupt
-        assert not owner.guest.interrupt()
-    assert not changed(before, snapshot(owner.guest))
-    assert killed(lguest) == []
-    assert lguest.received(owner) == []
-    assert bystander.guest.pending == 0
-    assert crosses(lguest, sender, owner)
-    assert filled(lguest)[-1] == 3
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_over_stale(sender.guest, sender.peer_key(owner.slot), sections),
+            0,
+        )
+        same("cursor of the owner", cursor(owner), (turn + 1) % NUM_SKBS)
+        same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same("Guests killed", killed(lguest), [])
+    same_frames(lguest, owner, [])
+    same("pending interrupts of the bystander", bystander.guest.pending, 0)
+    must_cross(lguest, sender, owner)
+    same("last of buffers filled", filled(lguest)[-1], 3)
 
 
 @rule("DMA-6")
 def test_an_empty_send_to_an_empty_list_succeeds_too(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     set_list(owner, 0, [])
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), []) == 0
-    assert cursor(owner) == 1
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert crosses(lguest, sender, owner)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), []),
+        0,
+    )
+    same("cursor of the owner", cursor(owner), 1)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-6", "DMA-5")
@@ -422,10 +550,18 @@ def test_an_empty_send_needs_a_free_buffer(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     frames = fill_up(sender, owner)
     gaps = whenever(lguest, Point.RESTOCK, lambda: None)
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), []) == STALE
-    assert gaps == [sender.guest.id]
-    assert cursor(owner) == 0
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), []),
+        STALE,
+    )
+    same("Guests with a gap", gaps, [sender.guest.id])
+    same("cursor of the owner", cursor(owner), 0)
     lguest.settle()
-    assert lguest.received(owner) == frames
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), []) == 0
-    assert cursor(owner) == 1
+    same_frames(lguest, owner, frames)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), []),
+        0,
+    )
+    same("cursor of the owner", cursor(owner), 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import present, same
 from harness.frames import GROUPS, PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -22,12 +23,12 @@ from .kit.dma import (
     bind,
     buffer_list,
     changed,
-    crosses,
     cursor,
     fill_memory,
     filled,
     gather,
     killed,
+    must_cross,
     scatter,
     send,
     send_bytes,
@@ -36,6 +37,7 @@ from .kit.dma import (
     snapshot,
     used_lens,
 )
+from .kit.steps import same_frames
 
 Sizes = tuple[int, ...]
 
@@ -63,9 +65,9 @@ def arrived(lguest: LguestLan, sizes: Sizes, room: Sizes) -> tuple[bytes, bytes,
     scatter(sender.guest.memory, source, data)
     set_list(owner, 0, into)
     moved = send_over_stale(sender.guest, sender.peer_key(owner.slot), source)
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert cursor(owner) == 1
-    assert killed(lguest) == []
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same("cursor of the owner", cursor(owner), 1)
+    same("Guests killed", killed(lguest), [])
     held = gather(owner.guest.memory, into)
     return data, held, [moved, used_lens(owner.guest, owner.ring)[0]]
 
@@ -111,9 +113,9 @@ def test_the_copy_ends_when_either_side_is_exhausted(
 ) -> None:
     data, held, moved = arrived(lguest, sizes, room)
     length = min(sum(sizes), sum(room))
-    assert moved == [length, length]
-    assert held[:length] == data[:length]
-    assert held[length:] == OLD * (sum(room) - length)
+    same("bytes moved", moved, [length, length])
+    same("first length of bytes held", held[:length], data[:length])
+    same("bytes held, the rest", held[length:], OLD * (sum(room) - length))
 
 
 UNALIGNED = {
@@ -142,8 +144,8 @@ def test_bytes_are_right_where_a_receivers_section_ends_inside_a_senders(
 ) -> None:
     data, held, moved = arrived(lguest, sizes, room)
     length = min(sum(sizes), sum(room))
-    assert moved == [length, length]
-    assert held[:length] == data[:length]
+    same("bytes moved", moved, [length, length])
+    same("first length of bytes held", held[:length], data[:length])
 
 
 @rule("DMA-3")
@@ -153,11 +155,11 @@ def test_as_shipped_such_a_copy_begins_the_senders_section_again(
 ) -> None:
     data, held, moved = arrived(lguest, sizes, room)
     length = min(sum(sizes), sum(room))
-    assert moved == [length, length]
+    same("bytes moved", moved, [length, length])
     again = b"".join(data[begin:end] for begin, end in pieces)
     shipped = lguest.host.defects.copy_forgets_source_offset
-    assert held[:length] == (again if shipped else data[:length])
-    assert held[length:] == OLD * (sum(room) - length)
+    same("first length of bytes held", held[:length], again if shipped else data[:length])
+    same("bytes held, the rest", held[length:], OLD * (sum(room) - length))
 
 
 @rule("DMA-3")
@@ -171,13 +173,21 @@ def test_an_empty_receive_list_fails_and_is_tried_again_later(
     before = snapshot(owner.guest)
     key = sender.peer_key(owner.slot)
     for _ in range(2):
-        assert send_over_stale(sender.guest, key, spread(DATA, sizes)) == 0
-    assert not changed(before, snapshot(owner.guest))
-    assert (cursor(owner), owner.guest.pending) == (0, 0)
-    assert killed(lguest) == []
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_over_stale(sender.guest, key, spread(DATA, sizes)),
+            0,
+        )
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same(
+        "cursor of the owner and pending interrupts of the owner",
+        (cursor(owner), owner.guest.pending),
+        (0, 0),
+    )
+    same("Guests killed", killed(lguest), [])
     set_list(owner, 0, good)
-    assert crosses(lguest, sender, owner)
-    assert filled(lguest)[-1] == 0
+    must_cross(lguest, sender, owner)
+    same("last of buffers filled", filled(lguest)[-1], 0)
 
 
 # DMA-4: bad lists
@@ -229,15 +239,23 @@ def test_a_senders_section_may_end_where_a_page_ends_or_below_the_memorys_end(
     lguest: LguestLan, section: tuple[int, int]
 ) -> None:
     sender, owner = lguest.open_devices(2)
-    assert sender.guest.memory.limit == END
+    same("limit of memory of the sender", sender.guest.memory.limit, END)
     fill_memory(sender, owner)
     address, length = section
     data = payload(length)
     sender.guest.memory.write(address, data)
     set_list(owner, 0, [(ROOM, 4096)])
-    assert send(sender.guest, sender.peer_key(owner.slot), [section]) == length
-    assert owner.guest.memory.read(ROOM, 4096) == data + OLD * (4096 - length)
-    assert killed(lguest) == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), [section]),
+        length,
+    )
+    same(
+        "memory of the owner at ROOM",
+        owner.guest.memory.read(ROOM, 4096),
+        data + OLD * (4096 - length),
+    )
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -246,14 +264,22 @@ def test_a_receivers_section_may_end_where_a_page_ends_or_below_the_memorys_end(
     lguest: LguestLan, section: tuple[int, int]
 ) -> None:
     sender, owner = lguest.open_devices(2)
-    assert owner.guest.memory.limit == END
+    same("limit of memory of the owner", owner.guest.memory.limit, END)
     address, length = section
     set_list(owner, 0, [section])
     data = payload(4096)
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), data) == length
-    assert owner.guest.memory.read(address, length) == data[:length]
-    assert used_lens(owner.guest, owner.ring)[0] == length
-    assert killed(lguest) == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), data),
+        length,
+    )
+    same("memory of the owner at address", owner.guest.memory.read(address, length), data[:length])
+    same(
+        "used_len of a buffer of the owner",
+        used_lens(owner.guest, owner.ring)[0],
+        length,
+    )
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -266,14 +292,26 @@ def test_a_bad_list_kills_its_sender_alone(
     fill_memory(hostile, owner)
     before = snapshot(owner.guest)
     key = hostile.peer_key(owner.slot)
-    assert send_over_stale(hostile.guest, key, with_bad(bad, position)) == 0
+    same(
+        "used_len, SEND_DMA of the hostile",
+        send_over_stale(hostile.guest, key, with_bad(bad, position)),
+        0,
+    )
     deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
-    assert [death.guest for death in deaths] == [hostile.guest.id]
-    assert deaths[0].reason.startswith("bad DMA entry")
-    assert not changed(before, snapshot(owner.guest))
-    assert (cursor(owner), owner.guest.pending) == (0, 0)
-    assert crosses(lguest, sender, owner)
-    assert filled(lguest)[-1] == 0
+    same("death", [death.guest for death in deaths], [hostile.guest.id])
+    same(
+        "reason of deaths, number 0 begins with bad DMA entry",
+        deaths[0].reason.startswith("bad DMA entry"),
+        True,
+    )
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same(
+        "cursor of the owner and pending interrupts of the owner",
+        (cursor(owner), owner.guest.pending),
+        (0, 0),
+    )
+    must_cross(lguest, sender, owner)
+    same("last of buffers filled", filled(lguest)[-1], 0)
 
 
 @rule("DMA-4")
@@ -287,15 +325,24 @@ def test_a_bad_list_kills_its_receiver_alone(
     set_list(hostile, 0, with_bad(bad, position))
     before = snapshot(hostile.guest)
     key = sender.peer_key(hostile.slot)
-    assert send_over_stale(sender.guest, key, [(DATA, 60)]) == 0
+    same("used_len, SEND_DMA of the sender", send_over_stale(sender.guest, key, [(DATA, 60)]), 0)
     deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
-    assert [death.guest for death in deaths] == [hostile.guest.id]
-    assert deaths[0].reason.startswith("bad DMA entry")
-    assert not changed(before, snapshot(hostile.guest))
-    assert (cursor(hostile), hostile.guest.pending) == (0, 0)
-    assert sender.guest.pending == other.guest.pending == 0
-    assert crosses(lguest, sender, other)
-    assert crosses(lguest, other, sender)
+    same("death", [death.guest for death in deaths], [hostile.guest.id])
+    same(
+        "reason of deaths, number 0 begins with bad DMA entry",
+        deaths[0].reason.startswith("bad DMA entry"),
+        True,
+    )
+    same("addresses of bytes that changed", changed(before, snapshot(hostile.guest)), set())
+    same(
+        "cursor of the hostile and pending interrupts of the hostile",
+        (cursor(hostile), hostile.guest.pending),
+        (0, 0),
+    )
+    same("pending interrupts of the sender", sender.guest.pending, 0)
+    same("pending interrupts of the other", other.guest.pending, 0)
+    must_cross(lguest, sender, other)
+    must_cross(lguest, other, sender)
 
 
 @rule("DMA-4")
@@ -306,12 +353,24 @@ def test_of_two_bad_lists_the_receivers_is_judged_first_and_alone(
     sender, hostile, other = lguest.open_devices(3)
     fill_memory(sender, hostile)
     set_list(hostile, 0, [bad])
-    assert send(sender.guest, sender.peer_key(hostile.slot), [bad]) == 0
-    assert killed(lguest) == [hostile.guest.id]
-    assert (cursor(hostile), hostile.guest.pending) == (0, 0)
-    assert crosses(lguest, sender, other)
-    assert send(sender.guest, sender.peer_key(other.slot), [bad]) == 0
-    assert killed(lguest) == [hostile.guest.id, sender.guest.id]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(hostile.slot), [bad]),
+        0,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id])
+    same(
+        "cursor of the hostile and pending interrupts of the hostile",
+        (cursor(hostile), hostile.guest.pending),
+        (0, 0),
+    )
+    must_cross(lguest, sender, other)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(other.slot), [bad]),
+        0,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id, sender.guest.id])
 
 
 @rule("DMA-4")
@@ -324,9 +383,17 @@ def test_what_stands_behind_a_zero_length_is_not_looked_at(
     behind = [(0xFFFFFFFF, 0), *(bad,) * (15 - used)]
     source = [(DATA + n * PAGE, 4) for n in range(used)]
     set_list(owner, 0, [(ROOM, 1514), *behind][:16])
-    assert send(sender.guest, sender.peer_key(owner.slot), [*source, *behind]) == 4 * used
-    assert killed(lguest) == []
-    assert used_lens(owner.guest, owner.ring)[0] == 4 * used
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), [*source, *behind]),
+        4 * used,
+    )
+    same("Guests killed", killed(lguest), [])
+    same(
+        "used_len of a buffer of the owner",
+        used_lens(owner.guest, owner.ring)[0],
+        4 * used,
+    )
 
 
 @rule("DMA-4")
@@ -335,12 +402,24 @@ def test_only_the_list_of_the_buffer_in_use_is_looked_at(lguest: LguestLan, wher
     sender, owner, other = lguest.open_devices(3)
     set_list(owner, where, [(DATA, 4097)])
     key = sender.peer_key(owner.slot)
-    assert [send_bytes(sender.guest, key, payload(60)) for _ in range(where)] == [60] * where
-    assert killed(lguest) == []
-    assert [send_bytes(sender.guest, key, payload(60)) for _ in range(2)] == [0, 0]
-    assert killed(lguest) == [owner.guest.id]
-    assert used_lens(owner.guest, owner.ring) == [60] * where + [0] * (NUM_SKBS - where)
-    assert crosses(lguest, sender, other)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(60)) for _ in range(where)],
+        [60] * where,
+    )
+    same("Guests killed", killed(lguest), [])
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(60)) for _ in range(2)],
+        [0, 0],
+    )
+    same("Guests killed", killed(lguest), [owner.guest.id])
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [60] * where + [0] * (NUM_SKBS - where),
+    )
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-4")
@@ -349,11 +428,16 @@ def test_a_bad_receiver_costs_the_others_of_a_broadcast_nothing(lguest: LguestLa
     set_list(hostile, 0, [(DATA + 1, 4096)])
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
-    assert killed(lguest) == [hostile.guest.id]
+    same("Guests killed", killed(lguest), [hostile.guest.id])
     lguest.settle()
-    assert lguest.received(one) == lguest.received(other) == [frame]
-    assert lguest.received(hostile) == []
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (2, 1)
+    same_frames(lguest, one, [frame])
+    same_frames(lguest, other, [frame])
+    same_frames(lguest, hostile, [])
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (2, 1),
+    )
 
 
 @rule("DMA-4")
@@ -363,10 +447,14 @@ def test_a_structure_outside_its_memory_kills_the_sender_alone(
 ) -> None:
     hostile, sender, owner = lguest.open_devices(3)
     before = snapshot(owner.guest)
-    assert hostile.guest.send_dma(hostile.peer_key(owner.slot), address) == 0
-    assert killed(lguest) == [hostile.guest.id]
-    assert not changed(before, snapshot(owner.guest))
-    assert crosses(lguest, sender, owner)
+    same(
+        "used_len, SEND_DMA of the hostile",
+        hostile.guest.send_dma(hostile.peer_key(owner.slot), address),
+        0,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id])
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-4")
@@ -375,9 +463,17 @@ def test_a_structure_may_lie_in_every_region_of_memory(lguest: LguestLan, addres
     sender, owner = lguest.open_devices(2)
     sender.guest.memory.write(DATA, payload(60))
     sender.guest.memory.write(address, bytes(4) + dma.pack([(DATA, 60)]))
-    assert sender.guest.send_dma(sender.peer_key(owner.slot), address) == 60
-    assert gather(owner.guest.memory, buffer_list(owner, 0))[:60] == payload(60)
-    assert killed(lguest) == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        sender.guest.send_dma(sender.peer_key(owner.slot), address),
+        60,
+    )
+    same(
+        "first 60 of bytes in the buffer",
+        gather(owner.guest.memory, buffer_list(owner, 0))[:60],
+        payload(60),
+    )
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -389,16 +485,24 @@ def test_an_array_that_leaves_memory_kills_its_owner_once_the_search_gets_there(
     key = hostile.peer_key(SPARE_SLOT)
     array = END - 2 * dma.SIZE + beyond
     hostile.guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 100)]))
-    assert hostile.guest.bind_dma(key, array, 2, 9)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
-    assert (hostile.guest.pending, hostile.guest.dead) == (1 << 9, None)
-    assert not hostile.guest.interrupt()
+    same("BIND_DMA by the hostile succeeds", hostile.guest.bind_dma(key, array, 2, 9), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+    same(
+        "pending interrupts of the hostile and cause of death of the hostile",
+        (hostile.guest.pending, hostile.guest.dead),
+        (1 << 9, None),
+    )
+    same("the hostile handles a pending interrupt", hostile.guest.interrupt(), False)
     if beyond < 0:
         hostile.guest.memory.write(array + dma.SIZE, bytes(4) + dma.pack([(ROOM, 100)]))
-    assert send_bytes(sender.guest, key, payload(50)) == (0 if beyond > 0 else 50)
-    assert killed(lguest) == ([hostile.guest.id] if beyond > 0 else [])
-    assert hostile.guest.pending == (0 if beyond > 0 else 1 << 9)
-    assert crosses(lguest, sender, other)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, key, payload(50)),
+        0 if beyond > 0 else 50,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id] if beyond > 0 else [])
+    same("pending interrupts of the hostile", hostile.guest.pending, 0 if beyond > 0 else 1 << 9)
+    must_cross(lguest, sender, other)
 
 
 # DMA-8: micropackets
@@ -415,16 +519,32 @@ def test_the_host_copies_lists_too_short_for_a_header(
     data = ethernet(owner.address, sender.address, size=size)
     source = spread(DATA, (1,) * (pieces - 1) + (size - pieces + 1,))
     scatter(sender.guest.memory, source, data)
-    assert send_over_stale(sender.guest, sender.peer_key(owner.slot), source) == size
-    assert used_lens(owner.guest, owner.ring)[:2] == [size, 0]
-    assert gather(owner.guest.memory, buffer_list(owner, 0)) == data + OLD * (1514 - size)
-    assert (cursor(owner), owner.guest.pending) == (1, 1 << owner.interrupt)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(owner.slot), source),
+        size,
+    )
+    same(
+        "first 2 of used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring)[:2],
+        [size, 0],
+    )
+    same(
+        "bytes in the buffer",
+        gather(owner.guest.memory, buffer_list(owner, 0)),
+        data + OLD * (1514 - size),
+    )
+    same(
+        "cursor of the owner and pending interrupts of the owner",
+        (cursor(owner), owner.guest.pending),
+        (1, 1 << owner.interrupt),
+    )
     lguest.settle()
     dropped = [event.frame for event in lguest.host.events if isinstance(event, Dropped)]
-    assert dropped == ([data] if size < 14 else [])
-    assert lguest.received(owner) == ([data] if size >= 14 else [])
-    assert lguest.received(bystander) == []
-    assert crosses(lguest, sender, owner)
+    same("dropped", dropped, [data] if size < 14 else [])
+    same_frames(lguest, owner, [data] if size >= 14 else [])
+    same_frames(lguest, bystander, [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-8")
@@ -432,13 +552,21 @@ def test_the_host_copies_lists_too_short_for_a_header(
 def test_even_a_part_of_a_destination_is_copied(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
     fill_memory(sender, owner)
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)) == size
-    assert used_lens(owner.guest, owner.ring)[:2] == [size, 0]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)),
+        size,
+    )
+    same(
+        "first 2 of used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring)[:2],
+        [size, 0],
+    )
     held = gather(owner.guest.memory, buffer_list(owner, 0))
-    assert held == payload(size) + OLD * (1514 - size)
+    same("bytes held", held, payload(size) + OLD * (1514 - size))
     lguest.settle()
-    assert lguest.received(owner) == []
-    assert crosses(lguest, sender, owner)
+    same_frames(lguest, owner, [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-4")
@@ -453,28 +581,36 @@ def test_nothing_is_copied_of_a_list_whose_last_section_is_bad(
     memory.write(scratch, bytes(range(1, 101)))
     structure = 99 * dma.PAGE_SIZE
     memory.write(structure + 4, dma.pack([(scratch, 40)] * good + [(scratch, 4097)]))
-    assert sender.guest.send_dma(sender.peer_key(owner.slot), structure) == 0
-    assert sender.guest.dead is not None
-    assert not changed(before, owner.guest.memory.private[:])
+    same(
+        "used_len, SEND_DMA of the sender",
+        sender.guest.send_dma(sender.peer_key(owner.slot), structure),
+        0,
+    )
+    present("cause of death of the sender", sender.guest.dead)
+    same("addresses of bytes that changed", changed(before, owner.guest.memory.private[:]), set())
     (third,) = lguest.open_devices(1)
     control = ethernet(owner.address, third.address)
     third.transmit(control)
     lguest.settle()
-    assert lguest.received(owner) == [control]
+    same_frames(lguest, owner, [control])
 
 
 @rule("DMA-6")
 def test_an_empty_dma_to_a_bad_list_kills_its_owner_and_succeeds(lguest: LguestLan) -> None:
     sender, owner, third = lguest.open_devices(3)
     owner.guest.memory.write(owner.ring + 4, dma.pack([(PAGE - 1, 2)]))
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), b"") == 0
-    assert owner.guest.dead is not None
-    assert sender.guest.dead is None
-    assert owner.guest.pending
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), b""),
+        0,
+    )
+    present("cause of death of the owner", owner.guest.dead)
+    same("cause of death of the sender", sender.guest.dead, None)
+    same("the owner has a pending interrupt", bool(owner.guest.pending), True)
     frame = ethernet(owner.address, third.address)
     third.transmit(frame)
-    assert third.counters.tx_packets == 1  # into the second buffer: the cursor moved
-    assert owner.guest.memory.read(owner.ring, 4) == bytes(4)
+    same("tx_packets of the third", third.counters.tx_packets, 1)
+    same("memory of the owner at owner.ring", owner.guest.memory.read(owner.ring, 4), bytes(4))
 
 
 @rule("DMA-5")
@@ -485,8 +621,12 @@ def test_a_killed_guest_with_a_full_ring_is_interrupted_all_the_same(lguest: Lgu
     lguest.host.kill(owner.guest, "bad address in registered DMA struct")
     owner.guest.pending = 0
     sender.transmit(ethernet(owner.address, sender.address))
-    assert owner.guest.pending
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (NUM_SKBS, 1)
+    same("the owner has a pending interrupt", bool(owner.guest.pending), True)
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (NUM_SKBS, 1),
+    )
 
 
 # Lists that are longer than the copy
@@ -502,12 +642,20 @@ def test_a_bad_section_behind_the_receivers_room_kills_its_sender(
     set_list(owner, 0, [(ROOM, room)])
     owner.guest.memory.write(ROOM, b"\x55" * 100)
     sections = [(DATA, 20), (DATA + 100, 10), (DATA + 2 * PAGE, length)]
-    assert send(sender.guest, sender.peer_key(owner.slot), sections) == 0
-    assert killed(lguest) == [sender.guest.id]
-    assert owner.guest.memory.read(ROOM, 100) == b"\x55" * 100
-    assert used_lens(owner.guest, owner.ring) == [0] * 8
-    assert owner.guest.pending == 0
-    assert send(other.guest, other.peer_key(owner.slot), [(DATA, 60)]) == min(60, room)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), sections),
+        0,
+    )
+    same("Guests killed", killed(lguest), [sender.guest.id])
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 100), b"\x55" * 100)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * 8)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same(
+        "used_len, SEND_DMA of the other",
+        send(other.guest, other.peer_key(owner.slot), [(DATA, 60)]),
+        min(60, room),
+    )
 
 
 @rule("DMA-4")
@@ -518,11 +666,15 @@ def test_a_bad_section_behind_the_senders_bytes_kills_its_receiver(
 ) -> None:
     sender, owner, other = lguest.open_devices(3)
     set_list(owner, 0, [(ROOM, 20), (ROOM + 100, 10), (ROOM + PAGE, length)])
-    assert send(sender.guest, sender.peer_key(owner.slot), [(DATA, sent)]) == 0
-    assert killed(lguest) == [owner.guest.id]
-    assert owner.guest.memory.read(ROOM, 100) == bytes(100)
-    assert owner.guest.pending == 0
-    assert crosses(lguest, sender, other)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), [(DATA, sent)]),
+        0,
+    )
+    same("Guests killed", killed(lguest), [owner.guest.id])
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 100), bytes(100))
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-2", "DMA-3")
@@ -533,11 +685,11 @@ def test_used_len_is_written_over_bytes_copied_to_its_place(lguest: LguestLan) -
     array = ARRAY + 200
     room = dma.pack([(array - 8, 12)])
     owner.guest.memory.write(array, bytes(4) + room)
-    assert owner.guest.bind_dma(key, array, 1, 9)
-    assert send_bytes(sender.guest, key, b"abcdefghijkl") == 12
-    assert owner.guest.memory.read(array - 8, 8) == b"abcdefgh"
-    assert used_lens(owner.guest, array, 1) == [12]
-    assert owner.guest.memory.read(array + 4, 96) == room
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, 1, 9), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, b"abcdefghijkl"), 12)
+    same("memory of the owner at array - 8", owner.guest.memory.read(array - 8, 8), b"abcdefgh")
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, 1), [12])
+    same("memory of the owner at array + 4", owner.guest.memory.read(array + 4, 96), room)
 
 
 @rule("DMA-2", "DMA-3")
@@ -545,22 +697,34 @@ def test_a_sender_may_send_its_own_structure(lguest: LguestLan) -> None:
     """Its ``used_len`` is then still 0 among the bytes."""
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 2)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 2), True)
     for n in range(2):
-        assert send(sender.guest, key, [(STRUCTURE, dma.SIZE)]) == dma.SIZE
+        same(
+            "used_len, SEND_DMA of the sender",
+            send(sender.guest, key, [(STRUCTURE, dma.SIZE)]),
+            dma.SIZE,
+        )
         sent = sender.guest.memory.read(STRUCTURE, dma.SIZE)
-        assert owner.guest.memory.read(ROOM + n * PAGE, dma.SIZE) == bytes(4) + sent[4:]
+        same(
+            "memory of the owner at ROOM + n * PAGE",
+            owner.guest.memory.read(ROOM + n * PAGE, dma.SIZE),
+            bytes(4) + sent[4:],
+        )
 
 
 @rule("DMA-3", "DMA-10")
 def test_bytes_of_the_device_page_are_sent_and_received_like_others(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 2)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 2), True)
     page = lguest.pages.store[:]
-    assert send(sender.guest, key, [(sender.page, 12), (sender.page + 6, 6)]) == 18
-    assert owner.guest.memory.read(ROOM, 18) == page[:12] + page[6:12]
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, key, [(sender.page, 12), (sender.page + 6, 6)]),
+        18,
+    )
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 18), page[:12] + page[6:12])
     owner.guest.memory.write(ARRAY + dma.SIZE + 4, dma.pack([(owner.page + 3000, 12)]))
-    assert send(sender.guest, key, [(sender.page, 12)]) == 12
-    assert lguest.pages.store[3000:3012] == page[:12]
-    assert lguest.pages.store[:3000] == page[:3000]
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(sender.page, 12)]), 12)
+    same("shared page, 3000 to 3012", lguest.pages.store[3000:3012], page[:12])
+    same("first 3000 of shared page", lguest.pages.store[:3000], page[:3000])

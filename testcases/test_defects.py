@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.comparing import differ, present, raises, same
 from harness.frames import PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -30,6 +31,7 @@ from .kit.dma import (
     cursor,
     filled,
     killed,
+    must_cross,
     send,
     send_bytes,
     send_over_stale,
@@ -38,8 +40,8 @@ from .kit.dma import (
     snapshot,
     used_lens,
 )
-from .kit.host_network import open_network, works
-from .kit.steps import faults, reaches
+from .kit.host_network import must_work, open_network
+from .kit.steps import faults, must_reach
 
 LENGTHS = [1, 60, PAGE]
 
@@ -50,14 +52,18 @@ LENGTHS = [1, 60, PAGE]
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_senders_section_may_end_where_its_memory_ends(lguest: LguestLan, length: int) -> None:
     sender, owner = lguest.open_devices(2)
-    assert sender.guest.memory.limit == END
+    same("limit of memory of the sender", sender.guest.memory.limit, END)
     data = payload(length)
     sender.guest.memory.write(END - length, data)
     set_list(owner, 0, [(ROOM, PAGE)])
     key = sender.peer_key(owner.slot)
-    assert send(sender.guest, key, [(END - length, length)]) == length
-    assert owner.guest.memory.read(ROOM, length) == data
-    assert killed(lguest) == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, key, [(END - length, length)]),
+        length,
+    )
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, length), data)
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -66,10 +72,22 @@ def test_a_receivers_section_may_end_where_its_memory_ends(lguest: LguestLan, le
     sender, owner = lguest.open_devices(2)
     set_list(owner, 0, [(END - length, length)])
     data = payload(PAGE)
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), data) == length
-    assert owner.guest.memory.read(END - length, length) == data[:length]
-    assert used_lens(owner.guest, owner.ring)[0] == length
-    assert killed(lguest) == []
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), data),
+        length,
+    )
+    same(
+        "memory of the owner at END - length",
+        owner.guest.memory.read(END - length, length),
+        data[:length],
+    )
+    same(
+        "used_len of a buffer of the owner",
+        used_lens(owner.guest, owner.ring)[0],
+        length,
+    )
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -78,9 +96,13 @@ def test_a_structure_may_end_where_its_memory_ends(lguest: LguestLan) -> None:
     at = END - dma.SIZE
     sender.guest.memory.write(DATA, payload(60))
     sender.guest.memory.write(at, bytes(4) + dma.pack([(DATA, 60)]))
-    assert sender.guest.send_dma(sender.peer_key(owner.slot), at) == 60
-    assert killed(lguest) == []
-    assert used_lens(owner.guest, owner.ring)[0] == 60
+    same(
+        "used_len, SEND_DMA of the sender",
+        sender.guest.send_dma(sender.peer_key(owner.slot), at),
+        60,
+    )
+    same("Guests killed", killed(lguest), [])
+    same("used_len of a buffer of the owner", used_lens(owner.guest, owner.ring)[0], 60)
 
 
 @rule("DMA-4")
@@ -91,10 +113,14 @@ def test_an_array_may_end_where_its_memory_ends(lguest: LguestLan) -> None:
     for index in range(2):
         room = dma.pack([(ROOM + index * PAGE, 100)])
         owner.guest.memory.write(array + index * dma.SIZE, bytes(4) + room)
-    assert owner.guest.bind_dma(key, array, 2, 9)
-    assert [send_bytes(sender.guest, key, payload(60 + n)) for n in range(2)] == [60, 61]
-    assert used_lens(owner.guest, array, 2) == [60, 61]
-    assert killed(lguest) == []
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, array, 2, 9), True)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(60 + n)) for n in range(2)],
+        [60, 61],
+    )
+    same("used_len of the buffers of the owner", used_lens(owner.guest, array, 2), [60, 61])
+    same("Guests killed", killed(lguest), [])
 
 
 @rule("DMA-4")
@@ -114,26 +140,30 @@ def test_what_a_range_up_to_the_end_of_memory_costs(lguest: LguestLan, which: st
         case "array":
             key = owner.peer_key(SPARE_SLOT)
             owner.guest.memory.write(END - dma.SIZE, bytes(4) + dma.pack([(ROOM, 60)]))
-            assert owner.guest.bind_dma(key, END - dma.SIZE, 1, 9)
+            same(
+                "BIND_DMA by the owner succeeds",
+                owner.guest.bind_dma(key, END - dma.SIZE, 1, 9),
+                True,
+            )
     sender.guest.memory.write(address, bytes(4) + dma.pack(source))
     moved = sender.guest.send_dma(key, address)
     dies = sender if which in ("sender", "structure") else owner
     shipped = lguest.host.defects.refuses_end_of_memory
-    assert moved == (0 if shipped else 60)
-    assert killed(lguest) == ([dies.guest.id] if shipped else [])
+    same("bytes moved", moved, 0 if shipped else 60)
+    same("Guests killed", killed(lguest), [dies.guest.id] if shipped else [])
     reasons = {
         "structure": f"bad read address {END - dma.SIZE:#x} len {dma.SIZE}",
         "array": "bad address in registered DMA struct",
     }
     expected = reasons.get(which, f"bad DMA entry: 60@{END - 60:#x}")
     deaths = [event.reason for event in lguest.host.events if isinstance(event, Killed)]
-    assert deaths == ([expected] if shipped else [])
+    same("deaths", deaths, [expected] if shipped else [])
     # What cannot be read counts as an empty list, and that succeeds (DMA-6).
     raised = not shipped or which == "structure"
     interrupt = 9 if which == "array" else owner.interrupt
-    assert owner.guest.pending == raised << interrupt
+    same("pending interrupts of the owner", owner.guest.pending, raised << interrupt)
     lguest.settle()
-    assert crosses(lguest, other, sender if dies is owner else owner)
+    must_cross(lguest, other, sender if dies is owner else owner)
 
 
 @rule("DMA-4", "DMA-7")
@@ -142,13 +172,17 @@ def test_a_range_beyond_the_end_of_memory_is_bad_and_a_key_up_to_it_is_good(
     lguest: LguestLan, beyond: int
 ) -> None:
     hostile, sender, owner = lguest.open_devices(3)
-    assert bind(owner.guest, END - 4, 1)
-    assert send_bytes(sender.guest, END - 4, payload(60)) == 60
-    assert killed(lguest) == []
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, END - 4, 1), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, END - 4, payload(60)), 60)
+    same("Guests killed", killed(lguest), [])
     key = hostile.peer_key(owner.slot)
-    assert send(hostile.guest, key, [(END - 60 + beyond, 60)]) == 0
-    assert killed(lguest) == [hostile.guest.id]
-    assert crosses(lguest, sender, owner)
+    same(
+        "used_len, SEND_DMA of the hostile",
+        send(hostile.guest, key, [(END - 60 + beyond, 60)]),
+        0,
+    )
+    same("Guests killed", killed(lguest), [hostile.guest.id])
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-4")
@@ -156,16 +190,20 @@ def test_a_second_device_moves_the_end_of_memory(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     second = lguest.second_device(sender.guest, 40)
     memory = sender.guest.memory
-    assert memory.limit == END + PAGE
-    assert second.page == END
+    same("limit of memory", memory.limit, END + PAGE)
+    same("page of the second", second.page, END)
     memory.write(END - 60, payload(60))
     key = sender.peer_key(owner.slot)
-    assert send(sender.guest, key, [(END - 60, 60)]) == 60
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(END - 60, 60)]), 60)
     end = memory.limit
     shipped = lguest.host.defects.refuses_end_of_memory
-    assert send(sender.guest, key, [(end - 61, 60)]) == 60
-    assert send(sender.guest, key, [(end - 60, 60)]) == (0 if shipped else 60)
-    assert killed(lguest) == ([sender.guest.id] if shipped else [])
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(end - 61, 60)]), 60)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, key, [(end - 60, 60)]),
+        0 if shipped else 60,
+    )
+    same("Guests killed", killed(lguest), [sender.guest.id] if shipped else [])
 
 
 # DEF-10: a cursor of 16 bits
@@ -186,16 +224,19 @@ def buffers_used(lguest: LguestLan, count: int, transfers: int) -> tuple[int, li
     """The cursor after so many empty transfers, and the buffers that ``count + 1`` more use."""
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, count)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, count), True)
     lguest.host.trace = False
     send_many_empty(sender, key, transfers)
     lguest.host.trace = True
-    binding = lguest.host.binding(owner.guest, key)
-    assert binding is not None
+    binding = present("the array that is bound", lguest.host.binding(owner.guest, key))
     before = binding.cursor
-    assert owner.guest.pending == 1 << 9
+    same("pending interrupts of the owner", owner.guest.pending, 1 << 9)
     for n in range(count + 1):
-        assert send_bytes(sender.guest, key, payload(60 + n)) == (60 + n if n < count else 0)
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, payload(60 + n)),
+            60 + n if n < count else 0,
+        )
     return before, filled(lguest)[: count + 1]
 
 
@@ -204,8 +245,8 @@ def buffers_used(lguest: LguestLan, count: int, transfers: int) -> tuple[int, li
 def test_the_cursor_goes_on_behind_65536_transfers(lguest: LguestLan, count: int) -> None:
     before, used = buffers_used(lguest, count, WRAPS)
     first = WRAPS % count
-    assert before == first
-    assert used == [*range(first, count), *range(first), None]
+    same("before", before, first)
+    same("used_len", used, [*range(first, count), *range(first), None])
 
 
 @rule("DMA-2")
@@ -217,9 +258,9 @@ def test_where_the_cursor_stands_around_65536_transfers(
     shipped = lguest.host.defects.cursor_has_16_bits
     before, used = buffers_used(lguest, count, transfers)
     first = (transfers % WRAPS if shipped else transfers) % count
-    assert before == first
-    assert set(used[:count]) == set(range(count))
-    assert used[0] == first
+    same("before", before, first)
+    same("first count of used_len", set(used[:count]), set(range(count)))
+    same("used_len, number 0", used[0], first)
 
 
 @rule("DMA-2")
@@ -229,23 +270,22 @@ def test_no_shorter_count_of_transfers_moves_the_cursor_back(
 ) -> None:
     before, used = buffers_used(lguest, 3, transfers)
     first = transfers % 3
-    assert before == first
-    assert used == [*range(first, 3), *range(first), None]
+    same("before", before, first)
+    same("used_len", used, [*range(first, 3), *range(first), None])
 
 
 @rule("DMA-2")
 def test_binding_again_starts_the_count_of_transfers_again(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 3)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 3), True)
     send_many_empty(sender, key, WRAPS - 6)
-    assert owner.guest.bind_dma(key, ARRAY, 3, 0)
-    assert bind(owner.guest, key, 3)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 3, 0), True)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 3), True)
     for n in range(20):
-        assert send(sender.guest, key, []) == 0
-        binding = lguest.host.binding(owner.guest, key)
-        assert binding is not None
-        assert binding.cursor == (n + 1) % 3
+        same("used_len, SEND_DMA of the sender", send(sender.guest, key, []), 0)
+        binding = present("the array that is bound", lguest.host.binding(owner.guest, key))
+        same("cursor of binding", binding.cursor, (n + 1) % 3)
 
 
 # DEF-11: unbinding what is not bound
@@ -261,15 +301,19 @@ def corrupt(lguest: LguestLan) -> bool:
 def test_a_second_unbinding_fails_and_affects_no_guest(lguest: LguestLan, times: int) -> None:
     sender, owner, other = lguest.open_devices(3)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4)
-    assert owner.guest.bind_dma(key, ARRAY, 4, 0)
-    assert [owner.guest.bind_dma(key, ARRAY, 4, 0) for _ in range(times)] == [False] * times
-    assert faults(lguest.host) == []
-    assert killed(lguest) == []
-    assert crosses(lguest, sender, owner)
-    assert crosses(lguest, owner, other)
-    assert bind(owner.guest, key, 4)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), True)
+    same(
+        "BIND_DMA by the owner succeeds",
+        [owner.guest.bind_dma(key, ARRAY, 4, 0) for _ in range(times)],
+        [False] * times,
+    )
+    same("faults", faults(lguest.host), [])
+    same("Guests killed", killed(lguest), [])
+    must_cross(lguest, sender, owner)
+    must_cross(lguest, owner, other)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
 
 
 @rule("DMA-1")
@@ -279,14 +323,14 @@ def test_a_stale_entry_does_not_hide_a_bound_array(lguest: LguestLan, bound: int
     sender, owner = lguest.open_devices(2)
     key = owner.peer_key(SPARE_SLOT)
     for _ in range(bound):
-        assert bind(owner.guest, key, 4)
+        same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
     for left in range(bound, 0, -1):
         set_used(owner.guest, ARRAY, 0, 0)
-        assert send_bytes(sender.guest, key, payload(60)) == 60
-        assert len(lguest.host.bound_by(owner.guest)) == left + 1
-        assert owner.guest.bind_dma(key, ARRAY, 4, 0)
-    assert send_bytes(sender.guest, key, payload(60)) == 0
-    assert crosses(lguest, sender, owner)
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
+        same("number of keys bound by the owner", len(lguest.host.bound_by(owner.guest)), left + 1)
+        same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), True)
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 0)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-1")
@@ -295,25 +339,35 @@ def test_what_a_second_unbinding_does_to_the_host(lguest: LguestLan) -> None:
     sender, owner, other = lguest.open_devices(3)
     network, tap = open_network(lguest)
     key = owner.peer_key(SPARE_SLOT)
-    assert bind(owner.guest, key, 4)
-    assert owner.guest.bind_dma(key, ARRAY, 4, 0)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, key, 4), True)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), True)
     before = snapshot(other.guest)
-    assert not owner.guest.bind_dma(key, ARRAY, 4, 0)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(key, ARRAY, 4, 0), False)
     shipped = corrupt(lguest)
     text = f"array {ARRAY:#x} was unbound already: the Host's lists are corrupt"
-    assert faults(lguest.host) == ([(owner.guest.id, "DEF-11", text)] if shipped else [])
+    same("faults", faults(lguest.host), [(owner.guest.id, "DEF-11", text)] if shipped else [])
     sender.transmit(ethernet(other.address, sender.address))
     whole = Counters(tx_packets=1, tx_bytes=60)
-    assert sender.counters == (Counters(tx_carrier_errors=1) if shipped else whole)
-    assert (changed(before, snapshot(other.guest)) == set()) == shipped
-    assert other.guest.bind_dma(other.peer_key(SPARE_SLOT + 1), ARRAY, 4, 9) != shipped
+    same(
+        "counters of the sender",
+        sender.counters,
+        Counters(tx_carrier_errors=1) if shipped else whole,
+    )
+    same(
+        "addresses of bytes that changed", changed(before, snapshot(other.guest)) == set(), shipped
+    )
+    differ(
+        "BIND_DMA by the other succeeds",
+        other.guest.bind_dma(other.peer_key(SPARE_SLOT + 1), ARRAY, 4, 9),
+        shipped,
+    )
     tap.feed(ethernet(network.device.address, other.address))
-    assert network.input() != shipped
-    assert tap.waiting() == shipped
+    differ("the network reads a frame of its TAP", network.input(), shipped)
+    same("a frame waits in the TAP", tap.waiting(), shipped)
     network.device.transmit(ethernet(other.address, network.device.address))
-    assert len(tap.written) == (not shipped)
-    assert killed(lguest) == []
-    assert lguest.host.corrupt == shipped
+    same("number of frames written to the TAP", len(tap.written), int(not shipped))
+    same("Guests killed", killed(lguest), [])
+    same("the Host is corrupt", lguest.host.corrupt, shipped)
 
 
 @rule("DMA-1")
@@ -322,33 +376,33 @@ def test_the_driver_never_unbinds_what_is_not_bound(lguest: LguestLan, turns: in
     """Two devices of one Guest, opened and closed in every order."""
     first, peer = lguest.open_devices(2)
     second = lguest.second_device(first.guest, 40)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     pair = (first, second)
-    for turn in range(turns):
+    for _ in range(turns):
         for closing in (pair, pair[::-1]):
             for opening in (pair, pair[::-1]):
                 for device in closing:
                     device.close()
                 for device in opening:
-                    assert device.open() == 0
-                assert reaches(peer, second), turn
-                assert reaches(peer, first), turn
-    assert faults(lguest.host) == []
-    assert not lguest.host.corrupt
+                    same("result of opening the device", device.open(), 0)
+                must_reach(peer, second)
+                must_reach(peer, first)
+    same("faults", faults(lguest.host), [])
+    same("the Host is corrupt", lguest.host.corrupt, False)
 
 
 @rule("DMA-1")
 def test_an_entry_that_was_used_again_is_not_stale(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     keys = [owner.peer_key(SPARE_SLOT + n) for n in range(2)]
-    assert bind(owner.guest, keys[0], 2)
-    assert owner.guest.bind_dma(keys[0], ARRAY, 2, 0)
-    assert bind(owner.guest, keys[1], 2)
-    assert not owner.guest.bind_dma(keys[0], ARRAY, 2, 0)
-    assert faults(lguest.host) == []
-    assert send_bytes(sender.guest, keys[1], payload(60)) == 60
-    assert owner.guest.bind_dma(keys[1], ARRAY, 2, 0)
-    assert crosses(lguest, sender, owner)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, keys[0], 2), True)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(keys[0], ARRAY, 2, 0), True)
+    same("BIND_DMA by the owner succeeds", bind(owner.guest, keys[1], 2), True)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(keys[0], ARRAY, 2, 0), False)
+    same("faults", faults(lguest.host), [])
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, keys[1], payload(60)), 60)
+    same("BIND_DMA by the owner succeeds", owner.guest.bind_dma(keys[1], ARRAY, 2, 0), True)
+    must_cross(lguest, sender, owner)
 
 
 @rule("DMA-1", "DMA-9")
@@ -356,14 +410,14 @@ def test_the_next_guest_of_an_id_has_no_stale_entries(lguest: LguestLan) -> None
     (sender,) = lguest.open_devices(1)
     gone = lguest.device(slot=3, guest_id=40)
     key = gone.peer_key(SPARE_SLOT)
-    assert bind(gone.guest, key, 2)
-    assert gone.guest.bind_dma(key, ARRAY, 2, 0)
+    same("BIND_DMA by the gone succeeds", bind(gone.guest, key, 2), True)
+    same("BIND_DMA by the gone succeeds", gone.guest.bind_dma(key, ARRAY, 2, 0), True)
     lguest.launcher(gone.guest).exit()
     heir = lguest.device(slot=4, guest_id=40)
-    assert not heir.guest.bind_dma(key, ARRAY, 2, 0)
-    assert faults(lguest.host) == []
-    assert heir.open() == 0
-    assert crosses(lguest, sender, heir)
+    same("BIND_DMA by the heir succeeds", heir.guest.bind_dma(key, ARRAY, 2, 0), False)
+    same("faults", faults(lguest.host), [])
+    same("result of opening the heir", heir.open(), 0)
+    must_cross(lguest, sender, heir)
 
 
 # DEF-12: one file twice
@@ -382,50 +436,60 @@ def opened(lguest: LguestLan, tmp_path: Path) -> Iterator[Callable[[], SharedFil
 
 
 def join_twice(
-    lguest: LguestLan, opened: Callable[[], SharedFile], same: bool
+    lguest: LguestLan, opened: Callable[[], SharedFile], once: bool
 ) -> tuple[NetDevice, NetDevice]:
     """Two devices of one Guest, on one file that is opened once or twice."""
     launcher = lguest.launch(60)
     file = opened()
-    devices = launcher.join(file), launcher.join(file if same else opened())
+    devices = launcher.join(file), launcher.join(file if once else opened())
     lguest.devices.extend(devices)
     return devices
 
 
 @rule("DEV-2")
-@pytest.mark.parametrize("same", [True, False], ids=["one opening", "two openings"])
+@pytest.mark.parametrize("once", [True, False], ids=["one opening", "two openings"])
 def test_a_launcher_given_one_file_twice_takes_two_slots(
-    lguest: LguestLan, opened: Callable[[], SharedFile], same: bool
+    lguest: LguestLan, opened: Callable[[], SharedFile], once: bool
 ) -> None:
-    first, second = join_twice(lguest, opened, same)
-    assert (first.slot, second.slot) == (0, 1)
-    assert opened().take_slot() == 2
+    first, second = join_twice(lguest, opened, once)
+    same("slot of the first and slot of the second", (first.slot, second.slot), (0, 1))
+    same("slot taken", opened().take_slot(), 2)
     lguest.launcher(first.guest).exit()
-    assert [opened().take_slot() for _ in range(2)] == [0, 1]
+    same("slot taken", [opened().take_slot() for _ in range(2)], [0, 1])
 
 
 @rule("DEV-2")
-@pytest.mark.parametrize("same", [True, False], ids=["one opening", "two openings"])
+@pytest.mark.parametrize("once", [True, False], ids=["one opening", "two openings"])
 def test_what_becomes_of_a_launcher_given_one_file_twice(
-    lguest: LguestLan, opened: Callable[[], SharedFile], same: bool
+    lguest: LguestLan, opened: Callable[[], SharedFile], once: bool
 ) -> None:
     """As shipped both devices have one slot, publish one address and bind one key."""
     launcher = lguest.launch(50)
     sender = launcher.join(opened())
     lguest.devices.append(sender)
-    assert sender.open() == 0
-    first, second = join_twice(lguest, opened, same)
+    same("result of opening the sender", sender.open(), 0)
+    first, second = join_twice(lguest, opened, once)
     shared = lguest.host.defects.locks_belong_to_process
-    assert (first.slot, second.slot) == (1, 1 if shared else 2)
-    assert first.open() == second.open() == 0
-    assert first.pages.published(1) == first.address == second.address
+    same(
+        "slot of the first and slot of the second",
+        (first.slot, second.slot),
+        (1, 1 if shared else 2),
+    )
+    same("result of opening the first", first.open(), 0)
+    same("result of opening the second", second.open(), 0)
+    same("address published in slot 1", first.pages.published(1), second.address)
+    same("address of the first", first.address, second.address)
     sender.transmit(ethernet(first.address, sender.address))
     lguest.settle()
     # One slot: one SEND_DMA, into the array bound last. Two slots: one for each.
     count = 1 if shared else 2
-    assert sender.counters == Counters(tx_packets=count, tx_bytes=60 * count)
-    assert (first.counters.rx_packets, second.counters.rx_packets) == (count - 1, 1)
-    assert opened().take_slot() == count + 1
+    same("counters of the sender", sender.counters, Counters(tx_packets=count, tx_bytes=60 * count))
+    same(
+        "rx_packets of the first and rx_packets of the second",
+        (first.counters.rx_packets, second.counters.rx_packets),
+        (count - 1, 1),
+    )
+    same("slot taken", opened().take_slot(), count + 1)
 
 
 @rule("DEV-2")
@@ -433,14 +497,14 @@ def test_the_locks_of_another_launcher_hold_whatever_one_has(
     lguest: LguestLan, opened: Callable[[], SharedFile]
 ) -> None:
     devices = [lguest.launch(50 + n).join(opened()) for n in range(3)]
-    assert [device.slot for device in devices] == [0, 1, 2]
+    same("slot of each device", [device.slot for device in devices], [0, 1, 2])
     launcher = lguest.launcher(devices[2].guest)
-    with pytest.raises(LguestError, match="slot 1 is taken"):
+    with raises("the error", LguestError, "slot 1 is taken"):
         launcher.join(opened(), 1)
     shared = lguest.host.defects.locks_belong_to_process
-    assert launcher.join(opened()).slot == (2 if shared else 3)
+    same("slot of join of the launcher", launcher.join(opened()).slot, 2 if shared else 3)
     lguest.launcher(devices[0].guest).exit()
-    assert launcher.join(opened()).slot == 0
+    same("slot of join of the launcher", launcher.join(opened()).slot, 0)
 
 
 @rule("DEV-2")
@@ -449,27 +513,28 @@ def test_a_launcher_with_files_of_two_networks_takes_a_slot_of_each(
 ) -> None:
     launcher = lguest.launch(60)
     with contextlib.closing(lguest.parts.file(tmp_path / "another")) as other:
-        assert launcher.join(opened()).slot == 0
-        assert launcher.join(other).slot == 0
+        same("slot of join of the launcher", launcher.join(opened()).slot, 0)
+        same("slot of join of the launcher", launcher.join(other).slot, 0)
         with contextlib.closing(lguest.parts.file(tmp_path / "another")) as again:
-            assert again.take_slot() == 1
-        assert opened().take_slot() == 1
+            same("slot taken", again.take_slot(), 1)
+        same("slot taken", opened().take_slot(), 1)
         launcher.exit()
-        assert opened().take_slot() == 0
+        same("slot taken", opened().take_slot(), 0)
 
 
 @rule("DEV-2", "PUB-6")
 def test_a_launcher_with_two_slots_clears_and_frees_both(
     lguest: LguestLan, opened: Callable[[], SharedFile]
 ) -> None:
-    first, second = join_twice(lguest, opened, same=False)
-    assert first.open() == second.open() == 0
+    first, second = join_twice(lguest, opened, once=False)
+    same("result of opening the first", first.open(), 0)
+    same("result of opening the second", second.open(), 0)
     watching = opened()
     lguest.launcher(first.guest).exit()
     ghost = first.address if lguest.host.defects.leaves_ghosts else bytes(6)
-    assert watching.pages.published(first.slot) == ghost
-    assert watching.pages.published(second.slot) == ghost
-    assert watching.take_slot() == 0
+    same("address published by the first", watching.pages.published(first.slot), ghost)
+    same("address published by the second", watching.pages.published(second.slot), ghost)
+    same("slot taken", watching.take_slot(), 0)
 
 
 # Exit, twice
@@ -479,21 +544,25 @@ def test_a_launcher_with_two_slots_clears_and_frees_both(
 def test_a_launcher_that_ended_leaves_the_next_guest_of_the_id_alone(lguest: LguestLan) -> None:
     (sender,) = lguest.open_devices(1)
     gone = lguest.device(slot=3, guest_id=40)
-    assert gone.open() == 0
+    same("result of opening the gone", gone.open(), 0)
     ended = lguest.launcher(gone.guest)
     ended.exit()
     heir = lguest.device(slot=4, guest_id=40)
-    assert heir.open() == 0
+    same("result of opening the heir", heir.open(), 0)
     ended.exit()
     lguest.host.release(gone.guest)
-    assert heir.guest.dead is None
-    assert lguest.host.guests[40] is heir.guest
-    assert crosses(lguest, sender, heir)
-    assert send_over_stale(sender.guest, sender.peer_key(3), [(DATA, 60)]) != 60
-    assert cursor(heir) == 1
+    same("cause of death of the heir", heir.guest.dead, None)
+    same("Guest 40 is the heir", lguest.host.guests[40] is heir.guest, True)
+    must_cross(lguest, sender, heir)
+    differ(
+        "used_len, SEND_DMA of the sender",
+        send_over_stale(sender.guest, sender.peer_key(3), [(DATA, 60)]),
+        60,
+    )
+    same("cursor of the heir", cursor(heir), 1)
     lguest.launcher(heir.guest).exit()
-    assert heir.guest.dead is not None
-    assert not crosses(lguest, sender, heir)
+    present("cause of death of the heir", heir.guest.dead)
+    same("a frame from the sender crosses to the heir", crosses(lguest, sender, heir), False)
 
 
 @rule("HST-3")
@@ -503,9 +572,13 @@ def test_a_host_network_whose_launcher_ended_leaves_frames_in_the_tap(lguest: Lg
     other, other_tap = open_network(lguest)
     tap.feed(ethernet(network.device.address, other.device.address))
     before = snapshot(network.device.guest)
-    assert not network.input()
-    assert tap.waiting()
-    assert not changed(before, snapshot(network.device.guest))
-    assert network.device.guest.pending == 0
-    assert used_lens(network.device.guest, network.device.ring) == [0] * NUM_SKBS
-    assert works(lguest, other, other_tap)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("a frame waits in the TAP", tap.waiting(), True)
+    same("addresses of bytes that changed", changed(before, snapshot(network.device.guest)), set())
+    same("pending interrupts of the network's Guest", network.device.guest.pending, 0)
+    same(
+        "used_len of the buffers of the network's Guest",
+        used_lens(network.device.guest, network.device.ring),
+        [0] * NUM_SKBS,
+    )
+    must_work(lguest, other, other_tap)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.comparing import same
 from harness.exchange import Testbench
 from harness.frames import (
     GROUPS,
@@ -17,7 +18,7 @@ from harness.lans.lguest import LguestLan
 from harness.models import is_reserved
 from harness.plugin.marks import rule
 
-from .kit.steps import lan_of_pages
+from .kit.steps import lan_of_pages, same_frames
 
 NOBODY = bytes.fromhex("02001234abcd")
 
@@ -48,9 +49,9 @@ def test_each_byte_of_the_address_tells_two_peers_apart(lguest: LguestLan, byte:
     frame = ethernet(bytes(address), sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(other) == [frame]
-    assert lguest.received(one) == []
-    assert lguest.received(sender) == []
+    same_frames(lguest, other, [frame])
+    same_frames(lguest, one, [])
+    same_frames(lguest, sender, [])
 
 
 @rule("DLV-1")
@@ -108,11 +109,11 @@ def test_two_slots_with_one_address_both_receive(lguest: LguestLan) -> None:
     frame = ethernet(one.address, sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(one) == [frame]
-    assert lguest.received(two) == [frame]
-    assert lguest.received(bystander) == []
-    assert lguest.received(sender) == []
-    assert sender.counters.tx_packets == 2
+    same_frames(lguest, one, [frame])
+    same_frames(lguest, two, [frame])
+    same_frames(lguest, bystander, [])
+    same_frames(lguest, sender, [])
+    same("tx_packets of the sender", sender.counters.tx_packets, 2)
 
 
 @rule("DLV-2")
@@ -120,15 +121,15 @@ def test_first_and_last_slot_of_the_page(lguest: LguestLan) -> None:
     first, last = lguest.device(slot=0), lguest.device(slot=lguest.pages.slots - 1)
     middle = lguest.device(slot=300)
     for device in (first, last, middle):
-        assert device.open() == 0
+        same("result of opening the device", device.open(), 0)
     there = ethernet(last.address, first.address, stamp=1)
     back = ethernet(first.address, last.address, stamp=2)
-    assert first.transmit(there) == 0
-    assert last.transmit(back) == 0
+    same("result of a transmit by the first", first.transmit(there), 0)
+    same("result of a transmit by the last", last.transmit(back), 0)
     lguest.settle()
-    assert lguest.received(last) == [there]
-    assert lguest.received(first) == [back]
-    assert lguest.received(middle) == []
+    same_frames(lguest, last, [there])
+    same_frames(lguest, first, [back])
+    same_frames(lguest, middle, [])
 
 
 # DLV-3: groups
@@ -196,12 +197,13 @@ def test_broadcast_fills_a_whole_page_of_slots(lguest: LguestLan) -> None:
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(sender) == []
+    same_frames(lguest, sender, [])
     for device in devices:
         if device is not sender:
-            assert device.counters.rx_packets == 1
-    assert sender.counters.tx_packets == 681
-    assert lguest.received(devices[0]) == lguest.received(devices[-1]) == [frame]
+            same("rx_packets of the device", device.counters.rx_packets, 1)
+    same("tx_packets of the sender", sender.counters.tx_packets, 681)
+    same_frames(lguest, devices[0], [frame])
+    same_frames(lguest, devices[-1], [frame])
 
 
 @rule("DLV-3")
@@ -210,12 +212,16 @@ def test_broadcast_reaches_the_slots_of_every_page(lguest: LguestLan, pages: int
     with lan_of_pages(lguest, pages) as lan:
         sender, *others = (lan.device(slot) for slot in (0, 681, 682, 683, lan.pages.slots - 1))
         for device in (sender, *others):
-            assert device.open() == 0
+            same("result of opening the device", device.open(), 0)
         frame = ethernet(GROUPS["broadcast"], sender.address)
         sender.transmit(frame)
         lan.settle()
-        assert [lan.received(device) for device in others] == [[frame]] * 4
-        assert lan.received(sender) == []
+        same(
+            "frames passed up by each device",
+            [lan.received(device) for device in others],
+            [[frame]] * 4,
+        )
+        same_frames(lan, sender, [])
 
 
 # DLV-4: promiscuous peers
@@ -278,12 +284,16 @@ def test_a_promiscuous_peer_in_any_slot_sees_everything(lguest: LguestLan, pages
         listeners = [lan.device(slot=slot) for slot in (last, last // 2, 2)]
         for listener in listeners:
             listener.set_flags(promiscuous=True)
-            assert listener.open() == 0
+            same("result of opening the listener", listener.open(), 0)
         frame = ethernet(owner.address, sender.address)
         sender.transmit(frame)
         lan.settle()
-        assert [lan.received(port) for port in (owner, *listeners)] == [[frame]] * 4
-        assert lan.received(sender) == []
+        same(
+            "frames passed up by port",
+            [lan.received(port) for port in (owner, *listeners)],
+            [[frame]] * 4,
+        )
+        same_frames(lan, sender, [])
 
 
 @rule("DLV-4")
@@ -376,12 +386,16 @@ def test_no_transfer_to_ones_own_slot_is_tried(
     frame = ethernet(to[destination], sender.address)
     sender.transmit(frame)
     reached = {"broadcast": 2, "own": 0, "other": 1}[destination]
-    assert (sender.counters.tx_packets, sender.counters.tx_carrier_errors) == (reached, 0)
-    assert not sender.guest.pending
+    same(
+        "tx_packets of the sender and tx_carrier_errors of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_carrier_errors),
+        (reached, 0),
+    )
+    same("the sender has a pending interrupt", bool(sender.guest.pending), False)
     control = ethernet(GROUPS["broadcast"], other.address)
     other.transmit(control)
     lguest.settle()
-    assert lguest.received(sender) == [control]
+    same_frames(lguest, sender, [control])
 
 
 # DLV-6: never an unused slot
@@ -421,13 +435,13 @@ def test_buffers_bound_to_an_unused_slot_stay_empty(lguest: LguestLan, destinati
     frame = ethernet(to[destination], sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(hidden) == []
-    assert lguest.received(other) == ([frame] if destination == "broadcast" else [])
+    same_frames(lguest, hidden, [])
+    same_frames(lguest, other, [frame] if destination == "broadcast" else [])
     lguest.pages.publish(hidden.slot, hidden.address)
     control = ethernet(hidden.address, sender.address, stamp=1)
     sender.transmit(control)
     lguest.settle()
-    assert lguest.received(hidden) == [control]
+    same_frames(lguest, hidden, [control])
 
 
 @rule("DLV-6")
@@ -435,15 +449,23 @@ def test_buffers_bound_to_an_unused_slot_stay_empty(lguest: LguestLan, destinati
 def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -> None:
     first, gap, last = (lguest.device(slot) for slot in (3, 5, 9))
     for device in (first, gap, last) if left else (first, last):
-        assert device.open() == 0
+        same("result of opening the device", device.open(), 0)
     if left:
         gap.close()
     for destination in (GROUPS["broadcast"], gap.address, bytes(6)):
-        assert first.transmit(ethernet(destination, first.address)) == 0
-    assert (first.counters.tx_packets, first.counters.tx_carrier_errors) == (1, 0)
+        same(
+            "result of a transmit by the first",
+            first.transmit(ethernet(destination, first.address)),
+            0,
+        )
+    same(
+        "tx_packets of the first and tx_carrier_errors of the first",
+        (first.counters.tx_packets, first.counters.tx_carrier_errors),
+        (1, 0),
+    )
     lguest.settle()
-    assert len(lguest.received(last)) == 1
-    assert lguest.received(gap) == []
+    same("number of frames passed up by the last", len(lguest.received(last)), 1)
+    same_frames(lguest, gap, [])
 
 
 # DLV-7: an address that no port publishes
@@ -460,14 +482,23 @@ def test_an_address_that_nobody_has_reaches_nobody(lan: Testbench, destination: 
 def test_a_send_to_nobody_succeeds_and_counts_nothing(lguest: LguestLan) -> None:
     sender, other = lguest.open_devices(2)
     before = replace(sender.counters), replace(other.counters)
-    assert sender.transmit(ethernet(NOBODY, sender.address)) == 0
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(ethernet(NOBODY, sender.address)),
+        0,
+    )
     lguest.settle()
-    assert (sender.counters, other.counters) == before
-    assert lguest.received(other) == lguest.received(sender) == []
+    same(
+        "counters of the sender and counters of the other",
+        (sender.counters, other.counters),
+        before,
+    )
+    same_frames(lguest, other, [])
+    same_frames(lguest, sender, [])
     control = ethernet(other.address, sender.address)
     sender.transmit(control)
     lguest.settle()
-    assert lguest.received(other) == [control]
+    same_frames(lguest, other, [control])
 
 
 # DLV-8: another device of the same Guest
@@ -478,17 +509,21 @@ def test_a_send_to_nobody_succeeds_and_counts_nothing(lguest: LguestLan) -> None
 def test_another_device_of_the_sender_does_not_receive(lguest: LguestLan, destination: str) -> None:
     sender, other = lguest.open_devices(2)
     second = lguest.second_device(sender.guest, slot=7)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     lguest.pages.publish(second.slot, bytes.fromhex("02000000ee00"))
     to = GROUPS["broadcast"] if destination == "broadcast" else bytes.fromhex("02000000ee00")
     frame = ethernet(to, sender.address)
-    assert sender.transmit(frame) == 0
+    same("result of a transmit by the sender", sender.transmit(frame), 0)
     lguest.settle()
-    assert lguest.received(second) == []
-    assert lguest.received(other) == ([frame] if destination == "broadcast" else [])
-    assert sender.counters.tx_carrier_errors == 1
-    assert sender.counters.tx_packets == (1 if destination == "broadcast" else 0)
+    same_frames(lguest, second, [])
+    same_frames(lguest, other, [frame] if destination == "broadcast" else [])
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 1)
+    same(
+        "tx_packets of the sender",
+        sender.counters.tx_packets,
+        1 if destination == "broadcast" else 0,
+    )
     control = ethernet(bytes.fromhex("02000000ee00"), other.address, stamp=1)
     other.transmit(control)
     lguest.settle()
-    assert lguest.received(second) == [control]
+    same_frames(lguest, second, [control])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.comparing import raises, same
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NOCSUM, NetDevice
 from harness.lguest.guest import (
@@ -22,7 +23,7 @@ from harness.lguest.launcher import GUEST_PAGES, RANDOMNESS
 from harness.lguest.memory import GuestMemory, LguestError
 from harness.plugin.marks import rule
 
-from .kit.steps import lan_of_pages, paint, reaches, with_slot
+from .kit.steps import lan_of_pages, must_reach, paint, reaches, with_slot
 
 PAGE = 4096
 LAST_SLOTS = [(1, 681), (2, 1364), (4, 2729)]
@@ -74,18 +75,19 @@ def test_the_peer_number_is_what_the_launcher_chose_whatever_else_is_offered(
             launcher = lan.launch(guest_id)
             device = launcher.join(lan.pages, slot, nocsum=nocsum, randomness=randomness)
             features = slot | (NOCSUM if nocsum else 0) | (RANDOMNESS if randomness else 0)
-            assert descriptor(device.guest, 0)[1] == features
-            assert device.slot == slot
-            assert device.checksum_unnecessary == device.scatter_gather == nocsum
+            same("descriptor, number 1", descriptor(device.guest, 0)[1], features)
+            same("slot of the device", device.slot, slot)
+            same("checksum unnecessary of the device", device.checksum_unnecessary, nocsum)
+            same("scatter gather of the device", device.scatter_gather, nocsum)
             devices.append(device)
         painted = paint(lan.pages)
         for device in devices:
-            assert device.open() == 0
+            same("result of opening the device", device.open(), 0)
             painted = with_slot(painted, device.slot, device.address)
-            assert lan.pages.store[:] == painted
-        assert reaches(devices[0], devices[-1])
-        assert reaches(devices[-1], devices[0])
-        assert reaches(devices[-2], devices[1])
+            same("shared page", lan.pages.store[:], painted)
+        must_reach(devices[0], devices[-1])
+        must_reach(devices[-1], devices[0])
+        must_reach(devices[-2], devices[1])
 
 
 @rule("DEV-1")
@@ -117,17 +119,17 @@ def test_the_peer_number_is_the_features_below_the_mapped_size(
 ) -> None:
     with lan_of_pages(lguest, pages) as lan:
         sender = lan.device(slot=1)
-        assert sender.open() == 0
+        same("result of opening the sender", sender.open(), 0)
         guest = lan.launch(900).guest
         if slot is None:
-            with pytest.raises(LguestError, match=f"is not on {pages} pages"):
+            with raises("the error", LguestError, f"is not on {pages} pages"):
                 offer(lan, guest, features)
             (device,) = lan.open_devices(1)
         else:
             device = offer(lan, guest, features)
-            assert device.slot == slot
-            assert device.open() == 0
-        assert reaches(sender, device)
+            same("slot of the device", device.slot, slot)
+            same("result of opening the device", device.open(), 0)
+        must_reach(sender, device)
 
 
 @rule("DEV-1")
@@ -137,13 +139,14 @@ def test_the_key_of_a_peer_is_the_page_plus_four_times_its_slot(
 ) -> None:
     with lan_of_pages(lguest, pages) as lan:
         first, device = lan.device(slot=0), lan.device(slot=last)
-        assert device.page == (GUEST_PAGES + 1) * PAGE
-        assert device.key == device.page + 4 * last
-        assert first.peer_key(last) == first.page + 4 * last
-        assert first.key == first.page
-        assert device.key + 4 <= device.page + pages * PAGE
-        assert first.open() == device.open() == 0
-        assert reaches(first, device)
+        same("page of the device", device.page, (GUEST_PAGES + 1) * PAGE)
+        same("key of the device", device.key, device.page + 4 * last)
+        same("peer key of the first", first.peer_key(last), first.page + 4 * last)
+        same("key of the first", first.key, first.page)
+        same("the last key lies on the pages", device.key + 4 <= device.page + pages * PAGE, True)
+        same("result of opening the first", first.open(), 0)
+        same("result of opening the device", device.open(), 0)
+        must_reach(first, device)
 
 
 @rule("DEV-1")
@@ -154,12 +157,13 @@ def test_a_slot_that_is_not_on_the_pages_is_refused(
     with lan_of_pages(lguest, pages) as lan:
         for guest_id, slot in enumerate((-1, last + 1, 65535), start=1):
             before = lan.pages.store[:]
-            with pytest.raises(LguestError, match=f"slot {slot} is not among the {last + 1} of"):
+            with raises("the error", LguestError, f"slot {slot} is not among the {last + 1} of"):
                 lan.device(slot=slot, guest_id=guest_id)
-            assert lan.pages.store[:] == before
+            same("shared page", lan.pages.store[:], before)
         device, other = lan.device(slot=last), lan.device(slot=0, guest_id=9)
-        assert device.open() == other.open() == 0
-        assert reaches(other, device)
+        same("result of opening the device", device.open(), 0)
+        same("result of opening the other", other.open(), 0)
+        must_reach(other, device)
 
 
 @rule("DEV-1")
@@ -171,12 +175,16 @@ def test_frames_cross_a_lan_of_any_size_between_its_ends(
         slots = sorted({0, 1, 681, last - 1, last})
         devices = [lan.device(slot=slot) for slot in slots]
         for device in devices:
-            assert device.open() == 0
+            same("result of opening the device", device.open(), 0)
         for sender in devices:
             for owner in devices:
-                assert reaches(sender, owner) == (sender is not owner)
+                same(
+                    "a frame from the sender reaches the owner alone",
+                    reaches(sender, owner),
+                    sender is not owner,
+                )
         counts = {device.counters.rx_packets for device in devices}
-        assert counts == {len(devices) - 1}
+        same("counts", counts, {len(devices) - 1})
 
 
 # DEV-3: status
@@ -190,13 +198,13 @@ def test_a_device_sets_acknowledge_then_driver_then_driver_ok(lguest: LguestLan)
     device = launcher.join(lguest.pages, 5)
     lguest.devices.append(device)
     set_bits = [0, ACKNOWLEDGE, ACKNOWLEDGE | DRIVER, ACKNOWLEDGE | DRIVER | DRIVER_OK]
-    assert set_bits == [0, 1, 3, 7]
-    assert memory.statuses == [[status] + [0] * 15 for status in set_bits]
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("set bits", set_bits, [0, 1, 3, 7])
+    same("statuses of memory", memory.statuses, [[status] + [0] * 15 for status in set_bits])
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
     device.close()
-    assert launcher.guest.status(0) == 7
-    assert len(memory.statuses) == 4
+    same("status of the launcher", launcher.guest.status(0), 7)
+    same("number of statuses of memory", len(memory.statuses), 4)
 
 
 @rule("DEV-3")
@@ -207,26 +215,28 @@ def test_each_device_of_a_guest_sets_its_own_status(lguest: LguestLan) -> None:
     for count in range(1, MAX_DEVICES + 1):
         device = launcher.join(lguest.pages, count)
         lguest.devices.append(device)
-        assert device.name == f"eth{count - 1}"
-        assert device.interrupt == count
+        same("name of the device", device.name, f"eth{count - 1}")
+        same("interrupt of the device", device.interrupt, count)
         steps = memory.statuses[-4:]
         rest = [0] * (MAX_DEVICES - count)
-        assert steps == [[7] * (count - 1) + [status] + rest for status in (0, 1, 3, 7)]
-        assert device.open() == 0
-        assert reaches(sender, device)
-        assert [launcher.guest.status(n) for n in range(count)] == [7] * count
-    with pytest.raises(LguestError, match="Guest 50 has 16 devices already"):
+        same("steps", steps, [[7] * (count - 1) + [status] + rest for status in (0, 1, 3, 7)])
+        same("result of opening the device", device.open(), 0)
+        must_reach(sender, device)
+        same(
+            "status of the launcher", [launcher.guest.status(n) for n in range(count)], [7] * count
+        )
+    with raises("the error", LguestError, "Guest 50 has 16 devices already"):
         launcher.join(lguest.pages, MAX_DEVICES + 1)
-    assert reaches(sender, device)
+    must_reach(sender, device)
 
 
 @rule("DEV-3")
 def test_a_guest_too_small_for_its_device_says_so(lguest: LguestLan) -> None:
     """As much memory as it sends from is enough to boot, and a page less is not."""
     small = lguest.launch(50, SEND_PAGES)
-    with pytest.raises(LguestError, match=f"Guest 50 has {SEND_PAGES} pages of memory, too few"):
+    with raises("the error", LguestError, f"Guest 50 has {SEND_PAGES} pages of memory, too few"):
         small.join(lguest.pages, 9)
-    with pytest.raises(LguestError, match=f"Guest 51 has {SEND_PAGES - 1} pages of memory"):
+    with raises("the error", LguestError, f"Guest 51 has {SEND_PAGES - 1} pages of memory"):
         lguest.launch(51, SEND_PAGES - 1)
 
 
@@ -234,10 +244,14 @@ def test_a_guest_too_small_for_its_device_says_so(lguest: LguestLan) -> None:
 def test_a_descriptor_says_what_the_device_is(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
     kind, features, status, pages, frame_number = descriptor(device.guest, 0)
-    assert (kind, features, status, pages) == (2, 0x4000 | device.slot, 7, 1)
-    assert frame_number * PAGE == device.page
-    assert descriptor(device.guest, 1) == (0, 0, 0, 0, 0)
-    assert reaches(sender, device)
+    same(
+        "kind and features and status and pages",
+        (kind, features, status, pages),
+        (2, 0x4000 | device.slot, 7, 1),
+    )
+    same("address of the page", frame_number * PAGE, device.page)
+    same("descriptor", descriptor(device.guest, 1), (0, 0, 0, 0, 0))
+    must_reach(sender, device)
 
 
 @rule("DEV-3")
@@ -245,15 +259,15 @@ def test_a_descriptor_says_what_the_device_is(lguest: LguestLan) -> None:
 def test_what_is_no_network_device_is_not_touched(lguest: LguestLan, kind: int) -> None:
     sender, owner = lguest.open_devices(2)
     guest = lguest.launch(50).guest
-    with pytest.raises(LguestError, match="is not a network device"):
+    with raises("the error", LguestError, "is not a network device"):
         offer(lguest, guest, 5, kind)
-    assert guest.status(0) == 0
-    assert guest.devices == []
+    same("status of the guest", guest.status(0), 0)
+    same("devices of the guest", guest.devices, [])
     device = offer(lguest, guest, 5)
-    assert guest.status(0) == 7
-    assert device.open() == 0
-    assert reaches(sender, owner)
-    assert reaches(sender, device)
+    same("status of the guest", guest.status(0), 7)
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, owner)
+    must_reach(sender, device)
 
 
 # DEV-4: too many pages
@@ -263,16 +277,16 @@ def test_what_is_no_network_device_is_not_touched(lguest: LguestLan, kind: int) 
 @pytest.mark.parametrize("pages", [8, 16, 32])
 def test_eight_pages_or_more_are_refused_and_the_reason_said(lguest: LguestLan, pages: int) -> None:
     known = lguest.host.defects.mask_swallows_features
-    with pytest.raises(LguestError, match="would swallow feature bits") as refusal:
+    with raises("the error", LguestError, "would swallow feature bits") as refusal:
         LguestLan(lguest.name, lguest.host.defects, pages=pages, parts=lguest.parts)
-    assert ("DEF-5" in str(refusal.value)) == known
+    same("the message names DEF-5", "DEF-5" in refusal.message, known)
     launcher = lguest.launch(50)
-    with pytest.raises(LguestError, match="would swallow feature bits") as refusal:
+    with raises("the error", LguestError, "would swallow feature bits") as refusal:
         launcher.join(lguest.parts.pages(pages), 5)
-    assert ("DEF-5" in str(refusal.value)) == known
-    assert launcher.guest.devices == []
+    same("the message names DEF-5", "DEF-5" in refusal.message, known)
+    same("devices of the launcher", launcher.guest.devices, [])
     sender, owner = lguest.open_devices(2)
-    assert reaches(sender, owner)
+    must_reach(sender, owner)
 
 
 @rule("DEV-4", "DEV-1")
@@ -280,14 +294,14 @@ def test_eight_pages_or_more_are_refused_and_the_reason_said(lguest: LguestLan, 
 def test_a_number_of_pages_that_is_no_power_of_two_is_refused(
     lguest: LguestLan, pages: int
 ) -> None:
-    with pytest.raises(LguestError, match=f"{pages} device pages: must be 1, 2 or 4"):
+    with raises("the error", LguestError, f"{pages} device pages: must be 1, 2 or 4"):
         LguestLan(lguest.name, lguest.host.defects, pages=pages, parts=lguest.parts)
     if pages > 0:
-        with pytest.raises(LguestError, match=f"{pages} device pages: must be 1, 2 or 4"):
+        with raises("the error", LguestError, f"{pages} device pages: must be 1, 2 or 4"):
             lguest.launch(50).join(lguest.parts.pages(pages), 5)
     with lan_of_pages(lguest, 4) as lan:
         sender, owner = lan.open_devices(2)
-        assert reaches(sender, owner)
+        must_reach(sender, owner)
 
 
 @rule("DEV-4")
@@ -296,8 +310,8 @@ def test_a_file_of_so_many_pages_is_refused_and_not_made(
     lguest: LguestLan, tmp_path: Path, pages: int
 ) -> None:
     path = tmp_path / "lan"
-    with pytest.raises(LguestError, match=f"{pages} device pages"):
+    with raises("the error", LguestError, f"{pages} device pages"):
         lguest.parts.file(path, pages)
-    assert not path.exists()
+    same("exists of the file", path.exists(), False)
     lguest.parts.file(path, 4).close()
-    assert path.stat().st_size == 4 * PAGE
+    same("size of the file", path.stat().st_size, 4 * PAGE)

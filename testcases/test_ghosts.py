@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, Counters
 from harness.plugin.marks import rule
 
-from .kit.steps import NO_ADDRESS, broadcast, reaches, with_slot
+from .kit.steps import NO_ADDRESS, broadcast, must_reach, same_frames, with_slot
 
 GHOST = bytes.fromhex("0200a5a5a5a5")
 
@@ -21,16 +22,20 @@ def test_a_killed_guest_leaves_its_address_behind(lguest: LguestLan, promiscuous
     ghost.set_flags(promiscuous=promiscuous)
     before = lguest.pages.store[:]
     lguest.host.kill(ghost.guest, "for a test")
-    assert lguest.pages.store[:] == before
+    same("shared page", lguest.pages.store[:], before)
     for _ in range(NUM_SKBS):
         sender.transmit(ethernet(ghost.address, sender.address))
-    assert sender.counters == Counters(tx_packets=8, tx_bytes=8 * 60)
+    same("counters of the sender", sender.counters, Counters(tx_packets=8, tx_bytes=8 * 60))
     sender.transmit(ethernet(ghost.address, sender.address))
-    assert sender.counters == Counters(tx_packets=8, tx_bytes=8 * 60, tx_carrier_errors=1)
+    same(
+        "counters of the sender",
+        sender.counters,
+        Counters(tx_packets=8, tx_bytes=8 * 60, tx_carrier_errors=1),
+    )
     lguest.settle()
-    assert lguest.received(ghost) == []
-    assert reaches(sender, other)
-    assert sender.counters.tx_carrier_errors == 1 + promiscuous
+    same_frames(lguest, ghost, [])
+    must_reach(sender, other)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 1 + promiscuous)
 
 
 @rule("PUB-6", "CNT-3")
@@ -42,14 +47,18 @@ def test_sends_to_a_ghost_without_buffers_fail_and_harm_nobody_else(
     ghost.set_flags(promiscuous=promiscuous)
     before = lguest.pages.store[:]
     lguest.host.release(ghost.guest)
-    assert lguest.pages.store[:] == before
-    assert sender.transmit(ethernet(ghost.address, sender.address)) == 0
-    assert sender.counters == Counters(tx_carrier_errors=1)
-    assert broadcast(sender) == (1, 1)
+    same("shared page", lguest.pages.store[:], before)
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(ethernet(ghost.address, sender.address)),
+        0,
+    )
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=1))
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 1))
     lguest.settle()
-    assert reaches(sender, other)
-    assert sender.counters.tx_carrier_errors == 2 + promiscuous
-    assert lguest.received(ghost) == []
+    must_reach(sender, other)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 2 + promiscuous)
+    same_frames(lguest, ghost, [])
 
 
 @rule("PUB-6")
@@ -62,13 +71,13 @@ def test_the_next_owner_of_a_ghosts_slot_overwrites_it_on_opening(
     before = lguest.pages.store[:]
     lguest.host.release(ghost.guest)
     heir = lguest.device(slot=ghost.slot, guest_id=900)
-    assert heir.open() == 0
-    assert lguest.pages.store[:] == with_slot(before, ghost.slot, heir.address)
+    same("result of opening the heir", heir.open(), 0)
+    same("shared page", lguest.pages.store[:], with_slot(before, ghost.slot, heir.address))
     sender.transmit(ethernet(ghost.address, sender.address))
-    assert sender.counters == Counters()
-    assert reaches(sender, heir)
-    assert reaches(sender, other)
-    assert len(lguest.received(heir)) == 1
+    same("counters of the sender", sender.counters, Counters())
+    must_reach(sender, heir)
+    must_reach(sender, other)
+    same("number of frames passed up by the heir", len(lguest.received(heir)), 1)
 
 
 @rule("PUB-6")
@@ -78,11 +87,15 @@ def test_a_ghost_keeps_its_slot_until_somebody_takes_it(lguest: LguestLan) -> No
     lguest.host.release(ghost.guest)
     heir = lguest.device(slot=ghost.slot, guest_id=900)
     kept = ghost.address if lguest.host.defects.leaves_ghosts else NO_ADDRESS
-    assert lguest.pages.store[:] == with_slot(before, ghost.slot, kept)
-    assert broadcast(sender) == (1, int(lguest.host.defects.leaves_ghosts))
+    same("shared page", lguest.pages.store[:], with_slot(before, ghost.slot, kept))
+    same(
+        "broadcast (whole, failed) of the sender",
+        broadcast(sender),
+        (1, int(lguest.host.defects.leaves_ghosts)),
+    )
     lguest.settle()
-    assert heir.open() == 0
-    assert reaches(sender, heir)
+    same("result of opening the heir", heir.open(), 0)
+    must_reach(sender, heir)
 
 
 @rule("PUB-6")
@@ -90,14 +103,14 @@ def test_taking_a_slot_clears_it_of_a_ghost(lguest: LguestLan) -> None:
     sender, other = lguest.open_devices(2)
     lguest.pages.publish(40, GHOST)
     heir = lguest.device(slot=40)
-    assert heir.open() == 0
-    assert reaches(sender, heir)
-    assert reaches(sender, other)
+    same("result of opening the heir", heir.open(), 0)
+    must_reach(sender, heir)
+    must_reach(sender, other)
     heir.close()
     lguest.pages.publish(41, GHOST)
     lguest.device(slot=41)
-    assert lguest.pages.published(41) == NO_ADDRESS
-    assert broadcast(sender) == (1, 0)
+    same("address published in slot 41", lguest.pages.published(41), NO_ADDRESS)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
 
 
 @rule("PUB-6")
@@ -105,12 +118,12 @@ def test_taking_a_slot_clears_it_of_a_ghost(lguest: LguestLan) -> None:
 def test_a_launcher_that_ends_takes_its_address_along(lguest: LguestLan, promiscuous: bool) -> None:
     sender, device, other = lguest.open_devices(3)
     device.set_flags(promiscuous=promiscuous)
-    assert reaches(sender, device)
+    must_reach(sender, device)
     before = lguest.pages.store[:]
     lguest.launcher(device.guest).exit()
-    assert reaches(sender, other)
-    assert lguest.pages.store[:] == with_slot(before, device.slot, NO_ADDRESS)
-    assert broadcast(sender) == (1, 0)
+    must_reach(sender, other)
+    same("shared page", lguest.pages.store[:], with_slot(before, device.slot, NO_ADDRESS))
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
 
 
 @rule("PUB-6")
@@ -123,11 +136,15 @@ def test_what_a_launcher_leaves_when_it_ends(lguest: LguestLan, promiscuous: boo
     lguest.launcher(device.guest).exit()
     ghost = lguest.host.defects.leaves_ghosts
     left = published if ghost else NO_ADDRESS
-    assert lguest.pages.store[:] == with_slot(before, device.slot, left)
-    assert sender.transmit(ethernet(device.address, sender.address)) == 0
-    assert sender.counters == Counters(tx_carrier_errors=int(ghost))
-    assert reaches(sender, other)
-    assert lguest.received(device) == []
+    same("shared page", lguest.pages.store[:], with_slot(before, device.slot, left))
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(ethernet(device.address, sender.address)),
+        0,
+    )
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=int(ghost)))
+    must_reach(sender, other)
+    same_frames(lguest, device, [])
 
 
 @rule("PUB-6")
@@ -136,11 +153,11 @@ def test_opening_overwrites_every_byte_of_a_ghost(lguest: LguestLan, ghost: str)
     sender, bystander = lguest.open_devices(2)
     device = lguest.device()
     lguest.pages.publish(device.slot, bytes.fromhex(ghost))
-    assert device.open() == 0
-    assert lguest.pages.published(device.slot) == device.address
+    same("result of opening the device", device.open(), 0)
+    same("address published by the device", lguest.pages.published(device.slot), device.address)
     frame = ethernet(device.address, sender.address)
     sender.transmit(frame)
     sender.transmit(ethernet(bytes.fromhex("02123456789a"), sender.address))
     lguest.settle()
-    assert lguest.received(device) == [frame]
-    assert lguest.received(bystander) == []
+    same_frames(lguest, device, [frame])
+    same_frames(lguest, bystander, [])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -22,15 +23,16 @@ from .kit.dma import (
     bind,
     buffer_list,
     changed,
-    crosses,
     fill_memory,
     gather,
+    must_cross,
     send,
     send_bytes,
     set_list,
     snapshot,
     used_lens,
 )
+from .kit.steps import same_frames
 
 
 def may_change(device: NetDevice, index: int, length: int) -> set[int]:
@@ -53,11 +55,19 @@ def test_a_frame_changes_one_buffer_and_its_used_len(
     own, others = snapshot(owner.guest), snapshot(bystander.guest)
     page = lguest.pages.store[:]
     sender.transmit(owner.address + payload(size - 6))
-    assert used_lens(owner.guest, owner.ring) == [min(size, 1514)] + [0] * 7
-    assert changed(own, snapshot(owner.guest)) <= may_change(owner, 0, size)
-    assert not changed(others, snapshot(bystander.guest))
-    assert lguest.pages.store[:] == page
-    assert crosses(lguest, sender, bystander)
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [min(size, 1514)] + [0] * 7,
+    )
+    same(
+        "bytes changed beside the buffer",
+        changed(own, snapshot(owner.guest)) - may_change(owner, 0, size),
+        set(),
+    )
+    same("addresses of bytes that changed", changed(others, snapshot(bystander.guest)), set())
+    same("shared page", lguest.pages.store[:], page)
+    must_cross(lguest, sender, bystander)
 
 
 HOSTILE: dict[str, Callable[[NetDevice, NetDevice], object]] = {
@@ -93,13 +103,15 @@ def test_no_step_of_a_hostile_guest_touches_another_guests_memory(
     send_bytes(bystander.guest, bystander.peer_key(hostile.slot), payload(60))
     now = [snapshot(device.guest) for device in (owner, bystander)]
     used = range(DATA, DATA + 60), range(60 * PAGE, 60 * PAGE + dma.SIZE)
-    assert not changed(before[0], now[0])
-    assert changed(before[1], now[1]) <= {address for addresses in used for address in addresses}
-    assert lguest.pages.store[:] == page
-    assert owner.guest.dead is bystander.guest.dead is None
-    assert bystander.guest.pending == 0
-    assert crosses(lguest, bystander, owner)
-    assert crosses(lguest, owner, bystander)
+    same("addresses of bytes that changed", changed(before[0], now[0]), set())
+    allowed = {address for addresses in used for address in addresses}
+    same("bytes changed beside the buffers", changed(before[1], now[1]) - allowed, set())
+    same("shared page", lguest.pages.store[:], page)
+    same("cause of death of the owner", owner.guest.dead, None)
+    same("cause of death of the bystander", bystander.guest.dead, None)
+    same("pending interrupts of the bystander", bystander.guest.pending, 0)
+    must_cross(lguest, bystander, owner)
+    must_cross(lguest, owner, bystander)
 
 
 ANYWHERE = [PAGE, DATA + 7, 200 * PAGE + 3000, END - 2 * PAGE - 130]
@@ -119,10 +131,22 @@ def test_a_sender_gives_away_the_bytes_it_listed_and_no_others(
     owner.guest.memory.write(ROOM, b"\x55" * 130)
     sections = [(address + 40 * n, length) for n, length in enumerate(lengths)]
     listed = gather(sender.guest.memory, sections)
-    assert send(sender.guest, sender.peer_key(owner.slot), sections) == len(listed)
-    assert owner.guest.memory.read(ROOM, 130) == listed + b"\x55" * (130 - len(listed))
-    assert owner.guest.memory.read(address, 130) == payload(130, 1)
-    assert bystander.guest.memory.read(address, 130) == payload(130, 2)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), sections),
+        len(listed),
+    )
+    same(
+        "memory of the owner at ROOM",
+        owner.guest.memory.read(ROOM, 130),
+        listed + b"\x55" * (130 - len(listed)),
+    )
+    same("memory of the owner at address", owner.guest.memory.read(address, 130), payload(130, 1))
+    same(
+        "memory of the bystander at address",
+        bystander.guest.memory.read(address, 130),
+        payload(130, 2),
+    )
 
 
 @rule("DMA-10")
@@ -139,13 +163,21 @@ def test_a_receiver_gets_bytes_where_it_listed_and_nowhere_else(
     sender.guest.memory.write(ROOM, payload(130, 9))
     before = [snapshot(device.guest) for device in (owner, bystander)]
     source = [(ROOM + 30 * n, length) for n, length in enumerate(lengths)]
-    assert send(sender.guest, sender.peer_key(owner.slot), source) == sum(lengths)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), source),
+        sum(lengths),
+    )
     after = [snapshot(device.guest) for device in (owner, bystander)]
     listed = gather(sender.guest.memory, source)
-    assert gather(owner.guest.memory, sections) == listed
-    assert changed(before[0], after[0]) <= may_change(owner, 0, sum(lengths))
-    assert sender.guest.memory.read(address, 130) == payload(130, 1)
-    assert not changed(before[1], after[1])
+    same("bytes in the buffer", gather(owner.guest.memory, sections), listed)
+    same(
+        "bytes changed beside the buffer",
+        changed(before[0], after[0]) - may_change(owner, 0, sum(lengths)),
+        set(),
+    )
+    same("memory of the sender at address", sender.guest.memory.read(address, 130), payload(130, 1))
+    same("addresses of bytes that changed", changed(before[1], after[1]), set())
 
 
 @rule("DMA-10")
@@ -154,12 +186,16 @@ def test_buffers_that_were_taken_back_are_out_of_reach(lguest: LguestLan, count:
     sender, owner, other = lguest.open_devices(3)
     key = sender.peer_key(owner.slot)
     for _ in range(count):
-        assert send_bytes(sender.guest, key, payload(60)) == 60
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
     owner.close()
     before = snapshot(owner.guest)
-    assert [send_bytes(sender.guest, key, payload(99)) for _ in range(9)] == [0] * 9
-    assert not changed(before, snapshot(owner.guest))
-    assert crosses(lguest, sender, other)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(99)) for _ in range(9)],
+        [0] * 9,
+    )
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    must_cross(lguest, sender, other)
 
 
 @rule("DMA-10")
@@ -167,12 +203,20 @@ def test_filled_buffers_are_out_of_reach_until_they_are_read(lguest: LguestLan) 
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(owner.slot)
     for n in range(NUM_SKBS):
-        assert send_bytes(sender.guest, key, payload(60 + n, n)) == 60 + n
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, payload(60 + n, n)),
+            60 + n,
+        )
     before = snapshot(owner.guest)
-    assert [send_bytes(sender.guest, key, payload(99)) for _ in range(9)] == [0] * 9
-    assert not changed(before, snapshot(owner.guest))
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, payload(99)) for _ in range(9)],
+        [0] * 9,
+    )
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
     lguest.settle()
-    assert lguest.received(owner) == [payload(60 + n, n) for n in range(NUM_SKBS)]
+    same_frames(lguest, owner, [payload(60 + n, n) for n in range(NUM_SKBS)])
 
 
 @rule("DMA-10")
@@ -180,25 +224,29 @@ def test_a_send_changes_nothing_of_its_sender_but_used_len(lguest: LguestLan) ->
     sender, owner = lguest.open_devices(2)
     sender.guest.memory.write(DATA, payload(60))
     key = sender.peer_key(owner.slot)
-    assert send(sender.guest, key, [(DATA, 60)]) == 60
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(DATA, 60)]), 60)
     before = snapshot(sender.guest)
-    assert send(sender.guest, key, [(DATA, 60)]) == 60
-    assert not changed(before, snapshot(sender.guest))
+    same("used_len, SEND_DMA of the sender", send(sender.guest, key, [(DATA, 60)]), 60)
+    same("addresses of bytes that changed", changed(before, snapshot(sender.guest)), set())
     moved = [event.moved for event in lguest.host.events if isinstance(event, Copied)]
-    assert moved == [60, 60]
+    same("bytes moved", moved, [60, 60])
 
 
 @rule("DMA-10")
 def test_arrays_of_two_guests_at_one_address_are_two_arrays(lguest: LguestLan) -> None:
     sender, one, other = lguest.open_devices(3)
     keys = [sender.peer_key(SPARE_SLOT + n) for n in range(2)]
-    assert bind(one.guest, keys[0], 4)
-    assert bind(other.guest, keys[1], 4)
-    assert [send_bytes(sender.guest, keys[n], payload(60 + n)) for n in range(2)] == [60, 61]
-    assert used_lens(one.guest, ARRAY, 4) == [60, 0, 0, 0]
-    assert used_lens(other.guest, ARRAY, 4) == [61, 0, 0, 0]
-    assert one.guest.memory.read(ROOM, 61) == payload(60) + bytes(1)
-    assert other.guest.memory.read(ROOM, 61) == payload(61)
+    same("BIND_DMA by the first succeeds", bind(one.guest, keys[0], 4), True)
+    same("BIND_DMA by the other succeeds", bind(other.guest, keys[1], 4), True)
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, keys[n], payload(60 + n)) for n in range(2)],
+        [60, 61],
+    )
+    same("used_len of the buffers of the first", used_lens(one.guest, ARRAY, 4), [60, 0, 0, 0])
+    same("used_len of the buffers of the other", used_lens(other.guest, ARRAY, 4), [61, 0, 0, 0])
+    same("memory of the first at ROOM", one.guest.memory.read(ROOM, 61), payload(60) + bytes(1))
+    same("memory of the other at ROOM", other.guest.memory.read(ROOM, 61), payload(61))
 
 
 @rule("DMA-10")
@@ -215,6 +263,6 @@ def test_not_a_byte_behind_the_frame_is_written(lguest: LguestLan, size: int) ->
     expected = bytearray(before)
     expected[address : address + size] = frame
     expected[owner.ring : owner.ring + 4] = used_len
-    assert not changed(expected, memory.private[:])
+    same("addresses of bytes that changed", changed(expected, memory.private[:]), set())
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])

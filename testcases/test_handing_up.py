@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import GROUPS, each_bit_flipped, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS
@@ -11,6 +12,7 @@ from harness.lguest.events import Received
 from harness.plugin.marks import rule
 
 from .kit.dma import buffer_list, passed_up, send_bytes
+from .kit.steps import same_frames
 
 # RCV-3: protocol and packet type
 
@@ -18,11 +20,15 @@ from .kit.dma import buffer_list, passed_up, send_bytes
 def received_one(lguest: LguestLan, frame: bytes, *, nocsum: bool = True) -> Received:
     """The event of a Guest in slot 1 that passes a frame up."""
     sender, owner = lguest.device(slot=0), lguest.device(slot=1, nocsum=nocsum)
-    assert [device.open() for device in (sender, owner)] == [0, 0]
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), frame) == len(frame)
+    same("result of opening each device", [device.open() for device in (sender, owner)], [0, 0])
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), frame),
+        len(frame),
+    )
     lguest.settle()
     (event,) = passed_up(lguest, owner)
-    assert event.frame == frame
+    same("frames of the events", event.frame, frame)
     return event
 
 
@@ -36,7 +42,7 @@ def header(kind: int) -> bytes:
 def test_from_0x0600_on_the_two_bytes_are_the_protocol(
     lguest: LguestLan, kind: int, data: bytes
 ) -> None:
-    assert received_one(lguest, header(kind) + data).protocol == kind
+    same("protocol of received one", received_one(lguest, header(kind) + data).protocol, kind)
 
 
 @rule("RCV-3")
@@ -60,7 +66,7 @@ def test_from_0x0600_on_the_two_bytes_are_the_protocol(
 def test_below_0x0600_the_payload_tells_802_3_from_802_2(
     lguest: LguestLan, kind: int, data: bytes, protocol: int
 ) -> None:
-    assert received_one(lguest, header(kind) + data).protocol == protocol
+    same("protocol of received one", received_one(lguest, header(kind) + data).protocol, protocol)
 
 
 @rule("RCV-3")
@@ -73,9 +79,17 @@ def test_what_an_earlier_frame_left_in_the_buffer_does_not_count(
         ((address, length),) = buffer_list(owner, number)
         owner.guest.memory.write(address, b"\xff" * length)
     frame = (header(0x2E) + b"\xff")[:size]
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), frame) == size
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), frame),
+        size,
+    )
     lguest.settle()
-    assert [(event.frame, event.protocol) for event in passed_up(lguest, owner)] == [(frame, 4)]
+    same(
+        "frame of event and protocol of event",
+        [(event.frame, event.protocol) for event in passed_up(lguest, owner)],
+        [(frame, 4)],
+    )
 
 
 @rule("RCV-3")
@@ -86,7 +100,7 @@ def test_a_group_frame_is_broadcast_or_multicast(
 ) -> None:
     frame = (destination + header(0x0800)[6:] + payload(1500))[:size]
     expected = "broadcast" if destination == b"\xff" * 6 else "multicast"
-    assert received_one(lguest, frame).packet_type == expected
+    same("packet type of received one", received_one(lguest, frame).packet_type, expected)
 
 
 @rule("RCV-3")
@@ -96,12 +110,16 @@ def test_one_bit_off_broadcast_is_not_broadcast(lguest: LguestLan, bit: int) -> 
     destination[bit // 8] ^= 1 << bit % 8
     expected = "otherhost" if bit == 0 else "multicast"
     frame = bytes(destination) + header(0x0800)[6:] + payload(46)
-    assert received_one(lguest, frame).packet_type == expected
+    same("packet type of received one", received_one(lguest, frame).packet_type, expected)
 
 
 @rule("RCV-3")
 def test_a_frame_to_ones_own_address_is_for_this_host(lguest: LguestLan) -> None:
-    assert received_one(lguest, header(0x0800) + payload(46)).packet_type == "host"
+    same(
+        "packet type of received one",
+        received_one(lguest, header(0x0800) + payload(46)).packet_type,
+        "host",
+    )
 
 
 @rule("RCV-3")
@@ -111,11 +129,17 @@ def test_an_address_one_bit_off_is_another_hosts(lguest: LguestLan) -> None:
     for bit, destination in each_bit_flipped(owner.address):
         sender.transmit(ethernet(destination, sender.address, stamp=bit))
         lguest.settle()
-        assert passed_up(lguest, owner)[-1].packet_type == "otherhost", f"bit {bit}"
-    assert len(passed_up(lguest, owner)) == 47
+        same(
+            f"packet type, bit {bit} changed", passed_up(lguest, owner)[-1].packet_type, "otherhost"
+        )
+    same("number of frames passed up by the owner", len(passed_up(lguest, owner)), 47)
     sender.transmit(ethernet(owner.address, sender.address))
     lguest.settle()
-    assert passed_up(lguest, owner)[-1].packet_type == "host"
+    same(
+        "packet type of last of frames passed up by the owner",
+        passed_up(lguest, owner)[-1].packet_type,
+        "host",
+    )
 
 
 @rule("RCV-3")
@@ -128,10 +152,14 @@ def test_a_promiscuous_peer_and_the_owner_see_one_frame_as_different_types(
     sender.transmit(frame)
     lguest.settle()
     received = [passed_up(lguest, device) for device in (owner, curious)]
-    assert [[(event.frame, event.packet_type) for event in events] for events in received] == [
-        [(frame, "host")],
-        [(frame, "otherhost")],
-    ]
+    same(
+        "frame of event and packet type of event",
+        [[(event.frame, event.packet_type) for event in events] for events in received],
+        [
+            [(frame, "host")],
+            [(frame, "otherhost")],
+        ],
+    )
 
 
 # RCV-4: checksums
@@ -144,7 +172,11 @@ def test_a_frame_needs_no_checksum_exactly_with_nocsum(
     lguest: LguestLan, nocsum: bool, kind: int
 ) -> None:
     frame = header(kind) + payload(46)
-    assert received_one(lguest, frame, nocsum=nocsum).checksum_unnecessary is nocsum
+    same(
+        "checksum unnecessary of received one",
+        received_one(lguest, frame, nocsum=nocsum).checksum_unnecessary,
+        nocsum,
+    )
 
 
 @rule("RCV-4")
@@ -154,16 +186,25 @@ def test_the_receivers_feature_decides_and_not_the_senders(
 ) -> None:
     sender = lguest.device(nocsum=sender_has_it)
     others = [lguest.device(nocsum=nocsum) for nocsum in (True, False)]
-    assert [device.open() for device in (sender, *others)] == [0, 0, 0]
+    same(
+        "result of opening each device",
+        [device.open() for device in (sender, *others)],
+        [0, 0, 0],
+    )
     frame = ethernet(GROUPS["broadcast"], sender.address)
     sender.transmit(frame)
     lguest.settle()
     received = [passed_up(lguest, other) for other in others]
-    assert [[event.checksum_unnecessary for event in events] for events in received] == [
-        [True],
-        [False],
-    ]
-    assert lguest.received(others[0]) == lguest.received(others[1]) == [frame]
+    same(
+        "checksum unnecessary of event",
+        [[event.checksum_unnecessary for event in events] for events in received],
+        [
+            [True],
+            [False],
+        ],
+    )
+    same_frames(lguest, others[0], [frame])
+    same_frames(lguest, others[1], [frame])
 
 
 @rule("RCV-4")
@@ -172,12 +213,12 @@ def test_scatter_gather_is_offered_together_with_nocsum_alone(
     lguest: LguestLan, nocsum: bool
 ) -> None:
     device = lguest.device(nocsum=nocsum)
-    assert device.scatter_gather is nocsum
-    assert device.checksum_unnecessary is nocsum
-    assert device.open() == 0
+    same("scatter gather of the device", device.scatter_gather, nocsum)
+    same("checksum unnecessary of the device", device.checksum_unnecessary, nocsum)
+    same("result of opening the device", device.open(), 0)
     device.close()
-    assert device.open() == 0
-    assert device.scatter_gather is nocsum
+    same("result of opening the device", device.open(), 0)
+    same("scatter gather of the device", device.scatter_gather, nocsum)
 
 
 @rule("RCV-4")
@@ -190,9 +231,9 @@ def test_only_nocsum_decides_about_checksums(
     launcher = lguest.launch(2)
     owner = launcher.join(lguest.pages, 1, nocsum=nocsum, randomness=randomness)
     lguest.devices.append(owner)
-    assert owner.open() == 0
-    assert owner.scatter_gather == nocsum
+    same("result of opening the owner", owner.open(), 0)
+    same("scatter gather of the owner", owner.scatter_gather, nocsum)
     sender.transmit(ethernet(owner.address, sender.address))
     lguest.settle()
     (event,) = [event for event in lguest.host.events if isinstance(event, Received)]
-    assert event.checksum_unnecessary == nocsum
+    same("checksum unnecessary of event", event.checksum_unnecessary, nocsum)

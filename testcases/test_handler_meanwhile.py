@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NetDevice
@@ -11,7 +12,7 @@ from harness.lguest.events import Point
 from harness.plugin.marks import rule
 
 from .kit.dma import send_bytes, used_lens
-from .kit.steps import acting_at
+from .kit.steps import acting_at, same_frames
 
 DURING = pytest.mark.parametrize("point", [Point.TAKEN, Point.LISTED], ids=["taken", "listed"])
 
@@ -36,11 +37,11 @@ def test_buffers_filled_ahead_of_the_handler_are_taken_in_the_same_run(
             sender.transmit(frame)
 
     with acting_at(lguest.host, point, send_the_rest):
-        assert owner.guest.interrupt()
-    assert lguest.received(owner) == frames
-    assert used_lens(owner.guest, owner.ring) == [0] * 8
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert not owner.guest.interrupt()
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same_frames(lguest, owner, frames)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * 8)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
 
 
 @rule("RCV-1")
@@ -61,13 +62,17 @@ def test_buffers_filled_behind_the_handler_wait_for_the_next_run(
             sender.transmit(frame)
 
     with acting_at(lguest.host, point, send_the_rest):
-        assert owner.guest.interrupt()
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
     if lguest.host.defects.drains_from_slot_zero:
-        assert lguest.received(owner) == frames[:8]
-        assert used_lens(owner.guest, owner.ring) == [60, 60] + [0] * 6
-        assert owner.guest.pending == 1 << owner.interrupt
-        assert owner.guest.interrupt()
-    assert lguest.received(owner) == frames
+        same_frames(lguest, owner, frames[:8])
+        same(
+            "used_len of the buffers of the owner",
+            used_lens(owner.guest, owner.ring),
+            [60, 60] + [0] * 6,
+        )
+        same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same_frames(lguest, owner, frames)
 
 
 @rule("RCV-1")
@@ -79,17 +84,29 @@ def test_another_device_filled_meanwhile_keeps_its_interrupt(
     """Both have one address, so the frames are sent to their slots."""
     sender, device = lguest.open_devices(2)
     pair = [device, lguest.second_device(device.guest, 9)]
-    assert pair[1].open() == 0
+    same("result of opening the second", pair[1].open(), 0)
     before, after = pair[first], pair[1 - first]
     early, late = stamped(sender, device, 2)
-    assert send_bytes(sender.guest, sender.peer_key(before.slot), early) == 60
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(before.slot), early),
+        60,
+    )
 
     def send_late() -> None:
-        assert send_bytes(sender.guest, sender.peer_key(after.slot), late) == 60
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, sender.peer_key(after.slot), late),
+            60,
+        )
 
     with acting_at(lguest.host, point, send_late):
-        assert device.guest.interrupt()
-    assert [lguest.received(owner) for owner in (before, after)] == [[early], []]
-    assert device.guest.pending == 1 << after.interrupt
-    assert device.guest.interrupt()
-    assert lguest.received(after) == [late]
+        same("the Guest handles a pending interrupt", device.guest.interrupt(), True)
+    same(
+        "frames passed up by each owner",
+        [lguest.received(owner) for owner in (before, after)],
+        [[early], []],
+    )
+    same("pending interrupts of the Guest", device.guest.pending, 1 << after.interrupt)
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), True)
+    same_frames(lguest, after, [late])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import differ, same
 from harness.frames import GROUPS, LONGEST, ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -18,12 +19,13 @@ from .kit.host_network import (
     UNKNOWN,
     feed,
     frames_for,
+    must_work,
     open_network,
     send,
     used_lens,
     warnings,
-    works,
 )
+from .kit.steps import same_frames
 
 # HST-3: towards the Guest
 
@@ -38,22 +40,30 @@ def test_a_frame_reaches_the_guest_whatever_its_destination(
     to = {"own": network.device.address, "nobody": UNKNOWN, **GROUPS}[destination]
     frame = ethernet(to, HOST, size=size)
     tap.feed(frame)
-    assert network.input()
-    assert network.device.guest.pending == 1 << network.device.interrupt
+    same("the network reads a frame of its TAP", network.input(), True)
+    same(
+        "pending interrupts of the network's Guest",
+        network.device.guest.pending,
+        1 << network.device.interrupt,
+    )
     lguest.settle()
-    assert lguest.received(network.device) == [frame]
-    assert network.device.counters == Counters(rx_packets=1, rx_bytes=size - 14)
-    assert tap.written == []
+    same_frames(lguest, network.device, [frame])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(rx_packets=1, rx_bytes=size - 14),
+    )
+    same("frames written to the TAP", tap.written, [])
 
 
 @rule("HST-3")
 def test_without_a_frame_nothing_happens(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
-    assert not network.input()
-    assert not network.device.guest.pending
-    assert used_lens(network) == [0] * 8
-    assert works(lguest, network, tap)
-    assert not network.input()
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("the network's Guest has a pending interrupt", bool(network.device.guest.pending), False)
+    same("used_len of the buffers of the network", used_lens(network), [0] * 8)
+    must_work(lguest, network, tap)
+    same("the network reads a frame of its TAP", network.input(), False)
 
 
 @rule("HST-3")
@@ -62,12 +72,16 @@ def test_frames_are_moved_one_at_a_time_in_order(lguest: LguestLan) -> None:
     frames = frames_for(network, 3)
     feed(tap, frames)
     for moved in range(1, 4):
-        assert network.input()
-        assert used_lens(network) == [60] * moved + [0] * (8 - moved)
-        assert tap.waiting() == (moved < 3)
-    assert not network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
+        same(
+            "used_len of the buffers of the network",
+            used_lens(network),
+            [60] * moved + [0] * (8 - moved),
+        )
+        same("a frame waits in the TAP", tap.waiting(), moved < 3)
+    same("the network reads a frame of its TAP", network.input(), False)
     lguest.settle()
-    assert lguest.received(network.device) == frames
+    same_frames(lguest, network.device, frames)
 
 
 @rule("HST-3")
@@ -78,10 +92,10 @@ def test_the_first_free_buffer_from_slot_0_is_used_and_there_is_no_cursor(
     for turn in range(5):
         feed(tap, frames_for(network, turn + 1))
         for _ in range(turn + 1):
-            assert network.input()
+            same("the network reads a frame of its TAP", network.input(), True)
         lguest.settle()
     buffers = [event.buffer for event in lguest.host.events if isinstance(event, Received)]
-    assert buffers == [buffer for turn in range(5) for buffer in range(turn + 1)]
+    same("buffers", buffers, [buffer for turn in range(5) for buffer in range(turn + 1)])
 
 
 @rule("HST-3")
@@ -91,16 +105,27 @@ def test_a_hole_in_the_ring_is_found_wherever_it_is(lguest: LguestLan, free: int
     device = network.device
     feed(tap, frames_for(network, NUM_SKBS))
     for _ in range(NUM_SKBS):
-        assert network.input()
-    assert used_lens(network) == [60] * 8
+        same("the network reads a frame of its TAP", network.input(), True)
+    same("used_len of the buffers of the network", used_lens(network), [60] * 8)
     device.guest.memory.write(device.ring + free * dma.SIZE, bytes(4))
     (late,) = frames_for(network, 1, 99)
     tap.feed(late + b"late")
-    assert network.input()
-    assert used_lens(network) == [60] * free + [64] + [60] * (7 - free)
+    same("the network reads a frame of its TAP", network.input(), True)
+    same(
+        "used_len of the buffers of the network",
+        used_lens(network),
+        [60] * free + [64] + [60] * (7 - free),
+    )
     lguest.settle()
-    assert sorted(lguest.received(device)) == sorted(
-        [*(frame for n, frame in enumerate(frames_for(network, 8)) if n != free), late + b"late"]
+    same(
+        "frames passed up by the device, sorted",
+        sorted(lguest.received(device)),
+        sorted(
+            [
+                *(frame for n, frame in enumerate(frames_for(network, 8)) if n != free),
+                late + b"late",
+            ]
+        ),
     )
 
 
@@ -130,17 +155,17 @@ def test_a_buffer_is_marked_with_the_interrupt_while_the_frame_is_read(
     tap.network = launcher.join_host(tap)
     device = tap.network.device
     lguest.devices.append(device)
-    assert device.interrupt == index + 1
-    assert device.open() == 0
+    same("interrupt of the device", device.interrupt, index + 1)
+    same("result of opening the device", device.open(), 0)
     frames = frames_for(tap.network, 2)
     feed(tap, frames)
-    assert tap.network.input()
+    same("the TAP reads a frame of its TAP", tap.network.input(), True)
     device.guest.pending = 0
-    assert tap.network.input()
-    assert tap.seen == [([index + 1] + [0] * 7, 0), ([60, index + 1] + [0] * 6, 0)]
-    assert used_lens(tap.network) == [60, 60] + [0] * 6
+    same("the TAP reads a frame of its TAP", tap.network.input(), True)
+    same("calls of the TAP", tap.seen, [([index + 1] + [0] * 7, 0), ([60, index + 1] + [0] * 6, 0)])
+    same("used_len of the buffers of the TAP", used_lens(tap.network), [60, 60] + [0] * 6)
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 @rule("HST-3", "LEN-3")
@@ -152,16 +177,20 @@ def test_a_frame_is_cut_to_the_buffer_in_one_section_or_two(
     tap = MemoryTap()
     network = lguest.launch(50).join_host(tap, rx_offset=rx_offset)
     lguest.devices.append(network.device)
-    assert network.device.open() == 0
+    same("result of opening the network's device", network.device.open(), 0)
     large = ethernet(network.device.address, HOST, size=size)
     (small,) = frames_for(network, 1, 5)
     feed(tap, [large, small])
-    assert network.input()
-    assert network.input()
-    assert used_lens(network) == [LONGEST, 60] + [0] * 6
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("used_len of the buffers of the network", used_lens(network), [LONGEST, 60] + [0] * 6)
     lguest.settle()
-    assert lguest.received(network.device) == [large[:LONGEST], small]
-    assert network.device.counters == Counters(rx_packets=2, rx_bytes=1500 + 46)
+    same_frames(lguest, network.device, [large[:LONGEST], small])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(rx_packets=2, rx_bytes=1500 + 46),
+    )
 
 
 @rule("HST-3", "LEN-1")
@@ -170,12 +199,16 @@ def test_a_runt_from_the_tap_is_dropped_by_the_guest(lguest: LguestLan, size: in
     network, tap = open_network(lguest)
     runt, (whole,) = bytes(size), frames_for(network, 1)
     feed(tap, [runt, whole])
-    assert network.input()
-    assert network.input()
-    assert used_lens(network) == [size, 60] + [0] * 6
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("used_len of the buffers of the network", used_lens(network), [size, 60] + [0] * 6)
     lguest.settle()
-    assert lguest.received(network.device) == [whole]
-    assert network.device.counters == Counters(rx_packets=1, rx_bytes=46)
+    same_frames(lguest, network.device, [whole])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(rx_packets=1, rx_bytes=46),
+    )
 
 
 @rule("HST-3")
@@ -188,10 +221,14 @@ def test_a_shorter_frame_brings_nothing_of_the_longer_one_before_it(
     short = ethernet(network.device.address, HOST, size=size, stamp=1)
     for _ in range(20):
         feed(tap, [long, short])
-        assert network.input()
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
+        same("the network reads a frame of its TAP", network.input(), True)
         lguest.settle()
-        assert lguest.received(network.device)[-2:] == [long, short]
+        same(
+            "last 2 of frames passed up by the network's device",
+            lguest.received(network.device)[-2:],
+            [long, short],
+        )
 
 
 @rule("HST-3")
@@ -203,19 +240,19 @@ def test_a_frame_for_a_guest_with_nothing_bound_is_thrown_away_in_silence(
     network = lguest.host_network(50, tap)
     device = network.device
     if closed_after == "opening":
-        assert device.open() == 0
+        same("result of opening the device", device.open(), 0)
         device.close()
     feed(tap, frames_for(network, 3))
     for _ in range(3):
-        assert tap.waiting()
-        assert not network.input()
-    assert not tap.waiting()
-    assert not device.guest.pending
-    assert warnings(lguest) == []
-    assert device.open() == 0
+        same("a frame waits in the TAP", tap.waiting(), True)
+        same("the network reads a frame of its TAP", network.input(), False)
+    same("a frame waits in the TAP", tap.waiting(), False)
+    same("the Guest has a pending interrupt", bool(device.guest.pending), False)
+    same("warnings of the Launchers", warnings(lguest), [])
+    same("result of opening the device", device.open(), 0)
     lguest.settle()
-    assert lguest.received(device) == []
-    assert works(lguest, network, tap)
+    same_frames(lguest, device, [])
+    must_work(lguest, network, tap)
 
 
 @rule("HST-3")
@@ -229,31 +266,35 @@ def test_once_the_guest_has_sent_a_frame_thrown_away_is_warned_of(
     device.close()
     for count in range(1, 4):
         feed(tap, frames_for(network, 1))
-        assert not network.input()
-        assert not tap.waiting()
-        assert warnings(lguest) == ["network: no dma buffer!"] * count
-    assert not network.input()
-    assert len(warnings(lguest)) == 3
-    assert not device.guest.pending
-    assert device.open() == 0
+        same("the network reads a frame of its TAP", network.input(), False)
+        same("a frame waits in the TAP", tap.waiting(), False)
+        same("warnings of the Launchers", warnings(lguest), ["network: no dma buffer!"] * count)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("number of warnings of the Launchers", len(warnings(lguest)), 3)
+    same("the Guest has a pending interrupt", bool(device.guest.pending), False)
+    same("result of opening the device", device.open(), 0)
     lguest.settle()
-    assert lguest.received(device) == []
-    assert works(lguest, network, tap)
-    assert len(warnings(lguest)) == 3
+    same_frames(lguest, device, [])
+    must_work(lguest, network, tap)
+    same("number of warnings of the Launchers", len(warnings(lguest)), 3)
 
 
 @rule("HST-3")
 def test_a_send_to_a_key_that_nobody_watches_is_no_reason_to_warn(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
     device = network.device
-    assert device.guest.send_dma(device.peer_key(2), device.sending) == 0
+    same(
+        "used_len, SEND_DMA of the Guest",
+        device.guest.send_dma(device.peer_key(2), device.sending),
+        0,
+    )
     device.close()
     before = warnings(lguest)
     feed(tap, frames_for(network, 1))
-    assert not network.input()
-    assert warnings(lguest) == before
-    assert device.open() == 0
-    assert works(lguest, network, tap)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("warnings of the Launchers", warnings(lguest), before)
+    same("result of opening the device", device.open(), 0)
+    must_work(lguest, network, tap)
 
 
 # HST-4: every buffer full
@@ -269,9 +310,9 @@ def test_as_many_frames_as_there_are_buffers_are_all_handed_up(
         frames = frames_for(network, count, 10 * turn)
         feed(tap, frames)
         for _ in range(count):
-            assert network.input()
+            same("the network reads a frame of its TAP", network.input(), True)
         lguest.settle()
-        assert lguest.received(network.device)[turn * count :] == frames
+        same_frames(lguest, network.device, frames, since=turn * count)
 
 
 @rule("HST-4")
@@ -286,8 +327,8 @@ def test_frames_that_find_every_buffer_full_wait_and_none_is_lost(
         for _ in frames:
             network.input()
         lguest.settle()
-    assert lguest.received(network.device) == frames
-    assert not tap.waiting()
+    same_frames(lguest, network.device, frames)
+    same("a frame waits in the TAP", tap.waiting(), False)
 
 
 @rule("HST-4")
@@ -297,18 +338,34 @@ def test_what_happens_to_frames_that_find_every_buffer_full(lguest: LguestLan, m
     frames = frames_for(network, NUM_SKBS + more)
     feed(tap, frames)
     overwrites = lguest.host.defects.overwrites_full_ring
-    assert [network.input() for _ in range(NUM_SKBS)] == [True] * NUM_SKBS
-    assert [network.input() for _ in range(more)] == [overwrites] * more
-    assert tap.waiting() != overwrites
-    assert used_lens(network) == [60] * NUM_SKBS
+    same(
+        "the network reads a frame of its TAP",
+        [network.input() for _ in range(NUM_SKBS)],
+        [True] * NUM_SKBS,
+    )
+    same(
+        "the network reads a frame of its TAP",
+        [network.input() for _ in range(more)],
+        [overwrites] * more,
+    )
+    differ("a frame waits in the TAP", tap.waiting(), overwrites)
+    same("used_len of the buffers of the network", used_lens(network), [60] * NUM_SKBS)
     lguest.settle()
     kept = [*frames[:7], frames[-1]] if overwrites else frames[:8]
-    assert lguest.received(network.device) == kept
-    assert network.device.counters == Counters(rx_packets=8, rx_bytes=8 * 46)
-    assert [network.input() for _ in range(more)] == [not overwrites] * more
+    same_frames(lguest, network.device, kept)
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(rx_packets=8, rx_bytes=8 * 46),
+    )
+    same(
+        "the network reads a frame of its TAP",
+        [network.input() for _ in range(more)],
+        [not overwrites] * more,
+    )
     lguest.settle()
-    assert lguest.received(network.device) == (kept if overwrites else frames)
-    assert works(lguest, network, tap)
+    same_frames(lguest, network.device, kept if overwrites else frames)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-4")
@@ -316,9 +373,9 @@ def test_the_guest_can_send_while_every_buffer_is_full(lguest: LguestLan) -> Non
     network, tap = open_network(lguest)
     feed(tap, frames_for(network, NUM_SKBS))
     for _ in range(NUM_SKBS):
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
     frame = send(network)
-    assert tap.written == [frame]
+    same("frames written to the TAP", tap.written, [frame])
     lguest.settle()
-    assert lguest.received(network.device) == frames_for(network, NUM_SKBS)
-    assert works(lguest, network, tap)
+    same_frames(lguest, network.device, frames_for(network, NUM_SKBS))
+    must_work(lguest, network, tap)

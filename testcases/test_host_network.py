@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import present, same
 from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, fragmented, payload
 from harness.lan import Layout
 from harness.lans.lguest import LguestLan
@@ -14,8 +15,8 @@ from harness.lguest.launcher import GUEST_PAGES
 from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
-from .kit.host_network import HOST, UNKNOWN, open_network, send, warnings, works
-from .kit.steps import paint, reaches, send_list, with_slot
+from .kit.host_network import HOST, UNKNOWN, must_work, open_network, send, warnings
+from .kit.steps import must_reach, paint, same_frames, send_list, with_slot
 
 PAGE = dma.PAGE_SIZE
 SCRATCH = 100 * PAGE
@@ -37,15 +38,15 @@ def test_the_launcher_has_slot_0_and_the_bit_and_the_guest_slot_1(
     device = network.device
     published = bytes((tap.address[0] | 1,)) + tap.address[1:]
     empty = bytes(device.pages.size)
-    assert device.slot == 1
-    assert device.pages.store[:] == with_slot(empty, 0, published)
-    assert device.open() == 0
+    same("slot of the device", device.slot, 1)
+    same("shared page", device.pages.store[:], with_slot(empty, 0, published))
+    same("result of opening the device", device.open(), 0)
     both = with_slot(with_slot(empty, 0, published), 1, bytes.fromhex("020034120000"))
-    assert device.pages.store[:] == both
+    same("shared page", device.pages.store[:], both)
     device.close()
-    assert device.pages.store[:] == with_slot(empty, 0, published)
-    assert device.open() == 0
-    assert works(lguest, network, tap)
+    same("shared page", device.pages.store[:], with_slot(empty, 0, published))
+    same("result of opening the device", device.open(), 0)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-1", "CNT-1")
@@ -57,10 +58,14 @@ def test_the_launcher_sees_every_frame_of_the_guest_once(
     own = network.device.address
     named = {"host": HOST, "nobody": UNKNOWN, "own": own, "zero": bytes(6), **GROUPS}
     frame = send(network, named[destination])
-    assert tap.written == [frame]
-    assert network.device.counters == Counters(tx_packets=1, tx_bytes=60)
+    same("frames written to the TAP", tap.written, [frame])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(tx_packets=1, tx_bytes=60),
+    )
     lguest.settle()
-    assert lguest.received(network.device) == []
+    same_frames(lguest, network.device, [])
 
 
 @rule("HST-1")
@@ -69,8 +74,12 @@ def test_the_launcher_sees_frames_in_sending_order(lguest: LguestLan) -> None:
     frames = [
         send(network, (HOST, UNKNOWN, GROUPS["broadcast"])[n % 3], stamp=n) for n in range(30)
     ]
-    assert tap.written == frames
-    assert network.device.counters == Counters(tx_packets=30, tx_bytes=30 * 60)
+    same("frames written to the TAP", tap.written, frames)
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(tx_packets=30, tx_bytes=30 * 60),
+    )
 
 
 @rule("HST-1")
@@ -84,13 +93,14 @@ def test_host_networks_and_shared_networks_are_apart(lguest: LguestLan) -> None:
     sender.transmit(ethernet(GROUPS["broadcast"], sender.address))
     sender.transmit(ethernet(one.device.address, sender.address))
     lguest.settle()
-    assert one_tap.written == [everybody, to_two, to_owner]
-    assert two_tap.written == []
-    assert lguest.received(one.device) == lguest.received(two.device) == []
-    assert len(lguest.received(owner)) == 1
-    assert sender.counters == Counters(tx_packets=1, tx_bytes=60)
-    assert works(lguest, two, two_tap)
-    assert reaches(sender, owner)
+    same("frames written to one tap", one_tap.written, [everybody, to_two, to_owner])
+    same("frames written to two tap", two_tap.written, [])
+    same_frames(lguest, one.device, [])
+    same_frames(lguest, two.device, [])
+    same("number of frames passed up by the owner", len(lguest.received(owner)), 1)
+    same("counters of the sender", sender.counters, Counters(tx_packets=1, tx_bytes=60))
+    must_work(lguest, two, two_tap)
+    must_reach(sender, owner)
 
 
 @rule("HST-1", "HST-3")
@@ -100,12 +110,17 @@ def test_one_guest_may_be_on_a_shared_and_on_a_host_network(lguest: LguestLan) -
     tap = MemoryTap()
     network = lguest.launcher(shared.guest).join_host(tap)
     lguest.devices.append(network.device)
-    assert shared.open() == network.device.open() == 0
-    assert (network.device.name, network.device.interrupt) == ("eth1", 2)
-    assert reaches(sender, shared)
-    assert works(lguest, network, tap)
-    assert lguest.received(sender) == []
-    assert len(tap.written) == 1
+    same("result of opening the shared", shared.open(), 0)
+    same("result of opening the network's device", network.device.open(), 0)
+    same(
+        "name of the network's device and interrupt of the network's device",
+        (network.device.name, network.device.interrupt),
+        ("eth1", 2),
+    )
+    must_reach(sender, shared)
+    must_work(lguest, network, tap)
+    same_frames(lguest, sender, [])
+    same("number of frames written to the TAP", len(tap.written), 1)
 
 
 # HST-2: from the Guest
@@ -116,8 +131,12 @@ def test_one_guest_may_be_on_a_shared_and_on_a_host_network(lguest: LguestLan) -
 def test_a_frame_is_written_whole_in_one_call(lguest: LguestLan, size: int) -> None:
     network, tap = open_network(lguest)
     frame = send(network, size=size)
-    assert tap.written == [frame]
-    assert network.device.counters == Counters(tx_packets=1, tx_bytes=size)
+    same("frames written to the TAP", tap.written, [frame])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(tx_packets=1, tx_bytes=size),
+    )
 
 
 @rule("HST-2")
@@ -130,8 +149,12 @@ def test_the_sections_of_a_frame_are_written_as_one(lguest: LguestLan, layout: L
     network, tap = open_network(lguest)
     frame = ethernet(HOST, network.device.address, size=1000)
     network.device.transmit(frame, layout.linear, layout.offset, layout.fragments)
-    assert tap.written == [frame]
-    assert network.device.counters == Counters(tx_packets=1, tx_bytes=1000)
+    same("frames written to the TAP", tap.written, [frame])
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(tx_packets=1, tx_bytes=1000),
+    )
 
 
 @rule("HST-2", "CNT-3", "LIF-3")
@@ -140,11 +163,15 @@ def test_a_runt_is_refused_by_the_tap_and_counts_as_failed(lguest: LguestLan, si
     network, tap = open_network(lguest)
     send(network, size=size)
     device = network.device
-    assert tap.written == []
-    assert device.guest.memory.read(device.sending, 4) == b"\xff" * 4
-    assert device.counters == Counters(tx_carrier_errors=1)
-    assert device.guest.dead is None
-    assert works(lguest, network, tap)
+    same("frames written to the TAP", tap.written, [])
+    same(
+        "used_len of the structure sent",
+        device.guest.memory.read(device.sending, 4),
+        b"\xff" * 4,
+    )
+    same("counters of the device", device.counters, Counters(tx_carrier_errors=1))
+    same("cause of death of the Guest", device.guest.dead, None)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-2", "SEC-3")
@@ -154,12 +181,16 @@ def test_a_megapacket_is_written_as_far_as_it_fits(lguest: LguestLan, fragments:
     size = 14 + 10 * fragments
     frame = ethernet(HOST, network.device.address, size=size)
     network.device.transmit(frame, 14, 0, fragmented(size, 14, fragments).fragments)
-    assert tap.written == [frame[: 14 + 15 * 10]]
+    same("frames written to the TAP", tap.written, [frame[: 14 + 15 * 10]])
     said = [event for event in lguest.host.events if isinstance(event, Message)]
     fits = fragments <= 15
-    assert len(said) == (not fits)
-    assert network.device.counters.tx_packets == fits
-    assert network.device.counters.tx_carrier_errors == (not fits)
+    same("number of messages", len(said), int(not fits))
+    same("tx_packets of the network's device", network.device.counters.tx_packets, int(fits))
+    same(
+        "tx_carrier_errors of the network's device",
+        network.device.counters.tx_carrier_errors,
+        int(not fits),
+    )
 
 
 class _Reluctant(MemoryTap):
@@ -180,12 +211,18 @@ def test_what_the_tap_took_is_what_the_guest_is_told(
     tap.takes = takes
     network = lguest.host_network(50, tap)
     device = network.device
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     frame = send(network)
-    assert device.guest.memory.read(device.sending, 4) == used_len.to_bytes(4, "little")
-    assert tap.written == ([] if used_len == REFUSED else [frame[:takes]])
+    same(
+        "used_len of the structure sent",
+        device.guest.memory.read(device.sending, 4),
+        used_len.to_bytes(4, "little"),
+    )
+    same("frames written to the TAP", tap.written, [] if used_len == REFUSED else [frame[:takes]])
     whole = takes == 60
-    assert device.counters == Counters(whole, 60 * whole, not whole)
+    same(
+        "counters of the device", device.counters, Counters(int(whole), 60 * whole, int(not whole))
+    )
 
 
 @rule("HST-2")
@@ -205,9 +242,13 @@ def test_page_boundaries_do_not_matter_to_the_launcher(
     memory = network.device.guest.memory
     memory.write(SCRATCH, payload(17 * PAGE))
     listed = b"".join(memory.read(*section) for section in sections)
-    assert send_list(network.device, network.device.peer_key(0), sections) == len(listed)
-    assert tap.written == [listed]
-    assert network.device.guest.dead is None
+    same(
+        "used_len, SEND_DMA of the network's device",
+        send_list(network.device, network.device.peer_key(0), sections),
+        len(listed),
+    )
+    same("frames written to the TAP", tap.written, [listed])
+    same("cause of death of the network's Guest", network.device.guest.dead, None)
 
 
 @rule("HST-2")
@@ -217,9 +258,13 @@ def test_a_section_may_end_one_byte_below_the_top_of_memory(lguest: LguestLan, l
     device = network.device
     painted = paint(device.pages)
     limit = device.guest.memory.limit
-    assert send_list(device, device.peer_key(0), [(limit - length - 1, length)]) == length
-    assert tap.written == [painted[-length - 1 : -1]]
-    assert device.guest.dead is None
+    same(
+        "used_len, SEND_DMA of the device",
+        send_list(device, device.peer_key(0), [(limit - length - 1, length)]),
+        length,
+    )
+    same("frames written to the TAP", tap.written, [painted[-length - 1 : -1]])
+    same("cause of death of the Guest", device.guest.dead, None)
 
 
 @rule("HST-2")
@@ -244,17 +289,17 @@ def test_a_bad_section_ends_the_launcher_and_the_guest_with_it(
     network, tap = open_network(lguest)
     sender, owner = lguest.open_devices(2)
     device = network.device
-    assert device.guest.memory.limit == END
+    same("limit of memory of the Guest", device.guest.memory.limit, END)
     sections = [(SCRATCH, 60)] * good + [bad]
-    assert send_list(device, device.peer_key(0), sections) == 0
-    assert device.guest.dead is not None
-    assert device.guest.dead.startswith("its Launcher ended")
-    assert tap.written == []
-    assert lguest.host.bound_by(device.guest) == []
-    assert device.guest.id not in lguest.host.guests
-    assert reaches(sender, owner)
+    same("used_len, SEND_DMA of the device", send_list(device, device.peer_key(0), sections), 0)
+    dead = present("cause of death", device.guest.dead)
+    same("how the cause of death begins", dead[:18], "its Launcher ended")
+    same("frames written to the TAP", tap.written, [])
+    same("keys bound by the Guest", lguest.host.bound_by(device.guest), [])
+    same("the Host knows the Guest", device.guest.id in lguest.host.guests, False)
+    must_reach(sender, owner)
     other, other_tap = open_network(lguest, 51)
-    assert works(lguest, other, other_tap)
+    must_work(lguest, other, other_tap)
 
 
 @rule("HST-2")
@@ -263,9 +308,9 @@ def test_what_stands_behind_a_zero_length_is_not_looked_at(lguest: LguestLan) ->
     device = network.device
     device.guest.memory.write(SCRATCH, payload(60))
     sections = [(SCRATCH, 60), (0, 0), (0xFFFFFFFF, 60)]
-    assert send_list(device, device.peer_key(0), sections) == 60
-    assert tap.written == [payload(60)]
-    assert works(lguest, network, tap)
+    same("used_len, SEND_DMA of the device", send_list(device, device.peer_key(0), sections), 60)
+    same("frames written to the TAP", tap.written, [payload(60)])
+    must_work(lguest, network, tap)
 
 
 @rule("HST-2")
@@ -279,9 +324,9 @@ def test_the_structure_itself_must_lie_in_the_guests_memory(
     at = memory.limit - dma.SIZE - 1
     memory.write(at, bytes(4) + dma.pack([(SCRATCH, 60)]))
     used_len = device.guest.send_dma(device.peer_key(0), at if inside else at + 1)
-    assert used_len == (60 if inside else 0)
-    assert len(tap.written) == inside
-    assert (device.guest.dead is None) == inside
+    same("used_len", used_len, 60 if inside else 0)
+    same("number of frames written to the TAP", len(tap.written), int(inside))
+    same("the Guest lives", device.guest.dead is None, inside)
 
 
 @rule("HST-2", "DMA-7")
@@ -292,21 +337,33 @@ def test_a_key_that_no_device_watches_is_a_warning_and_no_more(
     network, tap = open_network(lguest)
     device = network.device
     key = device.peer_key(slot)
-    assert send_list(device, key, [(SCRATCH, 60)]) == 0
-    assert warnings(lguest) == [f"Pending dma {device.sending:#x}, key {key:#x}"]
-    assert tap.written == []
-    assert device.guest.dead is None
-    assert works(lguest, network, tap)
-    assert len(warnings(lguest)) == 1
+    same("used_len, SEND_DMA of the device", send_list(device, key, [(SCRATCH, 60)]), 0)
+    same(
+        "warnings of the Launchers",
+        warnings(lguest),
+        [f"Pending dma {device.sending:#x}, key {key:#x}"],
+    )
+    same("frames written to the TAP", tap.written, [])
+    same("cause of death of the Guest", device.guest.dead, None)
+    must_work(lguest, network, tap)
+    same("number of warnings of the Launchers", len(warnings(lguest)), 1)
 
 
 @rule("HST-2", "DMA-7")
 def test_a_key_in_normal_memory_goes_to_the_launcher_too(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
-    assert send_list(network.device, SCRATCH, [(SCRATCH, 60)]) == 0
-    assert warnings(lguest) == [f"Pending dma {network.device.sending:#x}, key {SCRATCH:#x}"]
-    assert tap.written == []
-    assert works(lguest, network, tap)
+    same(
+        "used_len, SEND_DMA of the network's device",
+        send_list(network.device, SCRATCH, [(SCRATCH, 60)]),
+        0,
+    )
+    same(
+        "warnings of the Launchers",
+        warnings(lguest),
+        [f"Pending dma {network.device.sending:#x}, key {SCRATCH:#x}"],
+    )
+    same("frames written to the TAP", tap.written, [])
+    must_work(lguest, network, tap)
 
 
 @rule("HST-2", "CNT-3")
@@ -314,6 +371,10 @@ def test_a_third_address_on_the_page_is_tried_and_fails(lguest: LguestLan) -> No
     network, tap = open_network(lguest)
     network.device.pages.publish(2, UNKNOWN)
     frame = send(network, UNKNOWN)
-    assert tap.written == [frame]
-    assert len(warnings(lguest)) == 1
-    assert network.device.counters == Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=1)
+    same("frames written to the TAP", tap.written, [frame])
+    same("number of warnings of the Launchers", len(warnings(lguest)), 1)
+    same(
+        "counters of the network's device",
+        network.device.counters,
+        Counters(tx_packets=1, tx_bytes=60, tx_carrier_errors=1),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import differ, present, same
 from harness.frames import LONGEST, PAGE, ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -13,8 +14,8 @@ from harness.lguest.tap import MemoryTap
 from harness.plugin.marks import rule
 
 from .kit.dma import ARRAY, END, ROOM, Sections, changed, number, snapshot
-from .kit.host_network import HOST, UNKNOWN, frames_for, open_network, warnings, works
-from .kit.steps import reaches, send_list
+from .kit.host_network import HOST, UNKNOWN, frames_for, must_work, open_network, warnings
+from .kit.steps import must_reach, send_list
 
 LAST = 0xFFFFFFFF
 TOP = END
@@ -64,7 +65,7 @@ def hand_made(
     """A Host network whose Guest has bound buffers by hand, its device closed."""
     tap = MemoryTap()
     network = lguest.host_network(50, tap)
-    assert bind_array(network, ARRAY, lists, interrupt)
+    same("BIND_DMA by the network succeeds", bind_array(network, ARRAY, lists, interrupt), True)
     return network, tap
 
 
@@ -76,19 +77,19 @@ def ended(lguest: LguestLan, network: HostNetwork) -> str:
     """Why the Guest was killed, the Host alone knows of it, and its Launcher is gone."""
     guest = network.device.guest
     reasons = [event.reason for event in lguest.host.events if isinstance(event, Killed)]
-    assert guest.dead is not None
-    assert reasons == [guest.dead]
-    assert not network.launcher.runs
-    assert guest.id not in lguest.host.guests
-    assert lguest.host.bound_by(guest) == []
-    return guest.dead
+    same("reasons", reasons, [guest.dead])
+    same("runs of launcher of the network", network.launcher.runs, False)
+    same("the Host knows the Guest", guest.id in lguest.host.guests, False)
+    same("keys bound by the guest", lguest.host.bound_by(guest), [])
+    return present("cause of death", guest.dead)
 
 
-def is_well(lguest: LguestLan) -> bool:
-    """Whether other networks go on: a control."""
+def others_go_on(lguest: LguestLan) -> None:
+    """Other networks go on: a control."""
     sender, owner = lguest.open_devices(2)
     other, other_tap = open_network(lguest, 51)
-    return reaches(sender, owner) and works(lguest, other, other_tap)
+    must_reach(sender, owner)
+    must_work(lguest, other, other_tap)
 
 
 # HST-2: the list of a send
@@ -107,9 +108,9 @@ def test_a_section_below_the_top_is_written_to_the_tap(
     sections = [*[(ROOM + 4 * PAGE, 20)] * before, section]
     expected = b"".join(memory.read(*listed) for listed in sections)
     moved = send_list(network.device, network.device.peer_key(0), sections)
-    assert moved == (len(expected) if len(expected) >= 14 else LAST)
-    assert tap.written == ([expected] if len(expected) >= 14 else [])
-    assert network.device.guest.dead is None
+    same("bytes moved", moved, len(expected) if len(expected) >= 14 else LAST)
+    same("frames written to the TAP", tap.written, [expected] if len(expected) >= 14 else [])
+    same("cause of death of the network's Guest", network.device.guest.dead, None)
 
 
 @rule("HST-2")
@@ -122,11 +123,19 @@ def test_a_bad_section_ends_the_launcher_whatever_the_key(
     network, tap = open_network(lguest)
     device = network.device
     sections = [*[(ROOM, 20)] * before, bad]
-    assert send_list(device, device.peer_key(slot), sections) == 0
-    assert ended(lguest, network) == f"its Launcher ended: invalid address {bad[0]:#x}"
-    assert tap.written == []
-    assert warnings(lguest) == []
-    assert is_well(lguest)
+    same(
+        "used_len, SEND_DMA of the device",
+        send_list(device, device.peer_key(slot), sections),
+        0,
+    )
+    same(
+        "how the Guest ended",
+        ended(lguest, network),
+        f"its Launcher ended: invalid address {bad[0]:#x}",
+    )
+    same("frames written to the TAP", tap.written, [])
+    same("warnings of the Launchers", warnings(lguest), [])
+    others_go_on(lguest)
 
 
 @rule("HST-2")
@@ -138,10 +147,14 @@ def test_a_structure_outside_ends_the_launcher_whatever_the_key(
     network, tap = open_network(lguest)
     device = network.device
     device.guest.send_dma(device.peer_key(slot), address)
-    assert ended(lguest, network) == f"its Launcher ended: invalid address {address:#x}"
-    assert tap.written == []
-    assert warnings(lguest) == []
-    assert is_well(lguest)
+    same(
+        "how the Guest ended",
+        ended(lguest, network),
+        f"its Launcher ended: invalid address {address:#x}",
+    )
+    same("frames written to the TAP", tap.written, [])
+    same("warnings of the Launchers", warnings(lguest), [])
+    others_go_on(lguest)
 
 
 @rule("HST-2")
@@ -152,9 +165,13 @@ def test_a_structure_may_lie_anywhere_below_the_top(lguest: LguestLan, address: 
     memory = device.guest.memory
     memory.write(ROOM, payload(60))
     memory.write(address, bytes(4) + dma.pack([(ROOM, 60)]))
-    assert device.guest.send_dma(device.peer_key(0), address) == 60
-    assert tap.written == [payload(60)]
-    assert device.guest.dead is None
+    same(
+        "used_len, SEND_DMA of the Guest",
+        device.guest.send_dma(device.peer_key(0), address),
+        60,
+    )
+    same("frames written to the TAP", tap.written, [payload(60)])
+    same("cause of death of the Guest", device.guest.dead, None)
 
 
 @rule("HST-2")
@@ -163,11 +180,11 @@ def test_what_stands_behind_a_zero_length_is_not_converted(lguest: LguestLan) ->
     device = network.device
     device.guest.memory.write(ROOM, payload(60))
     sections = [(ROOM, 60), (LAST, 0), *BAD[:5]]
-    assert send_list(device, device.peer_key(0), sections) == 60
-    assert send_list(device, device.peer_key(7), sections) == 0
-    assert tap.written == [payload(60)]
-    assert len(warnings(lguest)) == 1
-    assert works(lguest, network, tap)
+    same("used_len, SEND_DMA of the device", send_list(device, device.peer_key(0), sections), 60)
+    same("used_len, SEND_DMA of the device", send_list(device, device.peer_key(7), sections), 0)
+    same("frames written to the TAP", tap.written, [payload(60)])
+    same("number of warnings of the Launchers", len(warnings(lguest)), 1)
+    must_work(lguest, network, tap)
 
 
 class _Counting(MemoryTap):
@@ -186,14 +203,18 @@ def test_an_empty_list_writes_nothing_and_gives_0(lguest: LguestLan, times: int)
     tap = _Counting()
     network = lguest.host_network(50, tap)
     device = network.device
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     for _ in range(times):
-        assert send_list(device, device.peer_key(0), []) == 0
-    assert (tap.calls, tap.written) == (0, [])
+        same("used_len, SEND_DMA of the device", send_list(device, device.peer_key(0), []), 0)
+    same("calls of the TAP and frames written to the TAP", (tap.calls, tap.written), (0, []))
     copies = [event for event in lguest.host.events if isinstance(event, Copied)]
-    assert [(copy.moved, copy.reason) for copy in copies] == [(0, "")] * times
-    assert device.guest.dead is None
-    assert works(lguest, network, tap)
+    same(
+        "moved of copy and reason of copy",
+        [(copy.moved, copy.reason) for copy in copies],
+        [(0, "")] * times,
+    )
+    same("cause of death of the Guest", device.guest.dead, None)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-2", "HST-3")
@@ -206,8 +227,8 @@ def test_a_send_that_wrote_nothing_counts_as_having_sent(
     send_list(device, device.peer_key(0), sections)
     device.close()
     tap.feed(frame_for(network))
-    assert not network.input()
-    assert warnings(lguest) == ["network: no dma buffer!"]
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("warnings of the Launchers", warnings(lguest), ["network: no dma buffer!"])
 
 
 @rule("HST-2")
@@ -218,9 +239,13 @@ def test_a_short_list_is_refused_by_the_tap_and_an_empty_one_is_not(
     network, tap = open_network(lguest)
     device = network.device
     sections = [(ROOM, length)] if length else []
-    assert send_list(device, device.peer_key(0), sections) == (LAST if length else 0)
-    assert tap.written == []
-    assert works(lguest, network, tap)
+    same(
+        "used_len, SEND_DMA of the device",
+        send_list(device, device.peer_key(0), sections),
+        LAST if length else 0,
+    )
+    same("frames written to the TAP", tap.written, [])
+    must_work(lguest, network, tap)
 
 
 # HST-3: which buffer
@@ -236,12 +261,16 @@ def test_an_array_of_no_buffers_is_no_buffer(lguest: LguestLan, has_sent: bool) 
     before = snapshot(guest)
     for count in range(1, 4):
         tap.feed(frame_for(network, stamp=count))
-        assert not network.input()
-        assert not tap.waiting()
-        assert warnings(lguest) == ["network: no dma buffer!"] * (count * has_sent)
-    assert not changed(before, snapshot(guest))
-    assert guest.pending == 0
-    assert guest.dead is None
+        same("the network reads a frame of its TAP", network.input(), False)
+        same("a frame waits in the TAP", tap.waiting(), False)
+        same(
+            "warnings of the Launchers",
+            warnings(lguest),
+            ["network: no dma buffer!"] * (count * has_sent),
+        )
+    same("addresses of bytes that changed", changed(before, snapshot(guest)), set())
+    same("pending interrupts of the guest", guest.pending, 0)
+    same("cause of death of the guest", guest.dead, None)
 
 
 @rule("HST-3")
@@ -250,39 +279,49 @@ def test_the_newest_array_of_the_guest_is_searched_alone(lguest: LguestLan, coun
     network, tap = open_network(lguest)
     device = network.device
     lists: list[Sections] = [[(ROOM + n * PAGE, 1514)] for n in range(count)]
-    assert bind_array(network, ARRAY, lists, 17)
+    same("BIND_DMA by the network succeeds", bind_array(network, ARRAY, lists, 17), True)
     for n in range(count):
         tap.feed(frame_for(network, 60 + n, n))
-        assert network.input()
-        assert device.guest.pending == 1 << 17
-        assert number(device.guest.memory, ARRAY + n * dma.SIZE) == 60 + n
+        same("the network reads a frame of its TAP", network.input(), True)
+        same("pending interrupts of the Guest", device.guest.pending, 1 << 17)
+        same(
+            "used_len of a structure of the array",
+            number(device.guest.memory, ARRAY + n * dma.SIZE),
+            60 + n,
+        )
         room = device.guest.memory.read(ROOM + n * PAGE, 60 + n)
-        assert room == frame_for(network, 60 + n, n)
+        same("room", room, frame_for(network, 60 + n, n))
     # It is full, and the older one, all free, is no help.
     tap.feed(frame_for(network, 99))
     overwrites = lguest.host.defects.overwrites_full_ring
-    assert network.input() == overwrites
-    assert tap.waiting() != overwrites
-    assert [number(device.guest.memory, device.ring + n * dma.SIZE) for n in range(8)] == [0] * 8
-    assert device.guest.bind_dma(device.key, ARRAY, count, 0)
+    same("the network reads a frame of its TAP", network.input(), overwrites)
+    differ("a frame waits in the TAP", tap.waiting(), overwrites)
+    same(
+        "used_len of a buffer",
+        [number(device.guest.memory, device.ring + n * dma.SIZE) for n in range(8)],
+        [0] * 8,
+    )
+    same("BIND_DMA by the Guest succeeds", device.guest.bind_dma(device.key, ARRAY, count, 0), True)
     device.guest.pending = 0
     tap.feed(frame_for(network, 100))
-    assert network.input()
-    assert number(device.guest.memory, device.ring) == (100 if overwrites else 99)
-    assert device.guest.pending == 1 << device.interrupt
+    same("the network reads a frame of its TAP", network.input(), True)
+    same(
+        "used_len of a buffer", number(device.guest.memory, device.ring), 100 if overwrites else 99
+    )
+    same("pending interrupts of the Guest", device.guest.pending, 1 << device.interrupt)
 
 
 @rule("HST-3")
 def test_an_empty_array_bound_last_hides_the_older_one(lguest: LguestLan) -> None:
     network, tap = open_network(lguest)
     device = network.device
-    assert device.guest.bind_dma(device.key, ARRAY, 0, 9)
+    same("BIND_DMA by the Guest succeeds", device.guest.bind_dma(device.key, ARRAY, 0, 9), True)
     tap.feed(frame_for(network))
-    assert not network.input()
-    assert not tap.waiting()
-    assert device.guest.pending == 0
-    assert device.guest.bind_dma(device.key, ARRAY, 0, 0)
-    assert works(lguest, network, tap)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("a frame waits in the TAP", tap.waiting(), False)
+    same("pending interrupts of the Guest", device.guest.pending, 0)
+    same("BIND_DMA by the Guest succeeds", device.guest.bind_dma(device.key, ARRAY, 0, 0), True)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-3")
@@ -298,15 +337,15 @@ def test_an_array_bound_elsewhere_is_not_used(lguest: LguestLan, elsewhere: str)
         "shared network": second.key,
     }[elsewhere]
     guest.memory.write(ARRAY, bytes(4) + dma.pack([(ROOM, 1514)]))
-    assert guest.bind_dma(key, ARRAY, 1, 9)
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(key, ARRAY, 1, 9), True)
     before = snapshot(guest)
     tap.feed(frame_for(network))
-    assert not network.input()
-    assert not tap.waiting()
-    assert not changed(before, snapshot(guest))
-    assert guest.pending == 0
-    assert network.device.open() == 0
-    assert works(lguest, network, tap)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("a frame waits in the TAP", tap.waiting(), False)
+    same("addresses of bytes that changed", changed(before, snapshot(guest)), set())
+    same("pending interrupts of the guest", guest.pending, 0)
+    same("result of opening the network's device", network.device.open(), 0)
+    must_work(lguest, network, tap)
 
 
 @rule("HST-3")
@@ -315,17 +354,17 @@ def test_a_device_that_was_bound_is_found_after_another_was_mapped(lguest: Lgues
     other_tap = MemoryTap()
     other = network.launcher.join_host(other_tap)
     lguest.devices.append(other.device)
-    assert other.device.open() == 0
-    assert works(lguest, network, tap)
-    assert works(lguest, other, other_tap)
+    same("result of opening the other", other.device.open(), 0)
+    must_work(lguest, network, tap)
+    must_work(lguest, other, other_tap)
     shared = lguest.second_device(network.device.guest, 40)
-    assert shared.open() == 0
-    assert works(lguest, network, tap)
-    assert works(lguest, other, other_tap)
+    same("result of opening the shared", shared.open(), 0)
+    must_work(lguest, network, tap)
+    must_work(lguest, other, other_tap)
     network.device.close()
-    assert works(lguest, other, other_tap)
-    assert network.device.open() == 0
-    assert works(lguest, network, tap)
+    must_work(lguest, other, other_tap)
+    same("result of opening the network's device", network.device.open(), 0)
+    must_work(lguest, network, tap)
 
 
 # HST-3 (1): an array that leaves memory
@@ -345,23 +384,27 @@ def test_a_structure_outside_kills_the_guest_and_ends_its_launcher(
     for index in range(used):
         structure = bytes(4) + dma.pack([(ROOM, 1514)])
         guest.memory.write(array + index * dma.SIZE, structure)
-    assert guest.bind_dma(network.device.key, array, used + 1, 9)
+    same(
+        "BIND_DMA by the guest succeeds",
+        guest.bind_dma(network.device.key, array, used + 1, 9),
+        True,
+    )
     for n in range(used):
         tap.feed(frame_for(network, 60 + n))
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
     guest.pending = 0
     before, page = snapshot(guest), network.device.pages.store[:]
     tap.feed(frame_for(network))
-    assert not network.input()
+    same("the network reads a frame of its TAP", network.input(), False)
     at = array + used * dma.SIZE
-    assert ended(lguest, network) == f"bad read address {at:#x} len {dma.SIZE}"
-    assert tap.waiting()
-    assert not changed(before, snapshot(guest))
-    assert network.device.pages.store[:] == page
-    assert guest.pending == 0
-    assert not network.input()
-    assert tap.waiting()
-    assert is_well(lguest)
+    same("how the Guest ended", ended(lguest, network), f"bad read address {at:#x} len {dma.SIZE}")
+    same("a frame waits in the TAP", tap.waiting(), True)
+    same("addresses of bytes that changed", changed(before, snapshot(guest)), set())
+    same("shared page", network.device.pages.store[:], page)
+    same("pending interrupts of the guest", guest.pending, 0)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("a frame waits in the TAP", tap.waiting(), True)
+    others_go_on(lguest)
 
 
 @rule("HST-3")
@@ -372,12 +415,18 @@ def test_an_array_outside_kills_the_guest_and_ends_its_launcher(
 ) -> None:
     tap = MemoryTap()
     network = lguest.host_network(50, tap)
-    assert network.device.guest.bind_dma(network.device.key, array, count, 9)
+    same(
+        "BIND_DMA by the network's Guest succeeds",
+        network.device.guest.bind_dma(network.device.key, array, count, 9),
+        True,
+    )
     tap.feed(frame_for(network))
-    assert not network.input()
-    assert ended(lguest, network) == f"bad read address {array:#x} len {dma.SIZE}"
-    assert tap.waiting()
-    assert is_well(lguest)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same(
+        "how the Guest ended", ended(lguest, network), f"bad read address {array:#x} len {dma.SIZE}"
+    )
+    same("a frame waits in the TAP", tap.waiting(), True)
+    others_go_on(lguest)
 
 
 @rule("HST-3")
@@ -388,15 +437,19 @@ def test_a_structure_up_to_the_top_ends_the_launcher(lguest: LguestLan) -> None:
     guest = network.device.guest
     at = TOP - dma.SIZE
     guest.memory.write(at, bytes(4) + dma.pack([(ROOM, 60)]))
-    assert guest.bind_dma(network.device.key, at, 1, 9)
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(network.device.key, at, 1, 9), True)
     tap.feed(frame_for(network))
-    assert not network.input()
+    same("the network reads a frame of its TAP", network.input(), False)
     shipped = lguest.host.defects.refuses_end_of_memory
     host, launcher = f"bad read address {at:#x} len 100", f"invalid address {at:#x}"
-    assert ended(lguest, network) == (host if shipped else f"its Launcher ended: {launcher}")
-    assert tap.waiting()
-    assert guest.pending == 0
-    assert is_well(lguest)
+    same(
+        "how the Guest ended",
+        ended(lguest, network),
+        host if shipped else f"its Launcher ended: {launcher}",
+    )
+    same("a frame waits in the TAP", tap.waiting(), True)
+    same("pending interrupts of the guest", guest.pending, 0)
+    others_go_on(lguest)
 
 
 @rule("HST-3")
@@ -406,13 +459,13 @@ def test_an_array_may_lie_anywhere_below_the_top(lguest: LguestLan, array: int) 
     network = lguest.host_network(50, tap)
     guest = network.device.guest
     guest.memory.write(array, bytes(4) + dma.pack([(ROOM, 1514)]))
-    assert guest.bind_dma(network.device.key, array, 1, 31)
+    same("BIND_DMA by the guest succeeds", guest.bind_dma(network.device.key, array, 1, 31), True)
     frame = frame_for(network)
     tap.feed(frame)
-    assert network.input()
-    assert guest.memory.read(ROOM, 60) == frame
-    assert number(guest.memory, array) == 60
-    assert guest.pending == 1 << 31
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("memory of the guest at ROOM", guest.memory.read(ROOM, 60), frame)
+    same("used_len of a structure of the array", number(guest.memory, array), 60)
+    same("pending interrupts of the guest", guest.pending, 1 << 31)
 
 
 # HST-3 (2): a bad list
@@ -433,15 +486,19 @@ def test_a_bad_receive_list_ends_the_launcher_with_the_frame_in_the_tap(
     frames = frames_for(network, 2)
     for frame in frames:
         tap.feed(frame)
-    assert not network.input()
-    assert ended(lguest, network) == f"its Launcher ended: invalid address {bad[0]:#x}"
-    assert changed(memory, snapshot(guest)) == {ARRAY}  # the mark of HST-3 (1)
-    assert number(guest.memory, ARRAY) == 9
-    assert network.device.pages.store[:] == page
-    assert guest.pending == 0
-    assert not network.input()
-    assert [tap.read() for _ in range(2) if tap.waiting()] == frames
-    assert is_well(lguest)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same(
+        "how the Guest ended",
+        ended(lguest, network),
+        f"its Launcher ended: invalid address {bad[0]:#x}",
+    )
+    same("addresses of bytes that changed", changed(memory, snapshot(guest)), {ARRAY})
+    same("used_len of a structure of the array", number(guest.memory, ARRAY), 9)
+    same("shared page", network.device.pages.store[:], page)
+    same("pending interrupts of the guest", guest.pending, 0)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("frame read from the TAP", [tap.read() for _ in range(2) if tap.waiting()], frames)
+    others_go_on(lguest)
 
 
 @rule("HST-3")
@@ -451,14 +508,18 @@ def test_only_the_list_of_the_buffer_in_use_is_converted(lguest: LguestLan) -> N
     guest = network.device.guest
     for n in range(3):
         tap.feed(frame_for(network, 60 + n))
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
         guest.memory.write(ARRAY, bytes(4))
-    assert guest.memory.read(ROOM, 62) == frame_for(network, 62)
+    same("memory of the guest at ROOM", guest.memory.read(ROOM, 62), frame_for(network, 62))
     tap.feed(frame_for(network, 70))
-    assert network.input()
+    same("the network reads a frame of its TAP", network.input(), True)
     tap.feed(frame_for(network, 71))
-    assert not network.input()
-    assert ended(lguest, network) == f"its Launcher ended: invalid address {TOP:#x}"
+    same("the network reads a frame of its TAP", network.input(), False)
+    same(
+        "how the Guest ended",
+        ended(lguest, network),
+        f"its Launcher ended: invalid address {TOP:#x}",
+    )
 
 
 # HST-3 (3): reading into the sections
@@ -476,12 +537,16 @@ def test_a_frame_is_read_into_any_section_below_the_top(
     guest.memory.write(address, PATTERN * length)
     frame = frame_for(network, size)
     tap.feed(frame)
-    assert network.input()
+    same("the network reads a frame of its TAP", network.input(), True)
     moved = min(size, length)
-    assert guest.memory.read(address, length) == frame[:moved] + PATTERN * (length - moved)
-    assert number(guest.memory, ARRAY) == moved
-    assert guest.pending == 1 << 9
-    assert guest.dead is None
+    same(
+        "memory of the guest at address",
+        guest.memory.read(address, length),
+        frame[:moved] + PATTERN * (length - moved),
+    )
+    same("used_len of a structure of the array", number(guest.memory, ARRAY), moved)
+    same("pending interrupts of the guest", guest.pending, 1 << 9)
+    same("cause of death of the guest", guest.dead, None)
 
 
 @rule("HST-3")
@@ -499,11 +564,11 @@ def test_a_frame_is_scattered_over_the_sections_in_order(
     memory.write(ROOM, PATTERN * 17 * PAGE)
     frame = frame_for(network, 100)
     tap.feed(frame)
-    assert network.input()
+    same("the network reads a frame of its TAP", network.input(), True)
     held = b"".join(memory.read(*section) for section in sections)
     moved = min(100, sum(lengths))
-    assert held == frame[:moved] + PATTERN * (sum(lengths) - moved)
-    assert number(memory, ARRAY) == moved
+    same("bytes held", held, frame[:moved] + PATTERN * (sum(lengths) - moved))
+    same("used_len of a structure of the array", number(memory, ARRAY), moved)
 
 
 @rule("HST-3")
@@ -516,12 +581,12 @@ def test_an_empty_receive_list_ends_the_launcher_with_the_frame_in_the_tap(
     frame = frame_for(network)
     tap.feed(frame)
     memory = snapshot(guest)
-    assert not network.input()
-    assert ended(lguest, network) == "its Launcher ended: reading network"
-    assert changed(memory, snapshot(guest)) == {ARRAY}
-    assert guest.pending == 0
-    assert [tap.read() for _ in range(2) if tap.waiting()] == [frame]
-    assert is_well(lguest)
+    same("the network reads a frame of its TAP", network.input(), False)
+    same("how the Guest ended", ended(lguest, network), "its Launcher ended: reading network")
+    same("addresses of bytes that changed", changed(memory, snapshot(guest)), {ARRAY})
+    same("pending interrupts of the guest", guest.pending, 0)
+    same("frame read from the TAP", [tap.read() for _ in range(2) if tap.waiting()], [frame])
+    others_go_on(lguest)
 
 
 # HST-3 (4): used_len and the interrupt
@@ -536,9 +601,13 @@ def test_the_interrupt_is_the_one_that_the_array_was_bound_with(
     guest = network.device.guest
     guest.pending = 1 << 5
     tap.feed(frame_for(network))
-    assert network.input()
-    assert guest.pending == 1 << 5 | 1 << interrupt
-    assert [number(guest.memory, ARRAY + n * dma.SIZE) for n in range(2)] == [60, 0]
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("pending interrupts of the guest", guest.pending, 1 << 5 | 1 << interrupt)
+    same(
+        "used_len of a structure of the array",
+        [number(guest.memory, ARRAY + n * dma.SIZE) for n in range(2)],
+        [60, 0],
+    )
 
 
 @rule("HST-3")
@@ -547,5 +616,5 @@ def test_a_list_that_covers_its_own_structure_gets_the_length_last(lguest: Lgues
     memory = network.device.guest.memory
     frame = ethernet(UNKNOWN, HOST)
     tap.feed(frame)
-    assert network.input()
-    assert memory.read(ARRAY, 60) == (60).to_bytes(4, "little") + frame[4:]
+    same("the network reads a frame of its TAP", network.input(), True)
+    same("memory at ARRAY", memory.read(ARRAY, 60), (60).to_bytes(4, "little") + frame[4:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.comparing import same
 from harness.exchange import Testbench
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Lan
@@ -17,12 +18,16 @@ def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> Non
         frame = ethernet(to, sender)
         lan.wire(sender, frame)
         second_lan.settle()
-        assert [list(port.arrivals()) for port in strangers] == [[], [], []]
+        same(
+            "frames that arrived at port",
+            [list(port.arrivals()) for port in strangers],
+            [[], [], []],
+        )
     control = ethernet(BROADCAST, strangers[0])
     strangers[0].send(control)
     second_lan.settle()
     for port in strangers[1:]:
-        assert [arrival.frame for arrival in port.arrivals()] == [control]
+        same("frame of arrival", [arrival.frame for arrival in port.arrivals()], [control])
     # What the other LAN learned is not known here.
     theirs = lan.fresh_address()
     strangers[2].send(ethernet(BROADCAST, theirs))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.comparing import differ, raises, same
 from harness.frames import EXPERIMENTAL, GROUPS, LONGEST, ethernet
 from harness.lans.lguest import LguestLan
 from harness.lans.wire.namespace import Namespace
@@ -38,14 +39,14 @@ class KernelNetwork:
     def heard(self) -> bytes:
         """The next frame that arrives on the Host's side."""
         ready, _, _ = select.select([self.host], [], [], PATIENCE_S)
-        assert ready, "the kernel heard nothing"
+        same("the kernel received a frame", bool(ready), True)
         return self.host.recv(1 << 17)
 
     def takes(self) -> bool:
         """One frame from the kernel to the Guest, once there is one."""
         if not self.tap.waiting():
             ready, _, _ = select.select([self.tap], [], [], PATIENCE_S)
-            assert ready, "the kernel sent nothing"
+            same("the kernel sent a frame", bool(ready), True)
         return self.network.input()
 
     def received(self) -> list[bytes]:
@@ -75,7 +76,7 @@ def kernel(lguest: LguestLan, namespace: Namespace) -> Iterator[KernelNetwork]:
         namespace.link("set", index=namespace.index(INTERFACE), state="up", mtu=JUMBO)
         host.bind((INTERFACE, EXPERIMENTAL))
         network = lguest.host_network(50, tap)
-        assert network.device.open() == 0
+        same("result of opening the network's device", network.device.open(), 0)
         yield KernelNetwork(lguest, network, tap, host)
 
 
@@ -83,22 +84,30 @@ def kernel(lguest: LguestLan, namespace: Namespace) -> Iterator[KernelNetwork]:
 def test_the_kernels_address_is_published_with_the_bit(kernel: KernelNetwork) -> None:
     device = kernel.network.device
     address = kernel.tap.address
-    assert len(address) == 6
-    assert any(address)
-    assert device.pages.published(0) == bytes((address[0] | 1,)) + address[1:]
-    assert device.pages.published(1) == device.address
+    same("number of address", len(address), 6)
+    differ("address of the TAP", address, bytes(6))
+    same(
+        "address published in slot 0",
+        device.pages.published(0),
+        bytes((address[0] | 1,)) + address[1:],
+    )
+    same("address published in slot 1", device.pages.published(1), device.address)
     frame = kernel.passes_filter()
     device.transmit(frame)
-    assert kernel.heard() == frame
+    same("frame that the kernel received", kernel.heard(), frame)
 
 
 @rule("HST-2", "CNT-1")
 @pytest.mark.parametrize("size", [14, 15, 60, LONGEST, LONGEST + 1, 9014, 65535])
 def test_the_kernel_hears_the_guests_frames_whole(kernel: KernelNetwork, size: int) -> None:
     frame = kernel.passes_filter(size)
-    assert kernel.network.device.transmit(frame) == 0
-    assert kernel.network.device.counters == Counters(tx_packets=1, tx_bytes=size)
-    assert kernel.heard() == frame
+    same("result of a transmit by the kernel", kernel.network.device.transmit(frame), 0)
+    same(
+        "counters of the kernel",
+        kernel.network.device.counters,
+        Counters(tx_packets=1, tx_bytes=size),
+    )
+    same("frame that the kernel received", kernel.heard(), frame)
 
 
 @rule("HST-1", "HST-2")
@@ -111,15 +120,19 @@ def test_the_kernel_hears_frames_to_everybody_and_to_nobody(
     frame, last = ethernet(to, device.address), kernel.passes_filter(stamp=1)
     device.transmit(frame)
     device.transmit(last)
-    assert [kernel.heard(), kernel.heard()] == [frame, last]
-    assert device.counters == Counters(tx_packets=2, tx_bytes=120)
+    same(
+        "frame that the kernel received and frame that the kernel received",
+        [kernel.heard(), kernel.heard()],
+        [frame, last],
+    )
+    same("counters of the device", device.counters, Counters(tx_packets=2, tx_bytes=120))
 
 
 @rule("HST-2")
 def test_the_kernel_hears_a_frame_in_pieces_as_one(kernel: KernelNetwork) -> None:
     frame = kernel.passes_filter(1000)
     kernel.network.device.transmit(frame, 14, 4090, [(486, 3610), (500, 0)])
-    assert kernel.heard() == frame
+    same("frame that the kernel received", kernel.heard(), frame)
 
 
 @rule("HST-2", "CNT-3", "LIF-3")
@@ -128,13 +141,21 @@ def test_the_kernel_refuses_a_runt_and_the_send_counts_as_failed(
     kernel: KernelNetwork, size: int
 ) -> None:
     device = kernel.network.device
-    assert device.transmit(kernel.passes_filter(size)) == 0
-    assert device.guest.memory.read(device.sending, 4) == b"\xff" * 4
-    assert device.counters == Counters(tx_carrier_errors=1)
+    same("result of a transmit by the device", device.transmit(kernel.passes_filter(size)), 0)
+    same(
+        "used_len of the structure sent",
+        device.guest.memory.read(device.sending, 4),
+        b"\xff" * 4,
+    )
+    same("counters of the device", device.counters, Counters(tx_carrier_errors=1))
     frame = kernel.passes_filter(14)
     device.transmit(frame)
-    assert kernel.heard() == frame
-    assert device.counters == Counters(tx_packets=1, tx_bytes=14, tx_carrier_errors=1)
+    same("frame that the kernel received", kernel.heard(), frame)
+    same(
+        "counters of the device",
+        device.counters,
+        Counters(tx_packets=1, tx_bytes=14, tx_carrier_errors=1),
+    )
 
 
 @rule("HST-3", "CNT-4")
@@ -147,8 +168,8 @@ def test_the_guest_hands_up_the_kernels_frames(
     to = {"own": own, "nobody": bytes.fromhex("02001234abcd"), **GROUPS}[destination]
     frame = ethernet(to, kernel.tap.address, size=size)
     kernel.host.send(frame)
-    assert kernel.takes()
-    assert kernel.received() == [frame]
+    same("the kernel takes a frame", kernel.takes(), True)
+    same("frames received by the kernel", kernel.received(), [frame])
 
 
 @rule("HST-3", "LEN-3")
@@ -157,8 +178,8 @@ def test_a_frame_of_the_kernel_is_cut_to_the_buffer(kernel: KernelNetwork, size:
     large, small = kernel.for_guest(size), kernel.for_guest(stamp=1)
     for frame in (large, small):
         kernel.host.send(frame)
-        assert kernel.takes()
-    assert kernel.received() == [large[:LONGEST], small]
+        same("the kernel takes a frame", kernel.takes(), True)
+    same("frames received by the kernel", kernel.received(), [large[:LONGEST], small])
 
 
 @rule("HST-3")
@@ -166,14 +187,14 @@ def test_frames_for_a_closed_guest_are_read_and_thrown_away(kernel: KernelNetwor
     device = kernel.network.device
     device.close()
     kernel.host.send(kernel.for_guest())
-    assert not kernel.takes()
-    assert not kernel.tap.waiting()
-    assert not device.guest.pending
-    assert device.open() == 0
+    same("the kernel takes a frame", kernel.takes(), False)
+    same("a frame waits in the TAP", kernel.tap.waiting(), False)
+    same("the Guest has a pending interrupt", bool(device.guest.pending), False)
+    same("result of opening the device", device.open(), 0)
     frame = kernel.for_guest(stamp=1)
     kernel.host.send(frame)
-    assert kernel.takes()
-    assert kernel.received() == [frame]
+    same("the kernel takes a frame", kernel.takes(), True)
+    same("frames received by the kernel", kernel.received(), [frame])
 
 
 @rule("HST-4")
@@ -186,7 +207,7 @@ def test_the_kernels_frames_wait_while_every_buffer_is_full(kernel: KernelNetwor
     kernel.received()
     for _ in frames[NUM_SKBS:]:
         kernel.network.input()
-    assert kernel.received() == frames
+    same("frames received by the kernel", kernel.received(), frames)
 
 
 @rule("HST-4")
@@ -196,18 +217,24 @@ def test_what_happens_to_the_kernels_frames_while_every_buffer_is_full(
     frames = [kernel.for_guest(stamp=n) for n in range(NUM_SKBS + 1)]
     for frame in frames:
         kernel.host.send(frame)
-    assert all(kernel.takes() for _ in range(NUM_SKBS))
+    same(
+        "frames that the kernel takes", [kernel.takes() for _ in range(NUM_SKBS)], [True] * NUM_SKBS
+    )
     overwrites = kernel.lan.host.defects.overwrites_full_ring
-    assert kernel.takes() == overwrites
+    same("the kernel takes a frame", kernel.takes(), overwrites)
     kept = [*frames[:7], frames[8]] if overwrites else frames[:8]
-    assert kernel.received() == kept
-    assert kernel.tap.waiting() != overwrites
+    same("frames received by the kernel", kernel.received(), kept)
+    differ("a frame waits in the TAP", kernel.tap.waiting(), overwrites)
     last = kernel.for_guest(stamp=99)
     kernel.host.send(last)
     if not overwrites:
-        assert kernel.takes()
-    assert kernel.takes()
-    assert kernel.received() == [*kept, *([] if overwrites else frames[8:]), last]
+        same("the kernel takes a frame", kernel.takes(), True)
+    same("the kernel takes a frame", kernel.takes(), True)
+    same(
+        "frames received by the kernel",
+        kernel.received(),
+        [*kept, *([] if overwrites else frames[8:]), last],
+    )
 
 
 @rule("HST-1")
@@ -218,30 +245,30 @@ def test_frames_cross_both_ways_in_order(kernel: KernelNetwork) -> None:
     for to_guest, to_host in zip(inward, outward, strict=True):
         kernel.host.send(to_guest)
         device.transmit(to_host)
-        assert kernel.heard() == to_host
-        assert kernel.takes()
-        assert kernel.received()[-1:] == [to_guest]
-    assert kernel.received() == inward
+        same("frame that the kernel received", kernel.heard(), to_host)
+        same("the kernel takes a frame", kernel.takes(), True)
+        same("last 1 of frames received by the kernel", kernel.received()[-1:], [to_guest])
+    same("frames received by the kernel", kernel.received(), inward)
 
 
 @rule("HST-1")
 def test_without_a_frame_the_kernels_tap_has_none_to_read(kernel: KernelNetwork) -> None:
-    assert not kernel.tap.waiting()
-    assert not kernel.network.input()
-    with pytest.raises(BlockingIOError, match=f"no frame waits in {INTERFACE}"):
+    same("a frame waits in the TAP", kernel.tap.waiting(), False)
+    same("the kernel reads a frame of its TAP", kernel.network.input(), False)
+    with raises("the error", BlockingIOError, f"no frame waits in {INTERFACE}"):
         kernel.tap.read()
     frame = kernel.for_guest()
     kernel.host.send(frame)
-    assert kernel.takes()
-    assert kernel.received() == [frame]
+    same("the kernel takes a frame", kernel.takes(), True)
+    same("frames received by the kernel", kernel.received(), [frame])
 
 
 @rule("HST-1")
 def test_a_tap_that_cannot_be_made_is_an_error_that_names_it(
     kernel: KernelNetwork, namespace: Namespace
 ) -> None:
-    with pytest.raises(LguestError, match=f"TAP {INTERFACE}: Device or resource busy"):
+    with raises("the error", LguestError, f"TAP {INTERFACE}: Device or resource busy"):
         namespace.run(KernelTap, INTERFACE)
     frame = kernel.passes_filter()
     kernel.network.device.transmit(frame)
-    assert kernel.heard() == frame
+    same("frame that the kernel received", kernel.heard(), frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import present, raises, same
 from harness.frames import GROUPS, LARGEST, ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -19,7 +20,8 @@ from .kit.steps import (
     acting_at,
     broadcast,
     faults,
-    reaches,
+    must_reach,
+    same_frames,
     send_bytes_to_slot,
     with_slot,
 )
@@ -38,14 +40,18 @@ def fill_ring(sender: NetDevice, owner: NetDevice, count: int = NUM_SKBS) -> lis
     frames = [ethernet(owner.address, sender.address, stamp=n) for n in range(count)]
     for frame in frames:
         sender.transmit(frame)
-    assert sender.counters.tx_packets == sent + count
+    same("tx_packets of the sender", sender.counters.tx_packets, sent + count)
     return frames
 
 
 def bind_arrays(guest: Guest, count: int) -> None:
     """Bind so many arrays that belong to no device."""
     for number in range(count):
-        assert guest.bind_dma(SCRATCH + 4 * number, SCRATCH, 1, 9)
+        same(
+            "BIND_DMA by the guest succeeds",
+            guest.bind_dma(SCRATCH + 4 * number, SCRATCH, 1, 9),
+            True,
+        )
 
 
 # LIF-1: opening
@@ -62,13 +68,17 @@ def test_opening_publishes_then_fills_eight_buffers_then_binds(lguest: LguestLan
         seen.append((point, lguest.pages.published(device.slot), bound))
 
     lguest.host.interleave = look
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     lguest.host.interleave = None
     steps = [Point.PUBLISHED, *[Point.LISTED] * NUM_SKBS, Point.FILLED]
-    assert seen == [(point, device.address, 0) for point in steps]
+    same("what was seen", seen, [(point, device.address, 0) for point in steps])
     (binding,) = lguest.host.bound_by(device.guest)
-    assert (binding.array, binding.count, binding.cursor) == (device.ring, NUM_SKBS, 0)
-    assert reaches(sender, device)
+    same(
+        "array of binding and count of binding and cursor of binding",
+        (binding.array, binding.count, binding.cursor),
+        (device.ring, NUM_SKBS, 0),
+    )
+    must_reach(sender, device)
 
 
 @rule("LIF-1")
@@ -76,9 +86,9 @@ def test_an_open_device_takes_eight_frames_and_not_nine(lguest: LguestLan) -> No
     sender, device = lguest.open_devices(2)
     frames = fill_ring(sender, device)
     sender.transmit(frames[0])
-    assert sender.counters == Counters(8, 8 * 60, 1)
+    same("counters of the sender", sender.counters, Counters(8, 8 * 60, 1))
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 @rule("LIF-1")
@@ -87,15 +97,23 @@ def test_opening_without_memory_fails_with_enomem(lguest: LguestLan, left: int) 
     (sender,) = lguest.open_devices(1)
     device = lguest.device()
     device.guest.memory_left = left
-    assert device.open() == ENOMEM
-    assert not device.is_open
-    assert lguest.host.bound_by(device.guest) == []
-    assert messages(lguest) == [(device.guest.id, f"eth0: could not fill slot {left}")]
-    assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
-    assert not device.guest.pending
+    same("result of opening the device", device.open(), ENOMEM)
+    same("the device is open", device.is_open, False)
+    same("keys bound by the Guest", lguest.host.bound_by(device.guest), [])
+    same(
+        "kernel messages",
+        messages(lguest),
+        [(device.guest.id, f"eth0: could not fill slot {left}")],
+    )
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes_to_slot(sender, device.slot, bytes(60)),
+        0,
+    )
+    same("the Guest has a pending interrupt", bool(device.guest.pending), False)
     device.guest.memory_left = None
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("LIF-1")
@@ -104,10 +122,10 @@ def test_memory_for_eight_buffers_is_enough_to_open(lguest: LguestLan, left: int
     (sender,) = lguest.open_devices(1)
     device = lguest.device()
     device.guest.memory_left = left
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     device.guest.memory_left = None
-    assert messages(lguest) == []
-    assert reaches(sender, device)
+    same("kernel messages", messages(lguest), [])
+    must_reach(sender, device)
 
 
 @rule("LIF-1")
@@ -117,12 +135,12 @@ def test_a_failed_open_frees_what_it_filled(lguest: LguestLan, left: int) -> Non
     device = lguest.device()
     for _ in range(20):
         device.guest.memory_left = left
-        assert device.open() == ENOMEM
+        same("result of opening the device", device.open(), ENOMEM)
     device.guest.memory_left = None
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     frames = fill_ring(sender, device)
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 @rule("LIF-1", "DMA-1")
@@ -133,16 +151,20 @@ def test_opening_fails_when_no_binding_is_to_be_had(
     (sender,) = lguest.open_devices(1)
     device = lguest.device()
     bind_arrays(device.guest, bound)
-    assert device.open() == result
-    assert device.is_open == (result == 0)
-    assert len(lguest.host.bound_by(device.guest)) == MAX_BOUND
-    assert messages(lguest) == []
-    assert device.guest.dead is None
+    same("result of opening the device", device.open(), result)
+    same("the device is open", device.is_open, result == 0)
+    same("number of keys bound by the Guest", len(lguest.host.bound_by(device.guest)), MAX_BOUND)
+    same("kernel messages", messages(lguest), [])
+    same("cause of death of the Guest", device.guest.dead, None)
     if result:
-        assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
-        assert device.guest.bind_dma(SCRATCH, SCRATCH, 1, 0)
-        assert device.open() == 0
-    assert reaches(sender, device)
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes_to_slot(sender, device.slot, bytes(60)),
+            0,
+        )
+        same("BIND_DMA by the Guest succeeds", device.guest.bind_dma(SCRATCH, SCRATCH, 1, 0), True)
+        same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("LIF-1", "DMA-1")
@@ -151,12 +173,12 @@ def test_an_open_that_could_not_bind_frees_its_buffers(lguest: LguestLan) -> Non
     device = lguest.device()
     bind_arrays(device.guest, MAX_BOUND)
     for _ in range(20):
-        assert device.open() == ENOMEM
-    assert device.guest.bind_dma(SCRATCH, SCRATCH, 1, 0)
-    assert device.open() == 0
+        same("result of opening the device", device.open(), ENOMEM)
+    same("BIND_DMA by the Guest succeeds", device.guest.bind_dma(SCRATCH, SCRATCH, 1, 0), True)
+    same("result of opening the device", device.open(), 0)
     frames = fill_ring(sender, device)
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 def fail_to_open(device: NetDevice, why: str) -> None:
@@ -165,7 +187,7 @@ def fail_to_open(device: NetDevice, why: str) -> None:
         device.guest.memory_left = 3
     else:
         bind_arrays(device.guest, MAX_BOUND)
-    assert device.open() == ENOMEM
+    same("result of opening the device", device.open(), ENOMEM)
 
 
 @rule("LIF-1")
@@ -179,9 +201,9 @@ def test_a_failed_open_leaves_no_address_behind(
     device.set_flags(promiscuous=promiscuous)
     before = lguest.pages.store[:]
     fail_to_open(device, why)
-    assert reaches(sender, other)
-    assert lguest.pages.store[:] == before
-    assert broadcast(sender) == (1, 0)
+    must_reach(sender, other)
+    same("shared page", lguest.pages.store[:], before)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
 
 
 @rule("LIF-1", "PUB-6")
@@ -198,26 +220,34 @@ def test_what_a_failed_open_leaves_published(
     ghost = lguest.host.defects.leaves_ghosts
     address = bytes((device.address[0] | promiscuous,)) + device.address[1:]
     left = address if ghost else NO_ADDRESS
-    assert lguest.pages.store[:] == with_slot(before, device.slot, left)
-    assert sender.transmit(ethernet(device.address, sender.address)) == 0
-    assert sender.counters == Counters(tx_carrier_errors=int(ghost))
-    assert broadcast(sender) == (1, int(ghost))
+    same("shared page", lguest.pages.store[:], with_slot(before, device.slot, left))
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(ethernet(device.address, sender.address)),
+        0,
+    )
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=int(ghost)))
+    same(
+        "broadcast (whole, failed) of the sender",
+        broadcast(sender),
+        (1, int(ghost)),
+    )
     lguest.settle()
-    assert lguest.received(device) == []
-    assert reaches(sender, other)
+    same_frames(lguest, device, [])
+    must_reach(sender, other)
 
 
 @rule("LIF-1")
 def test_what_is_open_cannot_be_opened_nor_what_is_closed_be_closed(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
-    with pytest.raises(LguestError, match="is open already"):
+    with raises("the error", LguestError, "is open already"):
         device.open()
-    assert reaches(sender, device)
+    must_reach(sender, device)
     device.close()
-    with pytest.raises(LguestError, match="is not open"):
+    with raises("the error", LguestError, "is not open"):
         device.close()
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 # LIF-2: between publishing and binding
@@ -232,19 +262,20 @@ def test_a_frame_between_publishing_and_binding_fails_for_that_peer(
     sender, other = lguest.open_devices(2)
     device = lguest.device()
     if reopened:
-        assert device.open() == 0
+        same("result of opening the device", device.open(), 0)
         device.close()
     frame = ethernet(device.address, sender.address)
     results: list[int] = []
     with acting_at(lguest.host, point, lambda: results.append(sender.transmit(frame))):
-        assert device.open() == 0
-    assert results == [0]
-    assert sender.counters == Counters(tx_carrier_errors=1)
-    assert not device.guest.pending
+        same("result of opening the device", device.open(), 0)
+    same("results", results, [0])
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=1))
+    same("the Guest has a pending interrupt", bool(device.guest.pending), False)
     lguest.settle()
-    assert lguest.received(device) == []
-    assert device.counters == other.counters == Counters()
-    assert reaches(sender, device)
+    same_frames(lguest, device, [])
+    same("counters of the device", device.counters, Counters())
+    same("counters of the other", other.counters, Counters())
+    must_reach(sender, device)
 
 
 @rule("LIF-2", "CNT-3")
@@ -256,14 +287,14 @@ def test_a_broadcast_between_publishing_and_binding_reaches_all_the_others(
     device = lguest.device()
     results: list[tuple[int, int]] = []
     with acting_at(lguest.host, point, lambda: results.append(broadcast(sender))):
-        assert device.open() == 0
-    assert results == [(1, 1)]
+        same("result of opening the device", device.open(), 0)
+    same("results", results, [(1, 1)])
     lguest.settle()
-    assert lguest.received(device) == []
-    assert len(lguest.received(other)) == 1
-    assert broadcast(sender) == (2, 0)
+    same_frames(lguest, device, [])
+    same("number of frames passed up by the other", len(lguest.received(other)), 1)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (2, 0))
     lguest.settle()
-    assert len(lguest.received(device)) == 1
+    same("number of frames passed up by the device", len(lguest.received(device)), 1)
 
 
 @rule("LIF-2")
@@ -277,11 +308,11 @@ def test_failed_frames_before_binding_use_up_no_buffer(lguest: LguestLan) -> Non
             sender.transmit(early)
 
     with acting_at(lguest.host, Point.FILLED, send_nine):
-        assert device.open() == 0
-    assert sender.counters == Counters(tx_carrier_errors=9)
+        same("result of opening the device", device.open(), 0)
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=9))
     frames = fill_ring(sender, device)
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 # LIF-3: transmit reports success
@@ -305,25 +336,41 @@ def test_transmit_reports_success_whatever_becomes_of_the_frame(lguest: LguestLa
     }
     for name, to in destinations.items():
         for size in (6, 14, 60, 1514, 1515, LARGEST):
-            assert sender.transmit(ethernet(to, by, size=size)) == 0, f"{size} bytes to {name}"
+            same(
+                f"return value of transmit, {size} bytes to {name}",
+                sender.transmit(ethernet(to, by, size=size)),
+                0,
+            )
         lguest.settle()
-    assert doomed.guest.dead is not None
+    present("cause of death", doomed.guest.dead)
     for _ in range(NUM_SKBS + 2):
-        assert sender.transmit(ethernet(owner.address, by)) == 0
+        same(
+            "result of a transmit by the sender",
+            sender.transmit(ethernet(owner.address, by)),
+            0,
+        )
     megapacket = ethernet(owner.address, by, size=14 + 17)
-    assert sender.transmit(megapacket, 14, 0, [(1, 0)] * 17) == 0
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(megapacket, 14, 0, [(1, 0)] * 17),
+        0,
+    )
     lguest.settle()
-    assert reaches(sender, owner)
+    must_reach(sender, owner)
 
 
 @rule("LIF-3")
 def test_transmit_reports_success_on_a_lan_without_peers(lguest: LguestLan) -> None:
     (sender,) = lguest.open_devices(1)
     for to in (GROUPS["broadcast"], sender.address, bytes.fromhex("02001234abcd")):
-        assert sender.transmit(ethernet(to, sender.address)) == 0
-    assert sender.counters == Counters()
+        same(
+            "result of a transmit by the sender",
+            sender.transmit(ethernet(to, sender.address)),
+            0,
+        )
+    same("counters of the sender", sender.counters, Counters())
     (owner,) = lguest.open_devices(1)
-    assert reaches(sender, owner)
+    must_reach(sender, owner)
 
 
 # After closing: DEF-6
@@ -333,14 +380,14 @@ def test_transmit_reports_success_on_a_lan_without_peers(lguest: LguestLan) -> N
 @pytest.mark.parametrize("filled", [1, 3, 8])
 def test_an_interrupt_after_closing_touches_nothing(lguest: LguestLan, filled: int) -> None:
     sender, device, other = lguest.open_devices(3)
-    assert reaches(sender, device)
+    must_reach(sender, device)
     fill_ring(sender, device, filled)
     device.close()
-    assert reaches(sender, other)
-    assert faults(lguest.host) == []
-    assert device.counters == Counters(rx_packets=1, rx_bytes=46)
-    assert device.open() == 0
-    assert reaches(sender, device)
+    must_reach(sender, other)
+    same("faults", faults(lguest.host), [])
+    same("counters of the device", device.counters, Counters(rx_packets=1, rx_bytes=46))
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
@@ -352,18 +399,18 @@ def test_what_an_interrupt_after_closing_does_with_filled_buffers(
     fill_ring(sender, device, filled)
     device.close()
     survives = lguest.host.defects.handler_survives_close
-    assert device.guest.interrupt() == survives
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), survives)
     touched = [f"eth0: the handler of a closed device touched freed buffer {n}" for n in range(8)]
     expected = [(device.guest.id, "DEF-6", text) for text in touched[:filled]]
-    assert faults(lguest.host) == (expected if survives else [])
+    same("faults", faults(lguest.host), expected if survives else [])
     times = [event.time for event in lguest.host.events]
-    assert times == sorted(times)
-    assert lguest.received(device) == []
-    assert device.counters == Counters()
-    assert not device.guest.interrupt()
-    assert device.open() == 0
-    assert reaches(sender, device)
-    assert reaches(sender, other)
+    same("times", times, sorted(times))
+    same_frames(lguest, device, [])
+    same("counters of the device", device.counters, Counters())
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), False)
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
+    must_reach(sender, other)
 
 
 @rule("PUB-5")
@@ -376,27 +423,27 @@ def test_a_buffer_filled_while_closing_counts_as_filled(lguest: LguestLan) -> No
 
     with acting_at(lguest.host, Point.UNPUBLISHED, send):
         device.close()
-    assert moved == [60]
-    assert device.guest.pending
+    same("bytes moved", moved, [60])
+    same("the Guest has a pending interrupt", bool(device.guest.pending), True)
     survives = lguest.host.defects.handler_survives_close
-    assert device.guest.interrupt() == survives
-    assert len(faults(lguest.host)) == survives
-    assert lguest.received(device) == []
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), survives)
+    same("number of faults", len(faults(lguest.host)), int(survives))
+    same_frames(lguest, device, [])
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5", "RCV-1")
 def test_an_interrupt_after_closing_without_filled_buffers_is_not_ours(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
-    assert send_bytes_to_slot(sender, device.slot, b"") == 0
-    assert device.guest.pending == 1 << device.interrupt
+    same("used_len, SEND_DMA of the sender", send_bytes_to_slot(sender, device.slot, b""), 0)
+    same("pending interrupts of the Guest", device.guest.pending, 1 << device.interrupt)
     device.close()
-    assert device.guest.pending == 1 << device.interrupt
-    assert not device.guest.interrupt()
-    assert faults(lguest.host) == []
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("pending interrupts of the Guest", device.guest.pending, 1 << device.interrupt)
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), False)
+    same("faults", faults(lguest.host), [])
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("RCV-1", "PUB-5")
@@ -406,12 +453,12 @@ def test_a_pending_interrupt_survives_closing_and_opening_and_its_frames_do_not(
     sender, device = lguest.open_devices(2)
     fill_ring(sender, device)
     device.close()
-    assert device.open() == 0
-    assert device.guest.pending == 1 << device.interrupt
-    assert not device.guest.interrupt()
-    assert faults(lguest.host) == []
-    assert lguest.received(device) == []
-    assert reaches(sender, device)
+    same("result of opening the device", device.open(), 0)
+    same("pending interrupts of the Guest", device.guest.pending, 1 << device.interrupt)
+    same("the Guest handles a pending interrupt", device.guest.interrupt(), False)
+    same("faults", faults(lguest.host), [])
+    same_frames(lguest, device, [])
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
@@ -420,12 +467,12 @@ def test_closing_gives_every_buffer_back(lguest: LguestLan) -> None:
     for turn in range(1, 20):
         fill_ring(sender, device)
         device.close()
-        assert device.open() == 0
-        assert not device.guest.interrupt()
-        assert sender.counters.tx_packets == 8 * turn
+        same("result of opening the device", device.open(), 0)
+        same("the Guest handles a pending interrupt", device.guest.interrupt(), False)
+        same("tx_packets of the sender", sender.counters.tx_packets, 8 * turn)
     frames = fill_ring(sender, device)
     lguest.settle()
-    assert lguest.received(device) == frames
+    same_frames(lguest, device, frames)
 
 
 @rule("LIF-3")
@@ -433,9 +480,13 @@ def test_closing_gives_every_buffer_back(lguest: LguestLan) -> None:
 def test_transmit_reports_success_however_many_receive(lguest: LguestLan, receivers: int) -> None:
     sender, *others = lguest.open_devices(1 + receivers)
     frame = ethernet(GROUPS["broadcast"], sender.address)
-    assert sender.transmit(frame) == 0
+    same("result of a transmit by the sender", sender.transmit(frame), 0)
     lguest.settle()
-    assert [lguest.received(device) for device in others] == [[frame]] * receivers
+    same(
+        "frames passed up by each device",
+        [lguest.received(device) for device in others],
+        [[frame]] * receivers,
+    )
 
 
 @rule("LIF-1")
@@ -446,13 +497,13 @@ def test_a_device_that_closed_sends_nothing_though_it_sent_the_like_before(
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])
     sender.close()
-    with pytest.raises(LguestError, match="not open"):
+    with raises("the error", LguestError, "not open"):
         sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert sender.open() == 0
+    same_frames(lguest, owner, [frame])
+    same("result of opening the sender", sender.open(), 0)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame, frame]
+    same_frames(lguest, owner, [frame, frame])

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from harness.comparing import raises, same
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import Counters, NetDevice
@@ -18,8 +19,10 @@ from .kit.steps import (
     acting_at,
     broadcast,
     lan_of_pages,
+    must_reach,
     paint,
     reaches,
+    same_frames,
     send_bytes_to_slot,
     with_slot,
 )
@@ -50,13 +53,13 @@ def test_a_slot_whose_first_byte_is_zero_is_unused_whatever_the_rest(
     sender, other = lguest.open_devices(2)
     address = b"\0" + bytes.fromhex(rest)
     lguest.pages.publish(40, address)
-    assert broadcast(sender) == (1, 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     sender.transmit(ethernet(address, sender.address))
-    assert sender.counters == Counters(tx_packets=1, tx_bytes=60)
+    same("counters of the sender", sender.counters, Counters(tx_packets=1, tx_bytes=60))
     lguest.pages.publish(40, b"\x02" + address[1:])
-    assert broadcast(sender) == (1, 1)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 1))
     lguest.settle()
-    assert reaches(sender, other)
+    must_reach(sender, other)
 
 
 @rule("PUB-1")
@@ -64,12 +67,16 @@ def test_any_other_first_byte_makes_a_slot_used(lguest: LguestLan) -> None:
     sender, other = lguest.open_devices(2)
     for first in range(1, 256):
         lguest.pages.publish(40, bytes((first, 0, 0, 0, 0, 0)))
-        assert broadcast(sender) == (1, 1), f"a slot that starts with {first:#04x}"
+        same(
+            f"whole and failed transfers, a slot that starts with {first:#04x}",
+            broadcast(sender),
+            (1, 1),
+        )
         lguest.settle()
     lguest.pages.publish(40, NO_ADDRESS)
-    assert broadcast(sender) == (1, 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     lguest.settle()
-    assert other.counters.rx_packets == 256
+    same("rx_packets of the other", other.counters.rx_packets, 256)
 
 
 @rule("PUB-1")
@@ -79,15 +86,15 @@ def test_the_last_slot_is_used_and_what_lies_behind_it_is_no_slot(
 ) -> None:
     with lan_of_pages(lguest, pages) as lan:
         sender, other = lan.open_devices(2)
-        assert lan.pages.slots == slots
+        same("slots of the shared page", lan.pages.slots, slots)
         behind = b"\xff" * (lan.pages.size - 6 * slots)
         lan.pages.write(6 * slots, behind)
-        assert broadcast(sender) == (1, 0)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
         lan.pages.publish(slots - 1, GHOST)
-        assert broadcast(sender) == (1, 1)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 1))
         lan.settle()
-        assert reaches(sender, other)
-        assert lan.pages.store[6 * slots :] == behind
+        must_reach(sender, other)
+        same("shared page behind the last slot", lan.pages.store[6 * slots :], behind)
 
 
 # PUB-2: the address
@@ -112,14 +119,16 @@ def test_opening_publishes_the_guest_id_in_the_own_slot_and_no_other(
     other = lguest.device(slot=5, guest_id=77)
     device = lguest.device(slot=slot, guest_id=guest_id)
     painted = paint(lguest.pages)
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     expected = with_slot(painted, slot, bytes.fromhex(address))
-    assert lguest.pages.store[:] == expected
-    assert other.open() == 0
-    assert lguest.pages.store[:] == with_slot(expected, 5, bytes.fromhex("02004d000000"))
-    assert device.address == bytes.fromhex(address)
-    assert reaches(other, device)
-    assert reaches(device, other)
+    same("shared page", lguest.pages.store[:], expected)
+    same("result of opening the other", other.open(), 0)
+    same(
+        "shared page", lguest.pages.store[:], with_slot(expected, 5, bytes.fromhex("02004d000000"))
+    )
+    same("address of the device", device.address, bytes.fromhex(address))
+    must_reach(other, device)
+    must_reach(device, other)
 
 
 @rule("PUB-2")
@@ -130,21 +139,22 @@ def test_the_last_slot_of_every_size_of_lan_is_published(
     with lan_of_pages(lguest, pages) as lan:
         first, device = lan.device(slot=0), lan.device(slot=last)
         painted = paint(lan.pages)
-        assert device.open() == first.open() == 0
+        same("result of opening the device", device.open(), 0)
+        same("result of opening the first", first.open(), 0)
         expected = with_slot(with_slot(painted, last, device.address), 0, first.address)
-        assert lan.pages.store[:] == expected
-        assert reaches(first, device)
-        assert reaches(device, first)
+        same("shared page", lan.pages.store[:], expected)
+        must_reach(first, device)
+        must_reach(device, first)
 
 
 @rule("PUB-2")
 def test_nothing_is_published_before_opening(lguest: LguestLan) -> None:
     sender, device = lguest.device(), lguest.device()
-    assert lguest.pages.store[:] == bytes(lguest.pages.size)
-    assert sender.open() == 0
-    assert broadcast(sender) == (0, 0)
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("shared page", lguest.pages.store[:], bytes(lguest.pages.size))
+    same("result of opening the sender", sender.open(), 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (0, 0))
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-2")
@@ -154,10 +164,10 @@ def test_both_devices_of_a_guest_publish_its_address_each_in_its_own_slot(
     sender, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, slot=300)
     before = lguest.pages.store[:]
-    assert second.open() == 0
-    assert lguest.pages.store[:] == with_slot(before, 300, first.address)
-    assert reaches(sender, first)
-    assert reaches(sender, second)
+    same("result of opening the second", second.open(), 0)
+    same("shared page", lguest.pages.store[:], with_slot(before, 300, first.address))
+    must_reach(sender, first)
+    must_reach(sender, second)
 
 
 @rule("PUB-2")
@@ -165,18 +175,18 @@ def test_both_devices_of_a_guest_publish_its_address_each_in_its_own_slot(
 def test_a_guest_id_that_does_not_fit_two_bytes_is_refused(
     lguest: LguestLan, guest_id: int
 ) -> None:
-    with pytest.raises(LguestError, match="does not fit in two bytes"):
+    with raises("the error", LguestError, "does not fit in two bytes"):
         lguest.device(guest_id=guest_id)
     sender, owner = lguest.open_devices(2)
-    assert reaches(sender, owner)
+    must_reach(sender, owner)
 
 
 @rule("PUB-2")
 def test_two_guests_cannot_have_one_id(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    with pytest.raises(LguestError, match=f"there is a Guest {owner.guest.id} already"):
+    with raises("the error", LguestError, f"there is a Guest {owner.guest.id} already"):
         lguest.device(guest_id=owner.guest.id)
-    assert reaches(sender, owner)
+    must_reach(sender, owner)
 
 
 # PUB-3: the promiscuous bit
@@ -192,8 +202,8 @@ def test_the_lowest_bit_of_the_first_byte_alone_asks_for_every_frame(
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
-    assert lguest.received(listener) == ([frame] if bit == 0 else [])
+    same_frames(lguest, owner, [frame])
+    same_frames(lguest, listener, [frame] if bit == 0 else [])
 
 
 @rule("PUB-3")
@@ -203,11 +213,11 @@ def test_the_lowest_bit_of_another_byte_asks_for_nothing(lguest: LguestLan, byte
     address = bytearray.fromhex("400000000000")
     address[byte] = 1
     lguest.pages.publish(listener.slot, bytes(address))
-    assert reaches(sender, owner)
-    assert lguest.received(listener) == []
+    must_reach(sender, owner)
+    same_frames(lguest, listener, [])
     lguest.pages.publish(listener.slot, b"\x41" + bytes(address[1:]))
-    assert reaches(sender, owner)
-    assert len(lguest.received(listener)) == 1
+    must_reach(sender, owner)
+    same("number of frames passed up by the listener", len(lguest.received(listener)), 1)
 
 
 # PUB-4: when the bit is set
@@ -221,13 +231,21 @@ def test_the_bit_is_set_exactly_while_the_device_asks_for_more(
     sender, owner, listener = lguest.open_devices(3)
     before = lguest.pages.store[:]
     expected = set_flags(listener, (promiscuous, all_multicast, groups))
-    assert lguest.pages.store[:] == with_slot(before, listener.slot, expected)
-    assert reaches(sender, owner)
-    assert len(lguest.received(listener)) == (expected[0] & 1)
+    same("shared page", lguest.pages.store[:], with_slot(before, listener.slot, expected))
+    must_reach(sender, owner)
+    same(
+        "number of frames passed up by the listener",
+        len(lguest.received(listener)),
+        expected[0] & 1,
+    )
     set_flags(listener, (False, False, 0))
-    assert lguest.pages.store[:] == before
-    assert reaches(sender, owner)
-    assert len(lguest.received(listener)) == (expected[0] & 1)
+    same("shared page", lguest.pages.store[:], before)
+    must_reach(sender, owner)
+    same(
+        "number of frames passed up by the listener",
+        len(lguest.received(listener)),
+        expected[0] & 1,
+    )
 
 
 @rule("PUB-4")
@@ -239,8 +257,8 @@ def test_the_bit_follows_every_change(
     for after in FLAGS:
         set_flags(device, (promiscuous, all_multicast, groups))
         expected = set_flags(device, after)
-        assert lguest.pages.published(device.slot) == expected, after
-    assert reaches(sender, device)
+        same("address published by the device", lguest.pages.published(device.slot), expected)
+    must_reach(sender, device)
 
 
 @rule("PUB-4")
@@ -253,10 +271,10 @@ def test_the_bit_is_worked_out_anew_at_every_opening(
         set_flags(device, (promiscuous, all_multicast, groups))
         device.close()
         expected = set_flags(device, changed)
-        assert lguest.pages.published(device.slot) == NO_ADDRESS, changed
-        assert device.open() == 0
-        assert lguest.pages.published(device.slot) == expected, changed
-    assert reaches(sender, device)
+        same("address published by the device", lguest.pages.published(device.slot), NO_ADDRESS)
+        same("result of opening the device", device.open(), 0)
+        same("address published by the device", lguest.pages.published(device.slot), expected)
+    must_reach(sender, device)
 
 
 @rule("PUB-4")
@@ -268,11 +286,11 @@ def test_flags_last_over_closing_and_opening(
     expected = set_flags(device, (promiscuous, all_multicast, groups))
     for _ in range(2):
         device.close()
-        assert lguest.pages.published(device.slot) == NO_ADDRESS
-        assert device.open() == 0
-        assert lguest.pages.published(device.slot) == expected
-    assert reaches(sender, owner)
-    assert len(lguest.received(device)) == (expected[0] & 1)
+        same("address published by the device", lguest.pages.published(device.slot), NO_ADDRESS)
+        same("result of opening the device", device.open(), 0)
+        same("address published by the device", lguest.pages.published(device.slot), expected)
+    must_reach(sender, owner)
+    same("number of frames passed up by the device", len(lguest.received(device)), expected[0] & 1)
 
 
 @rule("PUB-4")
@@ -284,10 +302,10 @@ def test_flags_set_before_the_first_opening_show_at_opening(
     device = lguest.device()
     painted = paint(lguest.pages)
     expected = set_flags(device, (promiscuous, all_multicast, groups))
-    assert lguest.pages.store[:] == painted
-    assert device.open() == 0
-    assert lguest.pages.store[:] == with_slot(painted, device.slot, expected)
-    assert reaches(sender, device)
+    same("shared page", lguest.pages.store[:], painted)
+    same("result of opening the device", device.open(), 0)
+    same("shared page", lguest.pages.store[:], with_slot(painted, device.slot, expected))
+    must_reach(sender, device)
 
 
 @rule("PUB-4")
@@ -299,14 +317,14 @@ def test_the_callback_of_a_closed_device_does_not_touch_the_slots_new_owner(
     device.close()
     heir = lguest.device(slot=device.slot, guest_id=900)
     expected = set_flags(heir, (False, False, groups))
-    assert heir.open() == 0
+    same("result of opening the heir", heir.open(), 0)
     before = lguest.pages.store[:]
-    assert lguest.pages.published(device.slot) == expected
+    same("address published by the device", lguest.pages.published(device.slot), expected)
     set_flags(device, (True, False, 0))
-    assert lguest.pages.store[:] == before
+    same("shared page", lguest.pages.store[:], before)
     set_flags(device, (False, False, 0))
-    assert lguest.pages.store[:] == before
-    assert reaches(sender, heir)
+    same("shared page", lguest.pages.store[:], before)
+    must_reach(sender, heir)
 
 
 @rule("PUB-4")
@@ -318,9 +336,9 @@ def test_opening_does_not_inherit_the_bit_of_what_was_published(
     device = lguest.device()
     lguest.pages.publish(device.slot, b"\xff" * 6)
     expected = set_flags(device, (promiscuous, False, 0))
-    assert device.open() == 0
-    assert lguest.pages.published(device.slot) == expected
-    assert reaches(sender, device)
+    same("result of opening the device", device.open(), 0)
+    same("address published by the device", lguest.pages.published(device.slot), expected)
+    must_reach(sender, device)
 
 
 @rule("PUB-4")
@@ -328,11 +346,19 @@ def test_the_callback_changes_nothing_but_the_bit(lguest: LguestLan) -> None:
     sender, device, owner = lguest.open_devices(3)
     lguest.pages.publish(device.slot, bytes.fromhex("fe1122334455"))
     set_flags(device, (True, False, 0))
-    assert lguest.pages.published(device.slot) == bytes.fromhex("ff1122334455")
-    assert reaches(sender, owner)
-    assert len(lguest.received(device)) == 1
+    same(
+        "address published by the device",
+        lguest.pages.published(device.slot),
+        bytes.fromhex("ff1122334455"),
+    )
+    must_reach(sender, owner)
+    same("number of frames passed up by the device", len(lguest.received(device)), 1)
     set_flags(device, (False, False, 0))
-    assert lguest.pages.published(device.slot) == bytes.fromhex("fe1122334455")
+    same(
+        "address published by the device",
+        lguest.pages.published(device.slot),
+        bytes.fromhex("fe1122334455"),
+    )
 
 
 # PUB-5: closing
@@ -347,17 +373,20 @@ def test_closing_zeroes_all_six_bytes_and_no_others(
     sender = lguest.device(slot=5)
     device = lguest.device(slot=slot, guest_id=guest_id)
     painted = paint(lguest.pages)
-    assert sender.open() == device.open() == 0
+    same("result of opening the sender", sender.open(), 0)
+    same("result of opening the device", device.open(), 0)
     device.set_flags(promiscuous=promiscuous)
-    assert reaches(sender, device)
+    must_reach(sender, device)
     device.close()
-    assert lguest.pages.store[:] == with_slot(
-        with_slot(painted, 5, sender.address), slot, NO_ADDRESS
+    same(
+        "shared page",
+        lguest.pages.store[:],
+        with_slot(with_slot(painted, 5, sender.address), slot, NO_ADDRESS),
     )
-    assert not reaches(sender, device)
-    assert sender.counters == Counters(tx_packets=1, tx_bytes=60)
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("a frame from the sender reaches the device alone", reaches(sender, device), False)
+    same("counters of the sender", sender.counters, Counters(tx_packets=1, tx_bytes=60))
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
@@ -369,9 +398,9 @@ def test_closing_zeroes_every_byte_whatever_the_slot_holds(lguest: LguestLan, by
     held[byte] = 0xFF
     lguest.pages.publish(device.slot, bytes(held))
     device.close()
-    assert lguest.pages.store[:] == before
-    assert device.open() == 0
-    assert reaches(sender, device)
+    same("shared page", lguest.pages.store[:], before)
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
@@ -385,11 +414,11 @@ def test_the_slot_is_zero_before_the_buffers_are_unbound(lguest: LguestLan) -> N
     for point in (Point.UNPUBLISHED, Point.UNBOUND):
         with acting_at(lguest.host, point, look):
             device.close()
-        assert device.open() == 0
-    assert seen == [(NO_ADDRESS, 1), (NO_ADDRESS, 0)]
-    assert lguest.pages.published(device.slot) == device.address
-    assert reaches(sender, device)
-    assert reaches(sender, other)
+        same("result of opening the device", device.open(), 0)
+    same("what was seen", seen, [(NO_ADDRESS, 1), (NO_ADDRESS, 0)])
+    same("address published by the device", lguest.pages.published(device.slot), device.address)
+    must_reach(sender, device)
+    must_reach(sender, other)
 
 
 @rule("PUB-5")
@@ -399,23 +428,28 @@ def test_whoever_looks_while_a_device_closes_sends_it_nothing(lguest: LguestLan)
     for point in (Point.UNPUBLISHED, Point.UNBOUND):
         with acting_at(lguest.host, point, lambda: seen.append(broadcast(sender))):
             device.close()
-        assert device.open() == 0
-        assert broadcast(sender) == (2, 0)
+        same("result of opening the device", device.open(), 0)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (2, 0))
         lguest.settle()
-    assert seen == [(1, 0), (1, 0)]
-    assert len(lguest.received(device)) == 2
-    assert len(lguest.received(other)) == 4
+    same("what was seen", seen, [(1, 0), (1, 0)])
+    same("number of frames passed up by the device", len(lguest.received(device)), 2)
+    same("number of frames passed up by the other", len(lguest.received(other)), 4)
 
 
 @rule("PUB-5", "CNT-3")
 def test_a_frame_whose_receiver_closes_before_the_transfer_fails(lguest: LguestLan) -> None:
     sender, device, other = lguest.open_devices(3)
     with acting_at(lguest.host, Point.ADDRESSED, device.close):
-        assert sender.transmit(ethernet(device.address, sender.address)) == 0
-    assert sender.counters == Counters(tx_carrier_errors=1)
-    assert device.counters == other.counters == Counters()
-    assert device.open() == 0
-    assert reaches(sender, device)
+        same(
+            "result of a transmit by the sender",
+            sender.transmit(ethernet(device.address, sender.address)),
+            0,
+        )
+    same("counters of the sender", sender.counters, Counters(tx_carrier_errors=1))
+    same("counters of the device", device.counters, Counters())
+    same("counters of the other", other.counters, Counters())
+    same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
@@ -424,36 +458,44 @@ def test_a_receiver_that_closes_in_the_midst_of_a_broadcast_is_not_looked_for(
 ) -> None:
     sender, first, last = lguest.open_devices(3)
     with acting_at(lguest.host, Point.ADDRESSED, last.close):
-        assert broadcast(sender) == (1, 0)
+        same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
     lguest.settle()
-    assert len(lguest.received(first)) == 1
-    assert last.open() == 0
-    assert broadcast(sender) == (2, 0)
+    same("number of frames passed up by the first", len(lguest.received(first)), 1)
+    same("result of opening the last", last.open(), 0)
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (2, 0))
 
 
 @rule("PUB-5")
 def test_closing_unbinds_and_leaves_no_binding_behind(lguest: LguestLan) -> None:
     sender, device = lguest.open_devices(2)
-    assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 60
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes_to_slot(sender, device.slot, bytes(60)),
+        60,
+    )
     for _ in range(40):
         device.close()
-        assert send_bytes_to_slot(sender, device.slot, bytes(60)) == 0
-        assert lguest.host.bound_by(device.guest) == []
-        assert device.open() == 0
-    assert reaches(sender, device)
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes_to_slot(sender, device.slot, bytes(60)),
+            0,
+        )
+        same("keys bound by the Guest", lguest.host.bound_by(device.guest), [])
+        same("result of opening the device", device.open(), 0)
+    must_reach(sender, device)
 
 
 @rule("PUB-5")
 def test_closing_one_device_of_a_guest_leaves_the_other_alone(lguest: LguestLan) -> None:
     sender, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, slot=9)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     before = lguest.pages.store[:]
     first.close()
-    assert lguest.pages.store[:] == with_slot(before, first.slot, NO_ADDRESS)
-    assert not reaches(sender, first)
-    assert reaches(sender, second)
-    assert sender.counters.tx_carrier_errors == 0
+    same("shared page", lguest.pages.store[:], with_slot(before, first.slot, NO_ADDRESS))
+    same("a frame from the sender reaches the first alone", reaches(sender, first), False)
+    must_reach(sender, second)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 0)
 
 
 @rule("PUB-3")
@@ -464,5 +506,5 @@ def test_a_peer_whose_bit_is_cleared_asks_no_more(lguest: LguestLan) -> None:
         lguest.pages.publish(listener.slot, bytes((first,)) + listener.address[1:])
         sender.transmit(frame)
         lguest.settle()
-        assert len(lguest.received(listener)) == heard
-    assert lguest.received(owner) == [frame] * 4
+        same("number of frames passed up by the listener", len(lguest.received(listener)), heard)
+    same_frames(lguest, owner, [frame] * 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import same
 from harness.delivery import Delivery
 from harness.exchange import Testbench
 from harness.frames import GROUPS, LARGEST, LONGEST, ethernet, pages_of, payload
@@ -13,7 +14,7 @@ from harness.lguest import dma
 from harness.lguest.events import Dropped, Fault, Killed, Message
 from harness.plugin.marks import rule
 
-from .kit.steps import send_bytes_to_slot
+from .kit.steps import same_frames, send_bytes_to_slot
 
 
 @rule("LEN-1")
@@ -61,19 +62,24 @@ def test_a_runt_moves_no_counter_and_its_buffer_comes_back(lguest: LguestLan, si
     sender, owner = lguest.open_devices(2)
     for turn in range(20):
         data = payload(size, turn)
-        assert send_bytes_to_slot(sender, owner.slot, data) == size
-        assert owner.guest.interrupt()
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes_to_slot(sender, owner.slot, data),
+            size,
+        )
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
         dropped = [event for event in lguest.host.events if isinstance(event, Dropped)]
-        assert [event.frame for event in dropped][turn:] == [data]
-    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
-    assert sender.counters.tx_packets == 0
-    assert lguest.received(owner) == []
+        same("frames dropped", [event.frame for event in dropped][turn:], [data])
+    same("rx_packets of the owner", owner.counters.rx_packets, 0)
+    same("rx_bytes of the owner", owner.counters.rx_bytes, 0)
+    same("tx_packets of the sender", sender.counters.tx_packets, 0)
+    same_frames(lguest, owner, [])
     frames = [ethernet(owner.address, sender.address, stamp=n) for n in range(8)]
     for frame in frames:
         sender.transmit(frame)
-    assert sender.counters.tx_packets == 8
+    same("tx_packets of the sender", sender.counters.tx_packets, 8)
     lguest.settle()
-    assert sorted(lguest.received(owner)) == sorted(frames)
+    same("frames passed up by the owner, sorted", sorted(lguest.received(owner)), sorted(frames))
 
 
 @rule("LEN-1")
@@ -82,11 +88,12 @@ def test_a_runt_is_dropped_in_silence(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
     send_bytes_to_slot(sender, owner.slot, payload(size))
     lguest.settle()
-    assert not any(isinstance(event, Message | Fault | Killed) for event in lguest.host.events)
+    bad = [event for event in lguest.host.events if isinstance(event, Message | Fault | Killed)]
+    same("messages, faults and deaths", bad, [])
     control = ethernet(owner.address, sender.address)
     sender.transmit(control)
     lguest.settle()
-    assert lguest.received(owner) == [control]
+    same_frames(lguest, owner, [control])
 
 
 @rule("LEN-1")
@@ -95,11 +102,15 @@ def test_runts_among_whole_frames_take_none_of_them_along(lguest: LguestLan) -> 
     frames = []
     for n, size in enumerate((60, 13, 14, 1, 1514, 6, 60, 12)):
         data = ethernet(owner.address, sender.address, size=size, stamp=n)
-        assert send_bytes_to_slot(sender, owner.slot, data) == size
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes_to_slot(sender, owner.slot, data),
+            size,
+        )
         frames.append(data)
     lguest.settle()
-    assert lguest.received(owner) == [frame for frame in frames if len(frame) >= 14]
-    assert owner.counters.rx_packets == 4
+    same_frames(lguest, owner, [frame for frame in frames if len(frame) >= 14])
+    same("rx_packets of the owner", owner.counters.rx_packets, 4)
 
 
 @rule("LEN-1")
@@ -112,14 +123,15 @@ def test_more_than_the_buffer_said_it_holds_is_dropped(lguest: LguestLan, size: 
     memory.write(owner.ring + 4, dma.pack([(scratch, size)]))
     frame = ethernet(owner.address, sender.address, size=size)
     sender.transmit(frame)
-    assert memory.read(scratch, size) == frame
+    same("memory at scratch", memory.read(scratch, size), frame)
     lguest.settle()
-    assert lguest.received(owner) == []
-    assert owner.counters.rx_packets == owner.counters.rx_bytes == 0
+    same_frames(lguest, owner, [])
+    same("rx_packets of the owner", owner.counters.rx_packets, 0)
+    same("rx_bytes of the owner", owner.counters.rx_bytes, 0)
     after = ethernet(owner.address, sender.address, size=LONGEST, stamp=1)
     sender.transmit(after)
     lguest.settle()
-    assert lguest.received(owner) == [after]
+    same_frames(lguest, owner, [after])
 
 
 @rule("LEN-1")
@@ -127,14 +139,14 @@ def test_more_than_the_buffer_said_it_holds_is_dropped(lguest: LguestLan, size: 
 def test_an_unbelievable_used_len_is_dropped(lguest: LguestLan, used_len: int) -> None:
     sender, owner = lguest.open_devices(2)
     owner.guest.memory.write(owner.ring, used_len.to_bytes(4, "little"))
-    assert owner.receive()
-    assert lguest.received(owner) == []
-    assert owner.counters.rx_packets == 0
-    assert owner.guest.memory.read(owner.ring, 4) == bytes(4)
+    same("the owner receives", owner.receive(), True)
+    same_frames(lguest, owner, [])
+    same("rx_packets of the owner", owner.counters.rx_packets, 0)
+    same("memory of the owner at owner.ring", owner.guest.memory.read(owner.ring, 4), bytes(4))
     frame = ethernet(owner.address, sender.address)
     sender.transmit(frame)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])
 
 
 @rule("LEN-2")
@@ -151,8 +163,16 @@ def test_a_header_alone_counts_no_bytes(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     sender.transmit(ethernet(owner.address, sender.address, size=14))
     lguest.settle()
-    assert (owner.counters.rx_packets, owner.counters.rx_bytes) == (1, 0)
-    assert (sender.counters.tx_packets, sender.counters.tx_bytes) == (1, 14)
+    same(
+        "rx_packets of the owner and rx_bytes of the owner",
+        (owner.counters.rx_packets, owner.counters.rx_bytes),
+        (1, 0),
+    )
+    same(
+        "tx_packets of the sender and tx_bytes of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_bytes),
+        (1, 14),
+    )
 
 
 @rule("LEN-3")
@@ -164,14 +184,23 @@ def test_an_oversized_frame_arrives_cut_and_is_handed_up(
     sender, owner, bystander = lguest.open_devices(3)
     frame = ethernet(owner.address, sender.address, size=size)
     layout = Layout() if shape == "linear" else pages_of(size, 14)
-    assert sender.transmit(frame, layout.linear, layout.offset, layout.fragments) == 0
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(frame, layout.linear, layout.offset, layout.fragments),
+        0,
+    )
     lguest.settle()
-    assert lguest.received(owner) == [frame[:LONGEST]]
-    assert lguest.received(bystander) == lguest.received(sender) == []
-    assert owner.counters.rx_packets == 1
-    assert owner.counters.rx_bytes == LONGEST - 14
-    assert (sender.counters.tx_packets, sender.counters.tx_bytes) == (0, 0)
-    assert sender.counters.tx_carrier_errors == 1
+    same_frames(lguest, owner, [frame[:LONGEST]])
+    same_frames(lguest, bystander, [])
+    same_frames(lguest, sender, [])
+    same("rx_packets of the owner", owner.counters.rx_packets, 1)
+    same("rx_bytes of the owner", owner.counters.rx_bytes, LONGEST - 14)
+    same(
+        "tx_packets of the sender and tx_bytes of the sender",
+        (sender.counters.tx_packets, sender.counters.tx_bytes),
+        (0, 0),
+    )
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 1)
 
 
 @rule("LEN-3")
@@ -181,10 +210,10 @@ def test_an_oversized_broadcast_is_cut_for_everybody(lguest: LguestLan) -> None:
     sender.transmit(frame)
     lguest.settle()
     for device in others:
-        assert lguest.received(device) == [frame[:LONGEST]]
-    assert lguest.received(sender) == []
-    assert sender.counters.tx_carrier_errors == 3
-    assert sender.counters.tx_packets == 0
+        same_frames(lguest, device, [frame[:LONGEST]])
+    same_frames(lguest, sender, [])
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 3)
+    same("tx_packets of the sender", sender.counters.tx_packets, 0)
 
 
 @rule("LEN-3")
@@ -195,6 +224,6 @@ def test_a_frame_after_an_oversized_one_is_whole(lguest: LguestLan) -> None:
     sender.transmit(large)
     sender.transmit(small)
     lguest.settle()
-    assert lguest.received(owner) == [large[:LONGEST], small]
-    assert sender.counters.tx_packets == 1
-    assert sender.counters.tx_carrier_errors == 1
+    same_frames(lguest, owner, [large[:LONGEST], small])
+    same("tx_packets of the sender", sender.counters.tx_packets, 1)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.comparing import differ, same
 from harness.frames import ethernet, payload
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, NetDevice
@@ -14,8 +15,8 @@ from .kit.dma import (
     ROOM,
     buffer_list,
     changed,
-    crosses,
     fill_up,
+    must_cross,
     passed_up,
     send,
     send_bytes,
@@ -25,6 +26,7 @@ from .kit.dma import (
     used_lens,
     whenever,
 )
+from .kit.steps import same_frames
 
 
 def judged(lguest: LguestLan, device: NetDevice) -> int:
@@ -52,15 +54,19 @@ def test_one_interrupt_hands_up_all_that_is_there_in_slot_order(
 ) -> None:
     sender, owner, bystander = lguest.open_devices(3)
     frames = fill_up(sender, owner, count)
-    assert owner.guest.interrupt()
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
     received = passed_up(lguest, owner)
-    assert [(event.buffer, event.frame) for event in received] == list(enumerate(frames))
-    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
-    assert owner.guest.pending == 0
-    assert not owner.guest.interrupt()
-    assert not bystander.guest.interrupt()
-    assert len(passed_up(lguest, owner)) == count
-    assert passed_up(lguest, bystander) == []
+    same(
+        "buffer of event and frame of event",
+        [(event.buffer, event.frame) for event in received],
+        list(enumerate(frames)),
+    )
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * NUM_SKBS)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("the bystander handles a pending interrupt", bystander.guest.interrupt(), False)
+    same("number of frames passed up by the owner", len(passed_up(lguest, owner)), count)
+    same("frames passed up by the bystander", passed_up(lguest, bystander), [])
 
 
 @rule("RCV-1")
@@ -79,25 +85,37 @@ def test_empty_slots_between_filled_ones_are_passed_over(
             sender.transmit(frame)
             expected.append((n, frame))
         else:
-            assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
-    assert owner.guest.interrupt()
-    assert [(event.buffer, event.frame) for event in passed_up(lguest, owner)] == expected
-    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
+            same(
+                "used_len, SEND_DMA of the sender",
+                send(sender.guest, sender.peer_key(owner.slot), []),
+                0,
+            )
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same(
+        "buffer of event and frame of event",
+        [(event.buffer, event.frame) for event in passed_up(lguest, owner)],
+        expected,
+    )
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * NUM_SKBS)
 
 
 @rule("RCV-1")
 def test_an_interrupt_with_nothing_filled_is_not_ours(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    assert not owner.guest.interrupt()
-    assert not owner.receive()
-    assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
-    assert owner.guest.pending == 1 << owner.interrupt
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("the owner receives", owner.receive(), False)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), []),
+        0,
+    )
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
     before = snapshot(owner.guest)
-    assert not owner.guest.interrupt()
-    assert owner.guest.pending == 0
-    assert not changed(before, snapshot(owner.guest))
-    assert passed_up(lguest, owner) == []
-    assert crosses(lguest, sender, owner)
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("addresses of bytes that changed", changed(before, snapshot(owner.guest)), set())
+    same("frames passed up by the owner", passed_up(lguest, owner), [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("RCV-1")
@@ -105,26 +123,34 @@ def test_filled_buffers_wait_until_the_interrupt_is_taken(lguest: LguestLan) -> 
     sender, owner = lguest.open_devices(2)
     frames = fill_up(sender, owner, 3)
     owner.guest.pending = 0
-    assert not owner.guest.interrupt()
-    assert passed_up(lguest, owner) == []
-    assert used_lens(owner.guest, owner.ring) == [60, 60, 60, 0, 0, 0, 0, 0]
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("frames passed up by the owner", passed_up(lguest, owner), [])
+    same(
+        "used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring),
+        [60, 60, 60, 0, 0, 0, 0, 0],
+    )
     frames += fill_up(sender, owner, 1)
-    assert owner.guest.interrupt()
-    assert lguest.received(owner) == frames
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same_frames(lguest, owner, frames)
 
 
 @rule("RCV-1")
 def test_an_interrupt_looks_at_the_ring_of_its_own_device_alone(lguest: LguestLan) -> None:
     sender, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, 20)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     set_used(first.guest, first.ring, 0, 60)
     frame = ethernet(second.address, sender.address)
-    assert send_bytes(sender.guest, sender.peer_key(second.slot), frame) == 60
-    assert first.guest.interrupt()
-    assert lguest.received(second) == [frame]
-    assert lguest.received(first) == []
-    assert used_lens(first.guest, first.ring)[0] == 60
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(second.slot), frame),
+        60,
+    )
+    same("the first handles a pending interrupt", first.guest.interrupt(), True)
+    same_frames(lguest, second, [frame])
+    same_frames(lguest, first, [])
+    same("used_len of a buffer of the first", used_lens(first.guest, first.ring)[0], 60)
 
 
 @rule("RCV-1")
@@ -136,16 +162,20 @@ def test_a_taken_buffer_is_replaced_before_its_length_is_judged(
     key = sender.peer_key(owner.slot)
     old = [buffer_list(owner, n) for n in range(3)]
     frames = [payload(size, n) for n in range(3)]
-    assert [send_bytes(sender.guest, key, frame) for frame in frames] == [size] * 3
+    same(
+        "used_len, SEND_DMA of the sender",
+        [send_bytes(sender.guest, key, frame) for frame in frames],
+        [size] * 3,
+    )
     refilled: list[int] = []
     whenever(lguest, Point.LISTED, lambda: refilled.append(judged(lguest, owner)))
-    assert owner.guest.interrupt()
-    assert refilled == [0, 1, 2]
-    assert judged(lguest, owner) == 3
-    assert lguest.received(owner) == (frames if size >= 14 else [])
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same("refilled", refilled, [0, 1, 2])
+    same("judged", judged(lguest, owner), 3)
+    same_frames(lguest, owner, frames if size >= 14 else [])
     fresh = [buffer_list(owner, n) for n in range(3)]
-    assert fresh[0] != old[0]
-    assert [sum(length for _, length in sections) for sections in fresh] == [1514] * 3
+    differ("fresh, number 0", fresh[0], old[0])
+    same("sum of length", [sum(length for _, length in sections) for sections in fresh], [1514] * 3)
 
 
 @rule("RCV-1")
@@ -155,11 +185,23 @@ def test_the_eight_buffers_are_never_one_and_the_same(lguest: LguestLan, rx_offs
     for turn in range(20):
         for n in range(turn % NUM_SKBS + 1):
             size = 13 if n % 3 == 2 else 60
-            assert send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)) == size
-        assert owner.guest.interrupt()
+            same(
+                "used_len, SEND_DMA of the sender",
+                send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)),
+                size,
+            )
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
         lists = [buffer_list(owner, n) for n in range(NUM_SKBS)]
-        assert len({sections[0].address for sections in lists}) == NUM_SKBS
-        assert [sum(length for _, length in sections) for sections in lists] == [1514] * NUM_SKBS
+        same(
+            "number of address of sections, number 0",
+            len({sections[0].address for sections in lists}),
+            NUM_SKBS,
+        )
+        same(
+            "sum of length",
+            [sum(length for _, length in sections) for sections in lists],
+            [1514] * NUM_SKBS,
+        )
 
 
 @rule("RCV-1")
@@ -178,8 +220,8 @@ def test_a_frame_that_comes_while_the_handler_runs_is_not_lost(
     sender.transmit(frames[0])
     whenever(lguest, point, one_more)
     lguest.settle()
-    assert lguest.received(owner) == frames
-    assert sender.counters.tx_packets == 5
+    same_frames(lguest, owner, frames)
+    same("tx_packets of the sender", sender.counters.tx_packets, 5)
 
 
 @rule("RCV-1")
@@ -187,14 +229,14 @@ def test_a_pending_interrupt_survives_close_and_the_next_open(lguest: LguestLan)
     sender, owner = lguest.open_devices(2)
     fill_up(sender, owner, 2)
     owner.close()
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert owner.open() == 0
-    assert owner.guest.pending == 1 << owner.interrupt
-    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
-    assert not owner.guest.interrupt()
-    assert owner.guest.pending == 0
-    assert passed_up(lguest, owner) == []
-    assert crosses(lguest, sender, owner)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same("result of opening the owner", owner.open(), 0)
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * NUM_SKBS)
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("frames passed up by the owner", passed_up(lguest, owner), [])
+    must_cross(lguest, sender, owner)
 
 
 @rule("RCV-1")
@@ -202,22 +244,26 @@ def test_what_came_before_close_is_taken_for_no_frame_after_open(lguest: LguestL
     sender, owner = lguest.open_devices(2)
     fill_up(sender, owner, 2)
     owner.close()
-    assert owner.open() == 0
+    same("result of opening the owner", owner.open(), 0)
     frames = fill_up(sender, owner, 1)
-    assert owner.guest.interrupt()
-    assert lguest.received(owner) == frames
-    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same_frames(lguest, owner, frames)
+    same("event", [event for event in lguest.host.events if isinstance(event, Fault)], [])
 
 
 @rule("RCV-1")
 def test_an_interrupt_on_a_closed_device_without_frames_is_not_ours(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    assert send(sender.guest, sender.peer_key(owner.slot), []) == 0
+    same(
+        "used_len, SEND_DMA of the sender",
+        send(sender.guest, sender.peer_key(owner.slot), []),
+        0,
+    )
     owner.close()
-    assert not owner.guest.interrupt()
-    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
-    assert owner.open() == 0
-    assert crosses(lguest, sender, owner)
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), False)
+    same("event", [event for event in lguest.host.events if isinstance(event, Fault)], [])
+    same("result of opening the owner", owner.open(), 0)
+    must_cross(lguest, sender, owner)
 
 
 # RCV-2: first the list, then used_len
@@ -235,14 +281,18 @@ def test_a_refills_list_is_written_while_used_len_still_says_used(lguest: Lguest
         seen.append((used_lens(owner.guest, owner.ring), lists))
 
     whenever(lguest, Point.LISTED, look)
-    assert owner.guest.interrupt()
-    assert [used for used, _ in seen] == [
-        [0] * done + [60] * (NUM_SKBS - done) for done in range(NUM_SKBS)
-    ]
-    assert [lists for _, lists in seen] == [
-        [True] * (done + 1) + [False] * (NUM_SKBS - done - 1) for done in range(NUM_SKBS)
-    ]
-    assert used_lens(owner.guest, owner.ring) == [0] * NUM_SKBS
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same(
+        "used_len",
+        [used for used, _ in seen],
+        [[0] * done + [60] * (NUM_SKBS - done) for done in range(NUM_SKBS)],
+    )
+    same(
+        "lists",
+        [lists for _, lists in seen],
+        [[True] * (done + 1) + [False] * (NUM_SKBS - done - 1) for done in range(NUM_SKBS)],
+    )
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * NUM_SKBS)
 
 
 @rule("RCV-2")
@@ -257,13 +307,13 @@ def test_between_list_and_used_len_a_slot_is_not_yet_free(lguest: LguestLan) -> 
             moved.append(send_bytes(sender.guest, key, payload(90)))
 
     whenever(lguest, Point.LISTED, try_once)
-    assert owner.guest.interrupt()
-    assert moved == [0]
-    assert lguest.received(owner) == frames
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same("bytes moved", moved, [0])
+    same_frames(lguest, owner, frames)
     lguest.settle()
-    assert send_bytes(sender.guest, key, payload(90)) == 90
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(90)), 90)
     lguest.settle()
-    assert lguest.received(owner) == [*frames, payload(90)]
+    same_frames(lguest, owner, [*frames, payload(90)])
 
 
 @rule("RCV-2")
@@ -275,15 +325,15 @@ def test_no_copy_goes_by_the_list_of_a_buffer_that_was_taken(lguest: LguestLan, 
     set_list(owner, slot, [(ROOM, 1514)])
     old = ethernet(owner.address, sender.address, stamp=1)
     sender.transmit(old)
-    assert owner.guest.memory.read(ROOM, 60) == old
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 60), old)
     lguest.settle()
     before = len(lguest.received(owner))
     frames = [ethernet(owner.address, sender.address, size=200, stamp=n) for n in range(NUM_SKBS)]
     for frame in frames:
         sender.transmit(frame)
         lguest.settle()
-    assert lguest.received(owner)[before:] == frames
-    assert owner.guest.memory.read(ROOM, 200) == old + bytes(140)
+    same_frames(lguest, owner, frames, since=before)
+    same("memory of the owner at ROOM", owner.guest.memory.read(ROOM, 200), old + bytes(140))
 
 
 @rule("RCV-2")
@@ -300,11 +350,16 @@ def test_opening_lists_each_buffer_before_it_is_free(lguest: LguestLan) -> None:
         seen.append((used_lens(owner.guest, owner.ring), lists))
 
     whenever(lguest, Point.LISTED, look)
-    assert owner.open() == 0
-    assert seen == [
-        ([0] * done + [60] * (8 - done), [1] * (done + 1) + [0] * (7 - done)) for done in range(8)
-    ]
-    assert crosses(lguest, sender, owner)
+    same("result of opening the owner", owner.open(), 0)
+    same(
+        "what was seen",
+        seen,
+        [
+            ([0] * done + [60] * (8 - done), [1] * (done + 1) + [0] * (7 - done))
+            for done in range(8)
+        ],
+    )
+    must_cross(lguest, sender, owner)
 
 
 # RCV-5: a refill that fails
@@ -314,11 +369,11 @@ def fail_refill(lguest: LguestLan, slot: int) -> tuple[NetDevice, NetDevice, byt
     """The refill of one slot fails, all others work: sender, owner, and that slot's frame."""
     sender, owner = lguest.open_devices(2)
     for _ in range(slot):
-        assert crosses(lguest, sender, owner)
+        must_cross(lguest, sender, owner)
     frame = ethernet(owner.address, sender.address, size=99)
     sender.transmit(frame)
     owner.guest.memory_left = 0
-    assert owner.guest.interrupt()
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
     owner.guest.memory_left = None
     return sender, owner, frame
 
@@ -327,19 +382,21 @@ def fail_refill(lguest: LguestLan, slot: int) -> tuple[NetDevice, NetDevice, byt
 @pytest.mark.parametrize("slot", range(NUM_SKBS))
 def test_a_refill_that_fails_is_logged_with_the_slot(lguest: LguestLan, slot: int) -> None:
     _, owner, _ = fail_refill(lguest, slot)
-    assert messages(lguest) == [(owner.guest.id, f"eth0: could not fill slot {slot}")]
+    same(
+        "kernel messages", messages(lguest), [(owner.guest.id, f"eth0: could not fill slot {slot}")]
+    )
 
 
 @rule("RCV-5")
 def test_the_log_names_the_device(lguest: LguestLan) -> None:
     sender, first = lguest.open_devices(2)
     second = lguest.second_device(first.guest, 20)
-    assert second.open() == 0
+    same("result of opening the second", second.open(), 0)
     key = sender.peer_key(second.slot)
-    assert send_bytes(sender.guest, key, payload(60)) == 60
+    same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, payload(60)), 60)
     first.guest.memory_left = 0
-    assert first.guest.interrupt()
-    assert messages(lguest) == [(first.guest.id, "eth1: could not fill slot 0")]
+    same("the first handles a pending interrupt", first.guest.interrupt(), True)
+    same("kernel messages", messages(lguest), [(first.guest.id, "eth1: could not fill slot 0")])
 
 
 @rule("RCV-5")
@@ -348,13 +405,21 @@ def test_refills_fail_from_the_slot_on_where_memory_ends(lguest: LguestLan, left
     sender, owner = lguest.open_devices(2)
     frames = fill_up(sender, owner)
     owner.guest.memory_left = left
-    assert owner.guest.interrupt()
-    assert messages(lguest) == [
-        (owner.guest.id, f"eth0: could not fill slot {slot}") for slot in range(left, NUM_SKBS)
-    ]
-    assert lguest.received(owner)[:left] == frames[:left]
-    assert used_lens(owner.guest, owner.ring)[:left] == [0] * left
-    assert owner.guest.memory_left == 0
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same(
+        "kernel messages",
+        messages(lguest),
+        [(owner.guest.id, f"eth0: could not fill slot {slot}") for slot in range(left, NUM_SKBS)],
+    )
+    same(
+        "first left of frames passed up by the owner", lguest.received(owner)[:left], frames[:left]
+    )
+    same(
+        "first left of used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring)[:left],
+        [0] * left,
+    )
+    same("memory left of the owner", owner.guest.memory_left, 0)
 
 
 @rule("RCV-5")
@@ -363,10 +428,14 @@ def test_refills_that_succeed_are_not_logged(lguest: LguestLan) -> None:
     owner.guest.memory_left = 100
     for _ in range(12):
         frames = fill_up(sender, owner)
-        assert owner.guest.interrupt()
-        assert lguest.received(owner)[-NUM_SKBS:] == frames
-    assert owner.guest.memory_left == 4
-    assert messages(lguest) == []
+        same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+        same(
+            "last NUM_SKBS of frames passed up by the owner",
+            lguest.received(owner)[-NUM_SKBS:],
+            frames,
+        )
+    same("memory left of the owner", owner.guest.memory_left, 4)
+    same("kernel messages", messages(lguest), [])
 
 
 @rule("RCV-5")
@@ -375,11 +444,17 @@ def test_a_failed_refill_takes_no_buffer_from_the_host(lguest: LguestLan, slot: 
     sender, owner, _ = fail_refill(lguest, slot)
     before = len(lguest.received(owner))
     frames = fill_up(sender, owner)
-    assert sender.counters.tx_carrier_errors == 0
-    assert used_lens(owner.guest, owner.ring) == [60] * NUM_SKBS
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 0)
+    same(
+        "used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [60] * NUM_SKBS
+    )
     lguest.settle()
-    assert sorted(lguest.received(owner)[before:]) == sorted(frames)
-    assert [event for event in lguest.host.events if isinstance(event, Fault)] == []
+    same(
+        "frames passed up by the owner, from before on, sorted",
+        sorted(lguest.received(owner)[before:]),
+        sorted(frames),
+    )
+    same("event", [event for event in lguest.host.events if isinstance(event, Fault)], [])
 
 
 @rule("RCV-5")
@@ -389,13 +464,13 @@ def test_as_shipped_the_frame_is_handed_up_and_the_slot_stays_used(
 ) -> None:
     _, owner, frame = fail_refill(lguest, slot)
     shipped = lguest.host.defects.failed_refill_leaves_hole
-    assert lguest.received(owner)[slot:] == ([frame] if shipped else [])
+    same_frames(lguest, owner, [frame] if shipped else [], since=slot)
     used = [0] * NUM_SKBS
     used[slot] = 99 if shipped else 0
-    assert used_lens(owner.guest, owner.ring) == used
-    assert owner.counters.rx_packets == slot + shipped
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), used)
+    same("rx_packets of the owner", owner.counters.rx_packets, slot + shipped)
     dropped = [event.frame for event in lguest.host.events if isinstance(event, Dropped)]
-    assert dropped == ([] if shipped else [frame])
+    same("dropped", dropped, [] if shipped else [frame])
 
 
 @rule("RCV-5")
@@ -405,32 +480,44 @@ def test_as_shipped_the_next_interrupt_follows_a_null_pointer(lguest: LguestLan,
     before = len(lguest.received(owner))
     frame = ethernet(owner.address, sender.address, stamp=5)
     sender.transmit(frame)
-    assert owner.guest.interrupt()
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
     shipped = lguest.host.defects.failed_refill_leaves_hole
     faults = [event for event in lguest.host.events if isinstance(event, Fault)]
-    assert [(fault.guest, fault.defect) for fault in faults] == [
-        (owner.guest.id, "DEF-8")
-    ] * shipped
-    assert all(f"slot {slot} " in fault.text for fault in faults)
-    assert lguest.received(owner)[before:] == [frame]
+    same(
+        "fault and defect of fault",
+        [(fault.guest, fault.defect) for fault in faults],
+        [(owner.guest.id, "DEF-8")] * shipped,
+    )
+    same(
+        "faults of other slots",
+        [fault.text for fault in faults if f"slot {slot} " not in fault.text],
+        [],
+    )
+    same_frames(lguest, owner, [frame], since=before)
 
 
 @rule("RCV-5")
 @pytest.mark.parametrize("size", [1, 13])
 def test_a_runt_whose_refill_fails_is_dropped_all_the_same(lguest: LguestLan, size: int) -> None:
     sender, owner = lguest.open_devices(2)
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)) == size
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), payload(size)),
+        size,
+    )
     owner.guest.memory_left = 0
-    assert owner.guest.interrupt()
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
     owner.guest.memory_left = None
-    assert messages(lguest) == [(owner.guest.id, "eth0: could not fill slot 0")]
-    assert owner.counters.rx_packets == 0
-    assert [event.frame for event in lguest.host.events if isinstance(event, Dropped)] == [
-        payload(size)
-    ]
+    same("kernel messages", messages(lguest), [(owner.guest.id, "eth0: could not fill slot 0")])
+    same("rx_packets of the owner", owner.counters.rx_packets, 0)
+    same(
+        "frames of the events",
+        [event.frame for event in lguest.host.events if isinstance(event, Dropped)],
+        [payload(size)],
+    )
     frames = fill_up(sender, owner, 1)
     lguest.settle()
-    assert lguest.received(owner) == frames
+    same_frames(lguest, owner, frames)
 
 
 @rule("RCV-5")
@@ -443,9 +530,13 @@ def test_memory_that_is_back_refills_the_next_slot(lguest: LguestLan) -> None:
         owner.guest.memory_left = memory.pop(0)
 
     whenever(lguest, Point.TAKEN, next_slot)
-    assert owner.guest.interrupt()
-    assert messages(lguest) == [(owner.guest.id, "eth0: could not fill slot 1")]
+    same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
+    same("kernel messages", messages(lguest), [(owner.guest.id, "eth0: could not fill slot 1")])
     received = lguest.received(owner)
-    assert (received[0], received[-1]) == (frames[0], frames[2])
+    same(
+        "received, number 0 and last of received",
+        (received[0], received[-1]),
+        (frames[0], frames[2]),
+    )
     used = used_lens(owner.guest, owner.ring)
-    assert (used[0], used[2]) == (0, 0)
+    same("used_len, number 0 and used_len, number 2", (used[0], used[2]), (0, 0))

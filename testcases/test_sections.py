@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from harness.comparing import raises, same
 from harness.frames import GROUPS, LARGEST, LONGEST, PAGE, ethernet, fragmented, pages_of
 from harness.lan import FrameRefused, Layout
 from harness.lans.lguest import LguestLan
@@ -14,6 +15,8 @@ from harness.lguest.driver import BUFFER_BYTES, MEGAPACKET, NUM_SKBS, NetDevice
 from harness.lguest.events import Message, Point
 from harness.lguest.memory import Owner
 from harness.plugin.marks import rule
+
+from .kit.steps import same_frames
 
 
 def sent_list(
@@ -33,7 +36,7 @@ def sent_list(
         sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     finally:
         lguest.host.interleave = None
-    assert len(lists) == 1
+    same("number of lists", len(lists), 1)
     return lists[0]
 
 
@@ -67,10 +70,14 @@ def test_the_linear_part_is_cut_at_page_boundaries(
 ) -> None:
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
-    assert sent_list(lguest, sender, frame, Layout(offset=offset)) == expected
+    same(
+        "sections of the list sent",
+        sent_list(lguest, sender, frame, Layout(offset=offset)),
+        expected,
+    )
     lguest.settle()
-    assert lguest.received(owner) == [frame[:LONGEST]]
-    assert lguest.received(sender) == []
+    same_frames(lguest, owner, [frame[:LONGEST]])
+    same_frames(lguest, sender, [])
 
 
 @rule("SEC-1")
@@ -82,9 +89,9 @@ def test_fragments_follow_in_order_one_section_each(lguest: LguestLan, offset: i
     frame = ethernet(owner.address, sender.address, size=14 + sum(size for size, _ in sizes))
     linear = [(0, 14)] if offset == 0 else [(4090, 6), (0, 8)]
     fragments = [(start, size) for size, start in sizes]
-    assert sent_list(lguest, sender, frame, layout) == linear + fragments
+    same("sections of the list sent", sent_list(lguest, sender, frame, layout), linear + fragments)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])
 
 
 @rule("SEC-1")
@@ -93,9 +100,9 @@ def test_fragments_that_touch_are_sections_of_their_own(lguest: LguestLan) -> No
     frame = ethernet(owner.address, sender.address, size=14 + 10 + 20 + 30)
     layout = Layout(14, PAGE - 14, ((10, PAGE - 10), (20, 0), (30, 20)))
     expected = [(PAGE - 14, 14), (PAGE - 10, 10), (0, 20), (20, 30)]
-    assert sent_list(lguest, sender, frame, layout) == expected
+    same("sections of the list sent", sent_list(lguest, sender, frame, layout), expected)
     lguest.settle()
-    assert lguest.received(owner) == [frame]
+    same_frames(lguest, owner, [frame])
 
 
 @rule("SEC-1")
@@ -105,10 +112,10 @@ def test_no_section_crosses_a_page(lguest: LguestLan, offset: int, length: int) 
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
     listed = sent_list(lguest, sender, frame, Layout(offset=offset))
-    assert all(start + size <= PAGE for start, size in listed)
-    assert sum(size for _, size in listed) == length
-    assert owner.guest.dead is None
-    assert sender.guest.dead is None
+    same("sections that cross a page", [part for part in listed if sum(part) > PAGE], [])
+    same("sum of size", sum(size for _, size in listed), length)
+    same("cause of death of the owner", owner.guest.dead, None)
+    same("cause of death of the sender", sender.guest.dead, None)
 
 
 @rule("SEC-1")
@@ -116,13 +123,13 @@ def test_no_section_crosses_a_page(lguest: LguestLan, offset: int, length: int) 
 def test_a_fragment_must_lie_in_one_page(lguest: LguestLan, fragment: tuple[int, int]) -> None:
     sender, owner = lguest.ports(2)
     frame = ethernet(owner, sender, size=14 + fragment[0])
-    with pytest.raises(FrameRefused, match="does not lie in one page"):
+    with raises("the error", FrameRefused, "does not lie in one page"):
         sender.send(frame, Layout(14, 0, (fragment,)))
     lguest.settle()
-    assert owner.arrivals() == []
+    same("frames that arrived at the owner", owner.arrivals(), [])
     sender.send(ethernet(owner, sender, size=60), Layout(14, 0, ((46, 4050),)))
     lguest.settle()
-    assert len(owner.arrivals()) == 1
+    same("number of frames that arrived at the owner", len(owner.arrivals()), 1)
 
 
 # SEC-2: the end of the list
@@ -147,13 +154,13 @@ def test_a_list_ends_in_a_zero_length_unless_it_is_full(lguest: LguestLan, count
     layout = fragmented(len(frame), 14, count - 1) if count > 1 else Layout()
     sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     lengths = sent_lengths(sender)
-    assert all(lengths[:count])
-    assert lengths[count : count + 1] in ([0], [])
+    same("empty sections before the last", lengths[:count].count(0), 0)
+    same("length after the last section", sum(lengths[count : count + 1]), 0)
     lguest.settle()
-    assert lguest.received(owner) == [full, frame]
-    assert lguest.received(bystander) == []
-    assert messages(lguest) == []
-    assert sender.counters.tx_packets == 2
+    same_frames(lguest, owner, [full, frame])
+    same_frames(lguest, bystander, [])
+    same("kernel messages", messages(lguest), [])
+    same("tx_packets of the sender", sender.counters.tx_packets, 2)
 
 
 @rule("SEC-2")
@@ -162,9 +169,9 @@ def test_sixteen_linear_sections_are_all_sent(lguest: LguestLan, length: int) ->
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
     listed = sent_list(lguest, sender, frame, Layout())
-    assert len(listed) == 16
-    assert sum(size for _, size in listed) == length
-    assert messages(lguest) == []
+    same("number of listed", len(listed), 16)
+    same("sum of size", sum(size for _, size in listed), length)
+    same("kernel messages", messages(lguest), [])
 
 
 # SEC-3: Megapacket
@@ -179,16 +186,21 @@ def test_what_is_behind_the_sixteenth_section_is_left_out(
     sender, owner, bystander = lguest.open_devices(3)
     frame = ethernet(owner.address, sender.address, size=linear + 40 * fragments)
     layout = fragmented(len(frame), linear, fragments)
-    assert sender.transmit(frame, layout.linear, layout.offset, layout.fragments) == 0
+    same(
+        "result of a transmit by the sender",
+        sender.transmit(frame, layout.linear, layout.offset, layout.fragments),
+        0,
+    )
     lguest.settle()
     whole = fragments <= 15
-    assert lguest.received(owner) == [frame if whole else frame[: linear + 15 * 40]]
-    assert lguest.received(bystander) == lguest.received(sender) == []
-    assert messages(lguest) == ([] if whole else [(sender.guest.id, MEGAPACKET)])
-    assert sender.counters.tx_packets == whole
-    assert sender.counters.tx_bytes == whole * len(frame)
-    assert sender.counters.tx_carrier_errors == (not whole)
-    assert owner.counters.rx_packets == 1
+    same_frames(lguest, owner, [frame if whole else frame[: linear + 15 * 40]])
+    same_frames(lguest, bystander, [])
+    same_frames(lguest, sender, [])
+    same("kernel messages", messages(lguest), [] if whole else [(sender.guest.id, MEGAPACKET)])
+    same("tx_packets of the sender", sender.counters.tx_packets, int(whole))
+    same("tx_bytes of the sender", sender.counters.tx_bytes, whole * len(frame))
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, int(not whole))
+    same("rx_packets of the owner", owner.counters.rx_packets, 1)
 
 
 @rule("SEC-3")
@@ -212,10 +224,10 @@ def test_sections_of_the_linear_part_count_too(
     layout = fragmented(len(frame), linear, fragments, offset)
     listed = sent_list(lguest, sender, frame, layout)
     before = len(dma.linear_sections(offset, linear))
-    assert len(listed) == min(16, before + fragments)
-    assert sum(size for _, size in listed) == linear + 10 * min(fragments, 16 - before)
+    same("number of listed", len(listed), min(16, before + fragments))
+    same("sum of size", sum(size for _, size in listed), linear + 10 * min(fragments, 16 - before))
     megapacket = before + fragments > 16
-    assert messages(lguest) == [(sender.guest.id, MEGAPACKET)] * megapacket
+    same("kernel messages", messages(lguest), [(sender.guest.id, MEGAPACKET)] * megapacket)
 
 
 @rule("SEC-3")
@@ -225,11 +237,11 @@ def test_the_message_is_logged_once_for_each_receiver(lguest: LguestLan) -> None
     layout = fragmented(len(frame), 14, 16)
     sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     lguest.settle()
-    assert messages(lguest) == [(sender.guest.id, MEGAPACKET)] * 4
-    assert sender.counters.tx_carrier_errors == 4
-    assert sender.counters.tx_packets == 0
+    same("kernel messages", messages(lguest), [(sender.guest.id, MEGAPACKET)] * 4)
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 4)
+    same("tx_packets of the sender", sender.counters.tx_packets, 0)
     for device in others:
-        assert lguest.received(device) == [frame[:-10]]
+        same_frames(lguest, device, [frame[:-10]])
 
 
 @rule("SEC-3")
@@ -239,11 +251,11 @@ def test_a_megapacket_that_nobody_wants_is_not_worth_a_message(lguest: LguestLan
     unknown = bytes.fromhex("02001234abcd")
     sender.transmit(ethernet(unknown, sender.address, size=174), 14, 0, layout.fragments)
     lguest.settle()
-    assert messages(lguest) == []
-    assert lguest.received(owner) == []
+    same("kernel messages", messages(lguest), [])
+    same_frames(lguest, owner, [])
     sender.transmit(ethernet(owner.address, sender.address, size=174), 14, 0, layout.fragments)
     lguest.settle()
-    assert messages(lguest) == [(sender.guest.id, MEGAPACKET)]
+    same("kernel messages", messages(lguest), [(sender.guest.id, MEGAPACKET)])
 
 
 @rule("SEC-3", "LEN-3")
@@ -254,10 +266,14 @@ def test_oversized_frames_in_whole_page_fragments(lguest: LguestLan, length: int
     layout = pages_of(length, 14)
     sender.transmit(frame, layout.linear, layout.offset, layout.fragments)
     lguest.settle()
-    assert lguest.received(owner) == [frame[:LONGEST]]
-    assert lguest.received(bystander) == []
-    assert sender.counters.tx_carrier_errors == 1
-    assert messages(lguest) == [(sender.guest.id, MEGAPACKET)] * (length > 14 + 15 * PAGE)
+    same_frames(lguest, owner, [frame[:LONGEST]])
+    same_frames(lguest, bystander, [])
+    same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 1)
+    same(
+        "kernel messages",
+        messages(lguest),
+        [(sender.guest.id, MEGAPACKET)] * (length > 14 + 15 * PAGE),
+    )
 
 
 # SEC-4: too many linear sections
@@ -271,9 +287,9 @@ def test_sixteen_linear_sections_fit(lguest: LguestLan, offset: int, length: int
     sender, owner = lguest.open_devices(2)
     frame = ethernet(owner.address, sender.address, size=length)
     listed = sent_list(lguest, sender, frame, Layout(offset=offset))
-    assert len(listed) == 16
+    same("number of listed", len(listed), 16)
     lguest.settle()
-    assert lguest.received(owner) == [frame[:LONGEST]]
+    same_frames(lguest, owner, [frame[:LONGEST]])
 
 
 @rule("SEC-4")
@@ -284,23 +300,32 @@ def test_seventeen_linear_sections_are_refused(lguest: LguestLan, offset: int, l
     sender, owner = lguest.ports(2)
     ring = sender.device.guest.memory.read(sender.device.ring, NUM_SKBS * dma.SIZE + dma.SIZE)
     frame = ethernet(owner, sender, size=length)
-    with pytest.raises(FrameRefused, match="takes 17 sections, and would overrun the 16"):
+    with raises("the error", FrameRefused, "takes 17 sections, and would overrun the 16"):
         sender.send(frame, Layout(offset=offset))
     lguest.settle()
-    assert owner.arrivals() == []
-    assert sender.device.guest.memory.read(sender.device.ring, len(ring)) == ring
-    assert sender.device.counters.tx_packets == sender.device.counters.tx_carrier_errors == 0
+    same("frames that arrived at the owner", owner.arrivals(), [])
+    same(
+        "memory of the sender at sender.device.ring",
+        sender.device.guest.memory.read(sender.device.ring, len(ring)),
+        ring,
+    )
+    same("tx_packets of the sender", sender.device.counters.tx_packets, 0)
+    same("tx_carrier_errors of the sender", sender.device.counters.tx_carrier_errors, 0)
     sender.send(frame[:60])
     lguest.settle()
-    assert [arrival.frame for arrival in owner.arrivals()] == [frame[:60]]
+    same("frame of arrival", [arrival.frame for arrival in owner.arrivals()], [frame[:60]])
 
 
 @rule("SEC-4")
 def test_the_refusal_speaks_of_the_defect_on_the_original_alone(lguest: LguestLan) -> None:
     sender, owner = lguest.ports(2)
-    with pytest.raises(FrameRefused) as refusal:
+    with raises("the error", FrameRefused) as refusal:
         sender.send(ethernet(owner, sender, size=LARGEST), Layout(offset=4095))
-    assert ("DEF-4" in str(refusal.value)) == lguest.host.defects.overruns_section_list
+    same(
+        "the message names DEF-4",
+        "DEF-4" in refusal.message,
+        lguest.host.defects.overruns_section_list,
+    )
 
 
 # SEC-5: receive buffers
@@ -309,7 +334,7 @@ def test_the_refusal_speaks_of_the_defect_on_the_original_alone(lguest: LguestLa
 def buffer_lists(device: NetDevice) -> list[Sequence[dma.Section]]:
     memory = device.guest.memory
     ring = [memory.read(device.ring + n * dma.SIZE, dma.SIZE) for n in range(NUM_SKBS)]
-    assert all(structure[:4] == bytes(4) for structure in ring)
+    same("used_len words", [structure[:4] for structure in ring], [bytes(4)] * len(ring))
     return [dma.unpack(structure[4:]) for structure in ring]
 
 
@@ -318,10 +343,16 @@ def buffer_lists(device: NetDevice) -> list[Sequence[dma.Section]]:
 def test_a_receive_buffer_within_a_page_is_one_section(lguest: LguestLan, rx_offset: int) -> None:
     (device,) = lguest.open_devices(1, rx_offset=rx_offset)
     listed = buffer_lists(device)
-    assert [[(part.address % PAGE, part.length) for part in sections] for sections in listed] == [
-        [(rx_offset, BUFFER_BYTES)]
-    ] * NUM_SKBS
-    assert len({one[0].address for one in listed}) == NUM_SKBS
+    same(
+        "sections",
+        [[(part.address % PAGE, part.length) for part in sections] for sections in listed],
+        [[(rx_offset, BUFFER_BYTES)]] * NUM_SKBS,
+    )
+    same(
+        "number of address of the first, number 0",
+        len({one[0].address for one in listed}),
+        NUM_SKBS,
+    )
 
 
 @rule("SEC-5")
@@ -330,8 +361,12 @@ def test_a_receive_buffer_across_a_page_is_two_sections(lguest: LguestLan, rx_of
     (device,) = lguest.open_devices(1, rx_offset=rx_offset)
     first = PAGE - rx_offset
     for one in buffer_lists(device):
-        assert [(part.address % PAGE, part.length) for part in one] == [
-            (rx_offset, first),
-            (0, BUFFER_BYTES - first),
-        ]
-        assert one[0].address + first == one[1].address
+        same(
+            "sections",
+            [(part.address % PAGE, part.length) for part in one],
+            [
+                (rx_offset, first),
+                (0, BUFFER_BYTES - first),
+            ],
+        )
+        same("address of the section", one[0].address + first, one[1].address)

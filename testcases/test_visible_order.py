@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.comparing import same
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest.driver import NUM_SKBS, NetDevice
@@ -18,7 +19,7 @@ from harness.plugin.marks import rule
 
 from .kit.dma import ARRAY, STRUCTURE, bind, buffer_list, number, send_bytes, used_lens, whenever
 from .kit.host_network import HOST, frames_for, open_network
-from .kit.steps import NO_ADDRESS, acting_at, broadcast
+from .kit.steps import NO_ADDRESS, acting_at, broadcast, same_frames
 
 # SEND_DMA
 
@@ -29,7 +30,11 @@ def test_used_len_and_the_interrupt_follow_the_bytes(lguest: LguestLan, turn: in
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(owner.slot)
     for n in range(turn):
-        assert send_bytes(sender.guest, key, bytes(60 + n)) == 60 + n
+        same(
+            "used_len, SEND_DMA of the sender",
+            send_bytes(sender.guest, key, bytes(60 + n)),
+            60 + n,
+        )
     owner.guest.pending = 0
     seen = []
 
@@ -46,10 +51,14 @@ def test_used_len_and_the_interrupt_follow_the_bytes(lguest: LguestLan, turn: in
         )
 
     with acting_at(lguest.host, Point.COPIED, look):
-        assert send_bytes(sender.guest, key, b"\x5a" * 70) == 70
-    assert seen == [(b"\x5a" * 70 + bytes(1), 0, 0, 0)]
-    assert used_lens(owner.guest, owner.ring)[turn] == 70
-    assert owner.guest.pending == 1 << owner.interrupt
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, b"\x5a" * 70), 70)
+    same("what was seen", seen, [(b"\x5a" * 70 + bytes(1), 0, 0, 0)])
+    same(
+        "used_len of a buffer of the owner",
+        used_lens(owner.guest, owner.ring)[turn],
+        70,
+    )
+    same("pending interrupts of the owner", owner.guest.pending, 1 << owner.interrupt)
 
 
 @rule("DMA-2", "RCV-1")
@@ -63,7 +72,7 @@ def test_a_receiver_that_takes_an_interrupt_during_a_copy_gets_the_frame_later(
         sender.transmit(frame)
     lguest.host.interleave = None
     lguest.settle()
-    assert lguest.received(owner) == frames
+    same_frames(lguest, owner, frames)
 
 
 @rule("DMA-5", "DMA-2")
@@ -71,15 +80,15 @@ def test_nothing_is_written_before_the_second_try(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
     key = sender.peer_key(owner.slot)
     for _ in range(NUM_SKBS):
-        assert send_bytes(sender.guest, key, bytes(60)) == 60
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, bytes(60)), 60)
     seen = []
 
     def look() -> None:
         seen.append((number(sender.guest.memory, STRUCTURE), used_lens(owner.guest, owner.ring)))
 
     with acting_at(lguest.host, Point.RESTOCK, look):
-        assert send_bytes(sender.guest, key, bytes(90)) == 0
-    assert seen == [(0, [60] * NUM_SKBS)]
+        same("used_len, SEND_DMA of the sender", send_bytes(sender.guest, key, bytes(90)), 0)
+    same("what was seen", seen, [(0, [60] * NUM_SKBS)])
 
 
 # Opening
@@ -104,9 +113,9 @@ def test_opening_publishes_the_address_with_its_bit_at_once(lguest: LguestLan, f
 
     for point in (Point.PUBLISHED, Point.FILLED):
         with acting_at(lguest.host, point, look):
-            assert device.open() == 0
+            same("result of opening the device", device.open(), 0)
         device.close()
-    assert seen == [(address, 1), (address, 2)]
+    same("what was seen", seen, [(address, 1), (address, 2)])
 
 
 @rule("LIF-1", "RCV-2")
@@ -120,9 +129,9 @@ def test_nothing_is_bound_while_the_ring_is_filled(lguest: LguestLan) -> None:
     for point in (Point.PUBLISHED, Point.LISTED, Point.FILLED):
         device.close()
         with acting_at(lguest.host, point, look):
-            assert device.open() == 0
-    assert seen == [0, 0, 0]
-    assert broadcast(sender) == (1, 0)
+            same("result of opening the device", device.open(), 0)
+    same("what was seen", seen, [0, 0, 0])
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (1, 0))
 
 
 # Receiving while others fill
@@ -139,26 +148,26 @@ def test_frames_from_the_tap_while_the_handler_runs_are_all_passed_up(
     frames = frames_for(network, waiting + 4)
     for frame in frames[:waiting]:
         tap.feed(frame)
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
     late = list(frames[waiting:])
 
     def one_more() -> None:
         if late and 0 in used_lens(network.device.guest, network.device.ring):
             tap.feed(late.pop(0))
-            assert network.input()
+            same("the network reads a frame of its TAP", network.input(), True)
 
     whenever(lguest, point, one_more)
     lguest.settle()
     lguest.host.interleave = None
     for frame in late:
         tap.feed(frame)
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
     lguest.settle()
     received = lguest.received(network.device)
     if lguest.host.defects.drains_from_slot_zero:
-        assert sorted(received) == sorted(frames)
+        same("received, sorted", sorted(received), sorted(frames))
     else:
-        assert received == frames
+        same("received", received, frames)
 
 
 # The Host network
@@ -190,16 +199,16 @@ def test_the_guest_learns_of_a_frame_only_after_it_crossed(lguest: LguestLan) ->
     network = lguest.host_network(50, tap)
     device = tap.device = network.device
     tap.seen = []
-    assert device.open() == 0
+    same("result of opening the device", device.open(), 0)
     device.transmit(ethernet(HOST, device.address))
-    assert tap.seen == [("write", [0] * 8, 0, 0)]
+    same("calls of the TAP", tap.seen, [("write", [0] * 8, 0, 0)])
     for n, frame in enumerate(frames_for(network, 3)):
         tap.feed(frame)
         device.guest.pending = 0
-        assert network.input()
+        same("the network reads a frame of its TAP", network.input(), True)
         marked = [60] * n + [device.interrupt] + [0] * (7 - n)
-        assert tap.seen[n + 1] == ("read", marked, 0, 60)
-        assert device.guest.pending == 1 << device.interrupt
+        same("calls of the TAP", tap.seen[n + 1], ("read", marked, 0, 60))
+        same("pending interrupts of the Guest", device.guest.pending, 1 << device.interrupt)
 
 
 # The end of a Launcher
@@ -218,7 +227,7 @@ def test_a_launcher_that_ends_frees_its_slot_last(
         launcher = lguest.launch(20)
         devices = [launcher.join(file) for file in files]
         lguest.devices += devices
-        assert [device.open() for device in devices] == [0, 0]
+        same("result of opening each device", [device.open() for device in devices], [0, 0])
         guest = launcher.guest
         seen: list[tuple[int, bytes, int]] = []
 
@@ -235,7 +244,7 @@ def test_a_launcher_that_ends_frees_its_slot_last(
             watch(file)
         launcher.exit()
         left = devices[0].address if lguest.host.defects.leaves_ghosts else NO_ADDRESS
-        assert seen == [(0, left, 0), (0, left, 0)]
+        same("what was seen", seen, [(0, left, 0), (0, left, 0)])
 
 
 # DMA-9: killed in the middle of a step
@@ -253,8 +262,10 @@ def test_a_guest_killed_once_it_chose_a_receiver_sends_nothing(
         lguest.host, Point.ADDRESSED, lambda: lguest.host.kill(sender.guest, "for a test")
     ):
         sender.transmit(ethernet(b"\xff" * 6, sender.address, size=size))
-    assert owner.guest.pending == other.guest.pending == 0
-    assert used_lens(owner.guest, owner.ring) == used_lens(other.guest, other.ring) == [0] * 8
+    same("pending interrupts of the owner", owner.guest.pending, 0)
+    same("pending interrupts of the other", other.guest.pending, 0)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [0] * 8)
+    same("used_len of the buffers of the other", used_lens(other.guest, other.ring), [0] * 8)
 
 
 @rule("DMA-9")
@@ -267,18 +278,26 @@ def test_a_guest_killed_while_it_opens_binds_nothing(lguest: LguestLan, point: P
         contextlib.suppress(LguestError),
     ):
         device.open()
-    assert lguest.host.bound_by(device.guest) == []
-    assert broadcast(sender) == (0, 1)
+    same("keys bound by the Guest", lguest.host.bound_by(device.guest), [])
+    same("broadcast (whole, failed) of the sender", broadcast(sender), (0, 1))
 
 
 @rule("DMA-1", "DMA-9")
 def test_a_guest_killed_at_a_copy_keeps_what_it_bound(lguest: LguestLan) -> None:
     sender, owner = lguest.open_devices(2)
-    assert bind(sender.guest, sender.peer_key(600), 1)
+    same("BIND_DMA by the sender succeeds", bind(sender.guest, sender.peer_key(600), 1), True)
     with acting_at(lguest.host, Point.COPIED, lambda: lguest.host.kill(owner.guest, "for a test")):
         sender.transmit(ethernet(owner.address, sender.address))
-    assert sender.counters.tx_packets == 1
-    assert used_lens(owner.guest, owner.ring) == [60] + [0] * 7
-    assert send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(70)) == 70
-    assert used_lens(owner.guest, owner.ring)[:2] == [60, 70]
-    assert used_lens(sender.guest, ARRAY, 1) == [0]
+    same("tx_packets of the sender", sender.counters.tx_packets, 1)
+    same("used_len of the buffers of the owner", used_lens(owner.guest, owner.ring), [60] + [0] * 7)
+    same(
+        "used_len, SEND_DMA of the sender",
+        send_bytes(sender.guest, sender.peer_key(owner.slot), bytes(70)),
+        70,
+    )
+    same(
+        "first 2 of used_len of the buffers of the owner",
+        used_lens(owner.guest, owner.ring)[:2],
+        [60, 70],
+    )
+    same("used_len of the buffers of the sender", used_lens(sender.guest, ARRAY, 1), [0])

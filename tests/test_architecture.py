@@ -18,7 +18,8 @@ ALLOWED = {
     "frames": {"lan"},
     "rules": {"lan"},
     "lans": {"lan", "lguest", "frames"},
-    "evidence": {"lan", "rules", "models"},
+    "values": set(),
+    "evidence": {"lan", "rules", "models", "values"},
 }
 """Rooms near the ground, and all that they may know."""
 

@@ -198,11 +198,24 @@ def test_a_lan_that_a_frame_from_a_group_silences_fails(source: bytes) -> None:
         tester.exchange(sender, ethernet(owner, source))
 
 
-def test_a_control_that_only_its_sender_gets_back_is_no_sign_of_life() -> None:
+def test_a_frame_that_returns_to_its_sender_is_a_violation() -> None:
     _, tester, (sender, *_) = hub()
     sender.others = [sender]
     tester.exchange(sender, ethernet(bytes(6), sender))
     assert Kind.RETURNED in {violation.kind for violation in tester.violations}
+
+
+def test_a_control_that_only_its_sender_gets_back_is_no_sign_of_life() -> None:
+    lan, tester, (sender, *_) = hub()
+
+    def echo(frame: bytes, layout: Layout | None = None) -> None:
+        del layout
+        if frame[:6] == BROADCAST:
+            lan.all[0].coming.append(frame)
+
+    lan.all[0].send = echo  # type: ignore[method-assign]
+    with pytest.raises(Inconclusive, match="nor a control broadcast from port0"):
+        tester.exchange(sender, ethernet(bytes(6), sender))
 
 
 def test_what_lay_at_a_port_before_is_not_part_of_the_exchange() -> None:

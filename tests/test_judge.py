@@ -36,7 +36,7 @@ def test_a_run_that_was_left_alone_is_supported(small: Path) -> None:
     assert judged(small) == (
         0,
         [
-            "6 verdicts re-checked from captures, 3 without exchanges,"
+            "6 of 6 verdicts re-checked (100.0 %): 6 from captures, 0 from recorded values alone;"
             " 0 not supported by the evidence"
         ],
     )
@@ -59,7 +59,7 @@ def test_the_bytes_of_a_capture_must_be_those_that_were_written(reports: Path) -
     code, said = judged(reports)
     assert code == 1
     assert said[0] == f"{PASSES}: {path}: No such file or directory"
-    assert said[-1].endswith(", 1 not supported by the evidence")
+    assert said[-1].endswith("; 1 not supported by the evidence")
 
 
 def test_no_capture_is_too_damaged_to_be_judged(reports: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_read_ends_in_2_and_the_others_are_judged(
     code, said = judged(tmp_path / "nothing", small)
     assert code == 2
     assert said[0] == f"{tmp_path / 'nothing'}: No such file or directory"
-    assert said[1].startswith("6 verdicts re-checked")
+    assert said[1].startswith("6 of 6 verdicts re-checked")
     assert judged(tmp_path / "nothing") == (2, said[:1])
 
 
@@ -243,8 +243,8 @@ def test_what_has_no_evidence_is_not_counted_as_judged(reports: Path) -> None:
         path.unlink()
     code, said = judged(reports)
     assert code == 1
-    counted = "0 verdicts re-checked from captures, 0 without exchanges"
-    assert said[-1] == f"{counted}, 9 not supported by the evidence"
+    counted = "0 of 6 verdicts re-checked (0.0 %): 0 from captures, 0 from recorded values alone"
+    assert said[-1] == f"{counted}; 9 not supported by the evidence"
 
 
 NO_MEMORY = """
@@ -271,3 +271,101 @@ def test_a_frame_dropped_for_lack_of_memory_is_judged_as_it_was(tmp_path: Path) 
     assert test.capture is not None
     shown = CliRunner().invoke(main, ["show", str(tmp_path / "reports" / test.capture.path)])
     assert "no memory for a fresh buffer, dropped by the" in shown.output
+
+
+VALUES = """
+import pytest
+from harness.comparing import Source, differ, same, same_in_capture
+from harness.exchange import Testbench
+from harness.frames import ethernet
+from harness.lans.lguest import LguestLan
+from harness.plugin.marks import rule
+
+@rule("CNT-1")
+def test_inside(lguest: LguestLan) -> None:
+    sender, owner = lguest.open_devices(2)
+    frame = ethernet(owner.address, sender.address)
+    sender.transmit(frame)
+    lguest.settle()
+    same("counters of the sender", sender.counters.tx_packets, 1)
+    differ("slots", sender.slot, owner.slot)
+    got = lguest.received(owner)
+    same_in_capture("frames", got, [frame], Source("guest2", 0, len(lguest.records())))
+
+@rule("CNT-1")
+def test_inside_fails(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    same("counters of the sender", sender.counters.tx_packets, 1)
+
+@rule("CNT-1")
+def test_asserts(lguest: LguestLan) -> None:
+    (sender,) = lguest.open_devices(1)
+    assert sender.counters.tx_packets == 0
+
+@rule("CNT-1")
+def test_goes_on(lguest: LguestLan) -> None:
+    try:
+        same("one", 1, 2)
+    except AssertionError:
+        pass
+
+@rule("CNT-1")
+def test_many(lguest: LguestLan) -> None:
+    for number in range(600):
+        same("number", number, number)
+"""
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Path:
+    """A run of tests that look inside the simulated LAN."""
+    run(tmp_path, suite=VALUES)
+    return tmp_path / "reports"
+
+
+def test_recorded_values_are_compared_again(inside: Path) -> None:
+    code, said = judged(inside)
+    assert code == 0
+    assert said == [
+        "505 recorded values compared again, 1 of them with packets of captures",
+        "4 of 5 verdicts re-checked (80.0 %): 1 from captures, 3 from recorded values alone;"
+        " 0 not supported by the evidence",
+    ]
+    tests = {test.id.partition("::")[2]: test for test in results.read(inside).tests}
+    many = tests["test_many[lguest]"]
+    assert (len(many.compared), many.compared_more) == (500, 100)
+    fails = tests["test_inside_fails[lguest]"]
+    assert fails.reason == "counters of the sender: expected 1, received 0"
+    goes_on = tests["test_goes_on[lguest]"]
+    assert (goes_on.outcome, goes_on.reason) == (
+        "failed",
+        "one: not as expected, and the test went on",
+    )
+
+
+FORGED: dict[str, Callable[[Line], object]] = {
+    "another value": lambda line: line["compared"][0].update(received=2),
+    "another expectation": lambda line: line["compared"][0].update(expected=2),
+    "another relation": lambda line: line["compared"][1].pop("relation"),
+    "not held": lambda line: line["compared"][0].update(held=False),
+    "frames that did not arrive": lambda line: line["compared"][2].update(received=[], expected=[]),
+    "another port": lambda line: line["compared"][2]["source"].update(port="guest1"),
+    "fewer packets": lambda line: line["compared"][2]["source"].update(packets=1),
+    "packets behind the last": lambda line: line["compared"][2]["source"].update(packets=99),
+    "packets before the first": lambda line: line["compared"][2]["source"].update(first=-1),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_comparison_that_was_changed_is_caught(inside: Path, what: str) -> None:
+    edit(inside, "test_inside[lguest]", FORGED[what])
+    assert list(doubts(inside)) == ["test_inside[lguest]"]
+    assert judged(inside)[0] == 1
+
+
+def test_a_pass_whose_values_differ_is_caught(inside: Path) -> None:
+    name = "test_inside_fails[lguest]"
+    edit(inside, name, lambda line: line.update(outcome="passed", reason="", told=[]))
+    assert (
+        doubts(inside)[name][0] == "passed, but comparison 1 did not hold: counters of the sender"
+    )

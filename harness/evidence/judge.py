@@ -1,6 +1,8 @@
-"""Re-checks verdicts, from captures and expected deliveries alone.
+"""Re-checks verdicts, from captures, expected deliveries and recorded values alone.
 
-Results are not trusted: a path that leads out of their folder is not opened, and an expected
+A delivery is compared again with the packets of its capture. Values that a test compared are
+compared again as they were recorded; frames among them also with the capture, where it has
+them. Results are not trusted: a path that leads out of their folder is not opened, and an expected
 frame must be one that was sent in its own exchange. Only evidence that is forged throughout,
 with captures, hashes and verdicts in agreement, cannot be refuted.
 """
@@ -17,10 +19,23 @@ from harness.evidence.answer import Answer
 from harness.evidence.comments import RULES_AND_OUTCOME
 from harness.evidence.files import LARGEST, BadFile, content
 from harness.evidence.reader import BadCapture, Packet, parse
-from harness.evidence.results import RED, BadResults, Capture, Exchange, Result, Results, Wanted
+from harness.evidence.results import (
+    RED,
+    BadResults,
+    Capture,
+    Compared,
+    Exchange,
+    Result,
+    Results,
+    Source,
+    Wanted,
+)
 from harness.models import is_group
+from harness.values import holds, recorded
 
 BROADCAST = b"\xff" * 6
+VERDICTS = frozenset({"passed", "failed", "deviation"})
+"""Outcomes that say something about a rule."""
 
 Frames = Mapping[str, tuple[bytes, ...]]
 """Port to the frames that it received, or was to receive, in order."""
@@ -34,13 +49,19 @@ class BadEvidence(Exception):
 class Judgement:
     """What the evidence says of a test's verdict.
 
-    ``exchanges`` is how many deliveries were compared again. With none, and no problem, the
-    verdict depends on the state of the LAN, and only a run of the test can confirm it.
+    ``exchanges`` is how many deliveries were compared again, ``values`` how many recorded
+    values, ``in_capture`` how many of these with packets of the capture. ``verdict``: the test
+    has one. ``derived``: it follows from what was compared again; else only a run of the test
+    can confirm it.
     """
 
     test: str
     exchanges: int
     problems: tuple[str, ...]
+    values: int = 0
+    in_capture: int = 0
+    verdict: bool = False
+    derived: bool = False
 
 
 def expected(exchange: Exchange, packets: Sequence[Packet]) -> Frames:
@@ -170,11 +191,23 @@ def evidence(test: Result, folder: Path, most: int = LARGEST) -> list[Packet]:
 
 def judge(test: Result, folder: Path, most: int = LARGEST) -> Judgement:
     """Re-check a test's verdict; ``folder`` is where its results lie."""
+    verdict = test.outcome in VERDICTS
     try:
         problems = tuple(_problems(test, evidence(test, folder, most)))
     except BadEvidence as error:
-        return Judgement(test.id, 0, (str(error),))
-    return Judgement(test.id, len(test.exchanges), problems)
+        return Judgement(test.id, 0, (str(error),), verdict=verdict)
+    held = [exchange.held for exchange in test.exchanges]
+    held += [compared.held for compared in test.compared]
+    agree = all(held) is (test.outcome == "passed")
+    return Judgement(
+        test.id,
+        len(test.exchanges),
+        problems,
+        values=len(test.compared),
+        in_capture=sum(compared.source is not None for compared in test.compared),
+        verdict=verdict,
+        derived=verdict and bool(held) and agree and not problems,
+    )
 
 
 def judge_all(run: Results, most: int = LARGEST) -> Iterator[Judgement]:
@@ -191,7 +224,8 @@ def answer(paths: Sequence[Path], most: int = LARGEST) -> Answer:
     """
     lines: list[str] = []
     errors: list[str] = []
-    checked = unchecked = doubted = incomplete = 0
+    judgements: list[Judgement] = []
+    incomplete = 0
     for path in paths:
         try:
             run = results.read(path, most)
@@ -204,21 +238,39 @@ def answer(paths: Sequence[Path], most: int = LARGEST) -> Answer:
         incomplete += len(missing)
         lines += missing
         for judgement in judge_all(run, most):
-            checked += judgement.exchanges > 0
-            unchecked += judgement.exchanges == 0 and not judgement.problems
-            doubted += bool(judgement.problems)
+            judgements.append(judgement)
             lines += [f"{judgement.test}: {problem}" for problem in judgement.problems]
     if len(errors) == len(paths):
         return Answer((), tuple(errors), 2)
-    counted = f"{checked} verdicts re-checked from captures, {unchecked} without exchanges"
-    lines.append(f"{counted}, {doubted} not supported by the evidence")
+    lines += summary(judgements)
+    doubted = any(judgement.problems for judgement in judgements)
     code = 2 if errors else 1 if doubted or incomplete else 0
     return Answer(tuple(lines), tuple(errors), code)
+
+
+def summary(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """What was re-checked, and from what, in two lines."""
+    values = sum(judgement.values for judgement in judgements)
+    if values:
+        seen = sum(judgement.in_capture for judgement in judgements)
+        yield f"{values} recorded values compared again, {seen} of them with packets of captures"
+    verdicts = sum(judgement.verdict for judgement in judgements)
+    derived = [judgement for judgement in judgements if judgement.derived]
+    packets = sum(bool(judgement.exchanges or judgement.in_capture) for judgement in derived)
+    share = f" ({100 * len(derived) / verdicts:.1f} %)" if verdicts else ""
+    yield (
+        f"{len(derived)} of {verdicts} verdicts re-checked{share}: {packets} from captures,"
+        f" {len(derived) - packets} from recorded values alone;"
+        f" {sum(bool(judgement.problems) for judgement in judgements)}"
+        " not supported by the evidence"
+    )
 
 
 def _problems(test: Result, packets: Sequence[Packet]) -> Iterator[str]:
     for number, exchange in enumerate(test.exchanges, start=1):
         yield from _exchange_problems(test, number, exchange, packets)
+    for number, compared in enumerate(test.compared, start=1):
+        yield from _comparison_problems(test, f"comparison {number}", compared, packets)
     yield from _contradictions(test, packets)
 
 
@@ -239,6 +291,29 @@ def _exchange_problems(
         yield f"exchange {number}: nothing was sent, so it proves nothing"
     elif not got and not proved_alive(exchange, packets):
         yield f"exchange {number}: nothing was received, and nothing proves the LAN alive"
+
+
+def _comparison_problems(
+    test: Result, name: str, compared: Compared, packets: Sequence[Packet]
+) -> Iterator[str]:
+    held = holds(compared.relation, compared.received, compared.expected)
+    if held != compared.held:
+        words = ("as expected", "not as expected")
+        said, seen = words if compared.held else reversed(words)
+        yield f"{name}: {said} according to the results, {seen} by its values"
+    if test.outcome == "passed" and not held:
+        yield f"passed, but {name} did not hold: {compared.what}"
+    if compared.source is not None and compared.received != in_capture(compared.source, packets):
+        yield f"{name}: {compared.what}: the capture has other frames"
+
+
+def in_capture(source: Source, packets: Sequence[Packet]) -> object:
+    """The frames of a comparison as they stand in the capture, in the form of recorded values."""
+    if not 0 <= source.first <= source.packets <= len(packets):
+        raise BadEvidence(f"the frames of {source.port} are not in the capture")
+    inside = packets[: source.packets]
+    arrived = [packet.frame for packet in inside if packet.arrived and packet.port == source.port]
+    return recorded(arrived[source.first :])
 
 
 def _contradictions(test: Result, packets: Sequence[Packet]) -> Iterator[str]:

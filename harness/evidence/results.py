@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -93,6 +93,34 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.port}: {self.kind}: {self.text}"
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Where compared frames stand in the capture.
+
+    They are those that ``port`` passed up among the first ``packets`` packets, without the
+    ``first`` oldest of them.
+    """
+
+    port: str
+    first: int
+    packets: int
+
+
+class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Two values that a test compared: ``what`` names them, ``held`` is the run's verdict.
+
+    They were to be the same (or different: ``relation``). Bytes are ``{"hex": ...}``, fields of
+    a structure stand under their names, with ``is`` for its class. Of a long value there are
+    the ``length``, the ``sha256`` and the start.
+    """
+
+    what: str
+    expected: Any
+    received: Any
+    held: bool
+    relation: Literal["same", "different"] = "same"
+    source: Source | None = None
+
+
 class Capture(msgspec.Struct, frozen=True):
     """A test's capture: its path below the directory of the results, and what it held."""
 
@@ -142,6 +170,8 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     says how it was known that nothing more would arrive. ``ports`` has the address of each
     port. ``version`` is that of a user's LAN: the run's first line is written before it starts.
     ``differences`` are what was wrong with deliveries, the first ones if they are many.
+    ``compared`` are the values that the test compared; ``compared_more`` counts further ones,
+    which were the same.
     """
 
     id: str
@@ -160,6 +190,8 @@ class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):
     seconds: float = 0.0
     applies: bool = True
     differences: Sequence[Difference] = ()
+    compared: Sequence[Compared] = ()
+    compared_more: int = 0
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.lan import Counters, FrameRefused, Inconclusive, Lan, LanError, Unsupported
+from harness.lan import Counters, FrameRefused, Inconclusive, Lan, LanError, Storm, Unsupported
 from harness.lans import contract
 from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.process import GOING_S, LineProcess, NoAnswer, shown
@@ -101,7 +101,7 @@ class Dialogue:
         if isinstance(error, FrameRefused | Unsupported):
             return error
         self.failed = True
-        if str(error).startswith(_PREFIX):
+        if isinstance(error, Storm) or str(error).startswith(_PREFIX):
             return error
         # Its sockets are closed a moment before it has ended.
         end = self._program.exit_reason(GOING_S if isinstance(error, HungUp) else 0.0)

@@ -20,8 +20,9 @@ from typing import Any
 from harness.lan import Counters, Lan, LanError, Traits, Unsupported
 from harness.lans.options import SEND_ON, Options, split
 from harness.lans.wire import journal, offloads
-from harness.lans.wire.fence import ETHERTYPE, FENCE_LIMIT_S, FencedLan, FencedPort
+from harness.lans.wire.fence import FENCE_LIMIT_S, FencedLan, FencedPort
 from harness.lans.wire.journal import Change, Journal
+from harness.lans.wire.markers import ETHERTYPE
 from harness.lans.wire.namespace import Namespace
 from harness.lans.wire.net_dev import NetDev
 from harness.lans.wire.packet import PacketSocket

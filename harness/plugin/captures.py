@@ -10,8 +10,8 @@ import pytest
 from harness.evidence import comments, pcapng
 from harness.evidence.results import Exchange
 from harness.lan import Lan, settled, version_of
-from harness.plugin import classified, writer
-from harness.plugin.items import place_of, rule_ids, rules_of
+from harness.plugin import classified, seeds, writer
+from harness.plugin.items import place_of, rule_ids, rules_of, simulated
 
 if TYPE_CHECKING:
     from harness.delivery import Delivery
@@ -42,6 +42,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     about = [
         f"{comments.TEST}{item.nodeid}",
         f"verdict: {outcome}",
+        *([] if simulated(item) else [f"wire seed: {seeds.of_run(item.config)}"]),
         *(f"rule: {rule.id} {rule.text} [{rule.source}]" for rule in rules_of(item)),
     ]
     all_records, interfaces = lan.records(), lan.interfaces()
@@ -49,6 +50,7 @@ def write(item: pytest.Item, lan: Lan, start: int, waited_before_s: float, *, us
     if outcome == "passed" and len(all_records) - start > MOST_PACKETS:
         left_out = len(all_records) - KEPT_PACKETS - start
         start += left_out
+        known.packets_left_out = left_out
         about.append(f"the first {left_out} packets of this test, which passed, are left out")
     if tester is not None:
         whole = [delivery for delivery in tester.compared if delivery.span.first >= start]

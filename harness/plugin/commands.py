@@ -24,6 +24,8 @@ def repeat(config: pytest.Config) -> list[str]:
     """Arguments that decide what is tested, unless they are the usual ones."""
     campaign, search_lan = str(config.getoption("campaign")), str(config.getoption("search_lan"))
     seeds = [] if campaign == "8" else ["--campaign", campaign]
+    wire_seed = config.getoption("wire_seed")
+    seeds += ["--wire-seed", wire_seed] if wire_seed else []
     return seeds + ([] if search_lan == "lguest-repaired" else ["--search-lan", search_lan])
 
 

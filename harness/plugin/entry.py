@@ -69,9 +69,10 @@ class _Watch:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        from harness.plugin import writer
+        from harness.plugin import seeds, writer
 
         writer.say_where(node)
+        seeds.say(node)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object | None:

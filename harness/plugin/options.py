@@ -65,6 +65,12 @@ def add(parser: pytest.Parser) -> None:
         help="seeds of random programs to try (default: %(default)s)",
     )
     group.addoption(
+        "--wire-seed",
+        metavar="SEED",
+        help="seed of the markers of fences and of control broadcasts, as the results of a run"
+        " have it (default: random; fixed for simulated LANs)",
+    )
+    group.addoption(
         "--no-captures",
         action="store_true",
         help="write no captures, results or report (verdicts are the same)",

@@ -8,8 +8,9 @@ from typing import cast
 
 import pytest
 
-from harness.lan import Inconclusive, Lan, LanError, PortVerbs
+from harness.lan import Inconclusive, Lan, LanError, PortVerbs, Storm
 from harness.models import Model, kind_of
+from harness.plugin.seeds import seed_markers
 from harness.registry import Entry
 
 
@@ -19,7 +20,7 @@ class Known:
 
     missing: dict[str, str | None] = field(default_factory=dict)
     """Why a LAN cannot run here; None for one that can."""
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, LanError] = field(default_factory=dict)
     """Why a LAN could not be made: it is not tried again."""
 
 
@@ -28,6 +29,8 @@ class Pool:
     """The real LANs of a module: each is made once, and joined by many tests."""
 
     known: Known
+    seed: str
+    """Of the markers of its LANs."""
     lans: dict[str, Lan] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
     """What the tests did to each LAN so far: it lives as long as the LAN."""
@@ -43,11 +46,12 @@ class Pool:
                 pytest.skip(f"{name} cannot run here: {missing[name]}")
             if name not in broken:
                 try:
-                    self.lans[name] = _made(entry)
+                    self.lans[name] = _made(entry, self.seed)
                 except LanError as error:
-                    broken[name] = str(error)
+                    broken[name] = error
             if name in broken:
-                raise Inconclusive(broken[name])
+                why = broken[name]
+                raise why if isinstance(why, Storm) else Inconclusive(str(why))
         return self.lans[name]
 
     def model(self, name: str) -> Model | None:
@@ -65,9 +69,10 @@ class Pool:
             lan.close()
 
 
-def _made(entry: Entry) -> Lan:
+def _made(entry: Entry, seed: str) -> Lan:
     lan = entry.make()
     try:
+        seed_markers(lan, seed)
         lan.ports(lan.traits.ports)
     except BaseException:
         with contextlib.suppress(LanError):

@@ -20,7 +20,7 @@ from harness.evidence.text import visible
 from harness.exchange import NotForKind, Testbench
 from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
-from harness.plugin import captures, own_rules, sharding, shared, verdicts, writer
+from harness.plugin import captures, own_rules, seeds, sharding, shared, verdicts, writer
 from harness.plugin.entry import LAN_NAME, NEW_LAN
 from harness.plugin.headline import HEADLINE, Headline
 from harness.plugin.items import (
@@ -227,7 +227,7 @@ class Session:
 
     def pool(self) -> Iterator[Pool]:
         """The real LANs of a module, closed when the module is done."""
-        pool = Pool(self._known)
+        pool = Pool(self._known, seeds.of_run(self._config))
         try:
             yield pool
         finally:
@@ -267,6 +267,7 @@ class Session:
             raise Unsupported(f"{name}: there is one LAN, and it is not ours to make another")
         lan = entry.make()
         try:
+            seeds.seed_markers(lan, seeds.of(self._config, entry))
             yield lan
         finally:
             lan.close()
@@ -290,7 +291,9 @@ class Session:
         if rules and rules[0].scope not in ("any", "lguest", kind_of(lan.traits)):
             raise NotForKind(f"{name}: {rules[0].id} is for {rules[0].scope} LANs")
         shared = not self.lans[name].simulated
-        return Testbench(lan, view, shared=shared, model=pool.model(name), seed=_seed(item))
+        control = seeds.control(seeds.of(self._config, self.lans[name]), item.nodeid)
+        model = pool.model(name)
+        return Testbench(lan, view, shared=shared, model=model, seed=_seed(item), control=control)
 
 
 def _seed(item: pytest.Item) -> int:

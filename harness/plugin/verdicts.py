@@ -8,9 +8,10 @@ from collections.abc import Generator, Iterator, Mapping
 
 import pytest
 
+from harness.comparing import recording
 from harness.evidence.text import visible
 from harness.exchange import NotForKind
-from harness.lan import Inconclusive, LanError, Unsupported
+from harness.lan import Inconclusive, LanError, Storm, Unsupported
 from harness.plugin import classified, commands, writer
 from harness.plugin.headline import HEADLINE, Headline
 from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, simulated
@@ -28,7 +29,8 @@ _UNEXPECTED = "[XPASS(strict)] deviation of "
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     item.config.stash[_CURRENT] = item
     try:
-        return (yield)
+        with recording(writer.evidence(item).log):
+            return (yield)
     finally:
         del item.config.stash[_CURRENT]
 
@@ -41,9 +43,14 @@ def pytest_runtest_setup() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    log = writer.evidence(item).log
+    log.lan = getattr(item, "funcargs", {}).get("lan_under_test")
     with _unsupported_is_skipped():
         result = yield
         _judge_the_wire(item)
+        for comparison in log.comparisons:
+            if not comparison.held:
+                raise AssertionError(f"{comparison.what}: not as expected, and the test went on")
         return result
 
 
@@ -128,6 +135,11 @@ def pytest_runtest_makereport(
         report.user_properties.append((_OUTCOME, "unsupported"))
         if isinstance(error.__cause__, NotForKind):
             writer.evidence(item).applies = False
+    elif isinstance(error, Storm):
+        report.outcome = "failed"
+        report.longrepr = visible(str(error))
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
     elif (isinstance(error, WireViolation) and not hasattr(report, "wasxfail")) or (
         isinstance(error, LanError) and real and call.when == "teardown"
     ):

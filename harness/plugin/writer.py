@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,12 @@ import msgspec
 import pytest
 
 from harness import __version__
+from harness.comparing import Log
 from harness.evidence import pcapng, results
 from harness.evidence.answer import CANNOT_WRITE
 from harness.evidence.text import visible
 from harness.lan import Record
-from harness.plugin import classified, commands
+from harness.plugin import classified, commands, seeds
 from harness.plugin.items import RULES_OF_RUN, shown
 from harness.registry import Entry
 from harness.rules import RULES
@@ -52,6 +54,9 @@ _FAR = "lguest_harness_far"
 """What a worker is informed of if its files do not lie where the run's results do."""
 
 
+_OUR_ERRORS = re.compile(r"^harness(\.\w+)+: ")
+"""How Python names the class of an error of ours, before its message."""
+
 MOST_LINES = 40
 """Lines of a failure that go into the results."""
 
@@ -75,6 +80,9 @@ class Evidence:
     version: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     exchanges: Sequence[results.Exchange] = ()
+    log: Log = field(default_factory=Log)
+    packets_left_out: int = 0
+    """Packets at the start of the test that its capture does not have."""
     capture: results.Capture | None = None
     content: bytes = b""
     """The capture itself, where the process that the user started must write it."""
@@ -126,6 +134,23 @@ def exchanges_of(
     return found
 
 
+def compared_of(known: Evidence) -> list[results.Compared]:
+    """What a test compared, in the words of the results."""
+    return [
+        results.Compared(
+            comparison.what,
+            comparison.expected,
+            comparison.received,
+            comparison.held,
+            comparison.relation,
+            results.Source(source.port, source.first, source.packets)
+            if (source := comparison.source) and known.capture and not known.packets_left_out
+            else None,
+        )
+        for comparison in known.log.comparisons
+    ]
+
+
 def capture_of(path: str, content: bytes, packets: int) -> results.Capture:
     """What a result says of a capture."""
     return results.Capture(path, packets, hashlib.sha256(content).hexdigest())
@@ -151,6 +176,7 @@ def reason(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(report.longrepr) if crash is None else str(crash.message)
     first = next((line for line in text.splitlines() if line.strip()), "")
+    first = _OUR_ERRORS.sub("", first)
     return first.removeprefix("AssertionError: ").removeprefix("assert ")
 
 
@@ -207,6 +233,8 @@ def finish(item: pytest.Item, report: pytest.TestReport, describe: Describes) ->
         capture=known.capture,
         applies=known.applies,
         differences=known.located or classified.located(known.differences, (), 0)[0],
+        compared=compared_of(known),
+        compared_more=known.log.left_out,
         seconds=round(sum(phase.duration for phase in known.phases), 6),
     )
     setattr(report, _LINE, results.line(result).decode())
@@ -292,6 +320,8 @@ class Writer:
             "search-lan": str(option("search_lan")),
             "strict": str(bool(option("strict", False))).lower(),
         }
+        if option("wire_seed") or not all(entry.simulated for entry in self._lans.values()):
+            options["wire-seed"] = seeds.of_run(self._config)
         run = results.Run(
             schema=results.SCHEMA,
             harness=__version__,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harness.comparing import present, same
 from harness.frames import PAGE, ethernet
 from harness.lans.lguest import LguestLan
+from harness.lans.lguest_records import name_of
 from harness.lguest import dma
 from harness.lguest.driver import NUM_SKBS, NetDevice
 from harness.lguest.events import Copied, Killed, Point, Received
 from harness.lguest.guest import Guest
 from harness.lguest.launcher import GUEST_PAGES
 from harness.lguest.memory import GuestMemory, Owner
+
+from .steps import same_frames
 
 Sections = Sequence[tuple[int, int]]
 
@@ -69,6 +73,16 @@ def crosses(lguest: LguestLan, sender: NetDevice, to: NetDevice, stamp: int = 77
     return moved == len(frame) and lguest.received(to)[before:] == [frame]
 
 
+def must_cross(lguest: LguestLan, sender: NetDevice, to: NetDevice, stamp: int = 77) -> None:
+    """A frame crosses from one device to the other."""
+    before = len(lguest.received(to))
+    frame = ethernet(to.address, sender.address, stamp=stamp)
+    moved = send_bytes(sender.guest, sender.peer_key(to.slot), frame)
+    lguest.settle()
+    same(f"used_len, SEND_DMA of {name_of(sender)}", moved, len(frame))
+    same_frames(lguest, to, [frame], since=before)
+
+
 def fill_up(sender: NetDevice, owner: NetDevice, count: int = NUM_SKBS) -> list[bytes]:
     """Send frames that fill so many of the owner's buffers, without running its interrupt."""
     frames = [ethernet(owner.address, sender.address, stamp=100 + n) for n in range(count)]
@@ -118,8 +132,9 @@ def scatter(memory: GuestMemory, sections: Sections, data: bytes) -> None:
 
 def cursor(device: NetDevice) -> int:
     """Where the Host starts its search for the device's next free buffer."""
-    binding = device.guest.host.binding(device.guest, device.key)
-    assert binding is not None
+    binding = present(
+        "the array that is bound", device.guest.host.binding(device.guest, device.key)
+    )
     return binding.cursor
 
 

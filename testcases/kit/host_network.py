@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.comparing import same
 from harness.frames import ethernet
 from harness.lans.lguest import LguestLan
 from harness.lguest import dma
@@ -11,6 +12,8 @@ from harness.lguest.driver import NUM_SKBS
 from harness.lguest.events import Warned
 from harness.lguest.launcher import HostNetwork
 from harness.lguest.tap import MemoryTap
+
+from .steps import same_frames
 
 HOST = bytes.fromhex("020000ff0001")
 """The Host's address on the network."""
@@ -56,6 +59,18 @@ def used_lens(network: HostNetwork) -> list[int]:
 
 def warnings(lguest: LguestLan) -> list[str]:
     return [event.text for event in lguest.host.events if isinstance(event, Warned)]
+
+
+def must_work(lguest: LguestLan, network: HostNetwork, tap: MemoryTap, stamp: int = 999) -> None:
+    """One frame crosses in each direction, and no other."""
+    written, received = len(tap.written), len(lguest.received(network.device))
+    out = send(network, stamp=stamp)
+    (inward,) = frames_for(network, 1, stamp)
+    tap.feed(inward)
+    same("the Launcher reads a frame of its TAP", network.input(), True)
+    lguest.settle()
+    same("frames written to the TAP", tap.written[written:], [out])
+    same_frames(lguest, network.device, [inward], since=received)
 
 
 def works(lguest: LguestLan, network: HostNetwork, tap: MemoryTap, stamp: int = 999) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
+from harness.comparing import Source, recorded_lan, same, same_in_capture
 from harness.frames import BROADCAST, ethernet
 from harness.lans.lguest import LguestLan
+from harness.lans.lguest_records import name_of
 from harness.lguest import dma
 from harness.lguest.driver import NetDevice
 from harness.lguest.events import Fault, Point, Received
@@ -33,6 +35,37 @@ def reaches(sender: NetDevice, owner: NetDevice) -> bool:
         if (event.guest, event.slot) == (owner.guest.id, owner.slot)
     ]
     return mine == [frame]
+
+
+def must_reach(sender: NetDevice, owner: NetDevice) -> None:
+    """A fresh frame to the owner's address is passed up by it alone, and once."""
+    host = sender.guest.host
+    before = len(host.events)
+    frame = ethernet(owner.address, sender.address, stamp=_FRESH_STAMPS + before)
+    sender.transmit(frame)
+    run_interrupts(host)
+    mine = [
+        event.frame
+        for event in host.events[before:]
+        if isinstance(event, Received) and (event.guest, event.slot) == (owner.guest.id, owner.slot)
+    ]
+    same(f"frames passed up by {name_of(owner)} for one from {name_of(sender)}", mine, [frame])
+
+
+def same_frames(
+    lan: LguestLan, device: NetDevice, expected: Sequence[bytes], since: int = 0
+) -> None:
+    """Fail unless a device passed up just these frames, not counting the first ``since``."""
+    __tracebackhide__ = True
+    name, source = name_of(device), None
+    received = lan.received(device)
+    start = since if since >= 0 else len(received) + since
+    places = [(other.guest.id, other.slot) for other in lan.devices]
+    names = [name_of(other) for other in lan.devices]
+    alone = names.count(name) == places.count((device.guest.id, device.slot)) == 1
+    if lan is recorded_lan() and alone:
+        source = Source(name, start, len(lan.records()))
+    same_in_capture(f"frames passed up by {name}", received[start:], expected, source)
 
 
 def run_interrupts(host: Host) -> None:

@@ -5,6 +5,9 @@ shows the marker, a frame of that sender that it has not received will never arr
 run both ways, from every port that sent to all others, then back to it, so that nothing
 more can arrive at the sender either. Markers are neither arrivals nor records. They come
 from addresses of their own, so they teach a learning LAN nothing about a port's address.
+A LAN cannot know a marker beforehand: all but its destination and EtherType comes from a seed
+(``seed_markers``), which is random unless given. Each must arrive once and whole: see
+``take_marker_faults``.
 
 For a LAN that settles by waiting (``Traits.settles``), the time that it declares is waited
 after the fences as well: a frame that a fence overtook arrives within that time.
@@ -33,8 +36,10 @@ from harness.lan import (
     Record,
     Traits,
     Unsupported,
+    check_calm,
 )
 from harness.lans.wire.chatter import Chatter
+from harness.lans.wire.markers import ETHERTYPE, Fault, Markers
 from harness.lans.wire.one_cpu import OneCpu
 from harness.lans.wire.transport import Got, Plant, Transport, VerbTransport
 
@@ -47,11 +52,6 @@ RETRY_S = 0.005
 AT_ONCE = 1024
 """Frames read from a port before the clock is checked again."""
 
-BROADCAST = b"\xff" * 6
-ETHERTYPE = b"\x88\xb5"
-FENCE_MAC = b"\x06fen"
-"""First bytes of the addresses that markers come from: so they teach a LAN nothing of a port's."""
-SHORTEST_WHOLE = 60
 HEADER = 14
 
 
@@ -73,12 +73,13 @@ class FencedPort:
         """It reads nothing: what arrives waits."""
         self.promiscuous = False
         self.joined: set[bytes] = set()
-        self.fence_mac = FENCE_MAC + len(lan.interfaces()).to_bytes(2, "big")
         self.marker_seen = 0
         """The number of the last marker that arrived."""
         self.markers_sent = 0
         self.markers_received = 0
         self.arrived: list[Arrival] = []
+        self.sent_before = 0
+        """Frames that the LAN's ports had sent when this one was read last."""
         self._lan = lan
 
     def __repr__(self) -> str:
@@ -91,6 +92,8 @@ class FencedPort:
 
     def arrivals(self) -> list[Arrival]:
         arrived, self.arrived = self.arrived, []
+        if not self.paused:
+            self.sent_before = self._lan.frames_sent
         return arrived
 
     def set_promiscuous(self, on: bool) -> None:
@@ -215,9 +218,17 @@ class FencedLan:
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
         self._records: list[Record] = []
-        self._signature = ETHERTYPE + b"fence" + os.urandom(8)
-        self._markers = 0
+        self.frames_sent = 0
+        self._markers = Markers(os.urandom(16))
         self._cpu = OneCpu() if plant.one_cpu else None
+
+    def seed_markers(self, seed: bytes) -> None:
+        """Make all markers from this seed; before the first port is made."""
+        self._markers = Markers(seed)
+
+    def take_marker_faults(self) -> Sequence[Fault]:
+        """What was wrong with markers that arrived since the last call."""
+        return self._markers.take_faults()
 
     def ports(self, count: int) -> Sequence[FencedPort]:
         new: list[FencedPort] = []
@@ -266,6 +277,7 @@ class FencedLan:
             fates = (Fate(FateKind.REFUSED, str(error)),)
             raise
         else:
+            self.frames_sent += 1
             if port not in self._sent:
                 self._sent.append(port)
         finally:
@@ -292,7 +304,7 @@ class FencedLan:
                 self._fence(sender, plugged, deadline)
             listening = [sender for sender in fenced if not sender.paused]
             for sender in listening:
-                if sender.marker_seen < self._markers:
+                if sender.marker_seen < self._markers.last:
                     answering = next(port for port in plugged if port is not sender)
                     for _ in range(self._plant.fences):
                         self._fence(answering, listening, deadline)
@@ -337,7 +349,7 @@ class FencedLan:
             others = [other for other in plugged if other is not port]
             if not others:
                 continue
-            first = self._markers + 1
+            first = self._markers.last + 1
             while not self._reaches(port, others, first, deadline):
                 pass
             self._fence(others[0], [port], deadline)
@@ -346,7 +358,7 @@ class FencedLan:
         """Return when a port that was paused has read what waited for it, and hears the others."""
         others = [other for other in self.reading() if other is not port]
         deadline = time.monotonic() + self.limit_s
-        first = self._markers + 1
+        first = self._markers.last + 1
         while others and not self._reaches(others[0], [port], first, deadline):
             pass
         self.settle()
@@ -370,9 +382,9 @@ class FencedLan:
             if got is None:
                 return False
             frame = got.frame
-            if frame.startswith(self._signature, 12):
+            if number := self._markers.number(port.name, frame):
                 port.markers_received += 1
-                port.marker_seen = max(port.marker_seen, int.from_bytes(frame[27:35], "big"))
+                port.marker_seen = max(port.marker_seen, number)
                 continue
             now = time.time_ns()
             if self.foreign(frame):
@@ -384,6 +396,7 @@ class FencedLan:
             wanted = port.wants(got)
             fates = () if wanted else (Fate(FateKind.FILTERED),)
             port.arrived.append(Arrival(now, frame, wanted))
+            check_calm(port.name, len(port.arrived), self.frames_sent - port.sent_before)
             self._records.append(Record(now, port.name, "received", frame, got.length, (), fates))
         return True
 
@@ -404,11 +417,9 @@ class FencedLan:
             self._plant.close()
 
     def _mark(self, sender: FencedPort) -> int:
-        self._markers += 1
-        marker = BROADCAST + sender.fence_mac + self._signature + self._markers.to_bytes(8, "big")
-        sender.transport.send(marker.ljust(SHORTEST_WHOLE, b"\0"))
+        sender.transport.send(self._markers.make(sender.name))
         sender.markers_sent += 1
-        return self._markers
+        return self._markers.last
 
     def _fence(self, sender: FencedPort, receivers: Sequence[FencedPort], deadline: float) -> None:
         deaf = [port for port in receivers if port is not sender]
