@@ -91,6 +91,15 @@ def test_the_host_view_leaves_out_what_a_card_would_not_pass_up() -> None:
     assert tester.exchange(sender, frame) == {owner: [frame]}
 
 
+def test_the_host_view_shows_what_returned_to_its_sender() -> None:
+    lan, _, (sender, owner, _) = hub()
+    tester = Testbench(lan, "host")
+    tester.ports(3)
+    sender.others = [sender, owner]
+    frame = ethernet(owner, sender)
+    assert tester.exchange(sender, frame) == {owner: [frame], sender: [frame]}
+
+
 def test_a_port_that_nobody_asked_for_must_not_get_a_unicast_either() -> None:
     lan = FakeLan()
     sender, owner, unasked = lan.all
