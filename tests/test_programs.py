@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,7 @@ from harness import registry
 from harness.exchange import Testbench
 from harness.lan import Traits, Unsupported
 from harness.suite import programs
-from harness.suite.programs import Change, Program, Send, Try
+from harness.suite.programs import Age, Change, Membership, Program, Send, Try, What
 
 SEEDS = range(40)
 
@@ -69,6 +69,57 @@ def test_programs_have_steps_of_every_kind_within_what_the_lan_declares() -> Non
     assert max(len(send.shots) for send in sends) == declared.burst
     assert any(shot.vlan for shot in shots)
     assert any(len({shot.sender for shot in send.shots}) > 1 for send in sends)
+
+
+def test_programs_use_every_verb_that_the_lan_declares_and_no_other() -> None:
+    def steps(lan: str) -> list[programs.Step]:
+        declared = bench(lan).traits
+        drawn = (programs.program(seed, declared, bursts=True) for seed in SEEDS)
+        return [step for program in drawn for step in program.steps]
+
+    listed = steps("memory-learning")
+    assert {step.what for step in listed if isinstance(step, Change)} == set(get_args(What))
+    members = {step.member for step in listed if isinstance(step, Membership)}
+    assert members == {True, False}
+    assert any(isinstance(step, Age) for step in listed)
+    plain = steps("lguest-repaired")
+    changes = {step.what for step in plain if isinstance(step, Change)}
+    assert changes == {"close", "open", "promiscuous", "plain", "join", "leave"}
+    assert not any(isinstance(step, Membership | Age) for step in plain)
+
+
+@pytest.mark.parametrize("lan", ["memory-repeater", "memory-learning", "memory-directory"])
+def test_a_program_with_verbs_holds_on_a_correct_lan_and_its_text_is_the_same_test(
+    lan: str,
+) -> None:
+    for seed in range(8):
+        written = programs.program(seed, bench(lan).traits, bursts=True)
+        assert programs.makes_sense(written.steps)
+        first, second = bench(lan), bench(lan)
+        assert programs.run(written, first) is None
+        names: dict[str, Any] = {}
+        exec(str(written), names)
+        names[f"test_program_{seed}"](second)
+        second.finish()
+        assert second.violations == []
+        assert [tuple(record) for record in first.lan.records()] == [
+            tuple(record) for record in second.lan.records()
+        ]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Change(0, "vanish"), Change(0, "link_up")],
+        [Change(0, "link_down"), Change(0, "open")],
+        [Change(0, "pause"), Change(0, "close")],
+        [Change(0, "resume")],
+        [Change(0, "pause"), Change(0, "pause")],
+    ],
+    ids=lambda steps: "-".join(step.what for step in steps),
+)
+def test_a_port_returns_as_it_left(steps: list[programs.Step]) -> None:
+    assert not programs.makes_sense(steps)
 
 
 def test_without_bursts_every_frame_is_sent_alone() -> None:

@@ -6,10 +6,11 @@ fails is shortened, and written as a test to paste.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from random import Random
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
 from harness.exchange import BenchPort, Testbench
@@ -167,40 +168,90 @@ class Try:
         yield "lan.stream([])"
 
 
+What = Literal[
+    "close",
+    "open",
+    "promiscuous",
+    "plain",
+    "join",
+    "leave",
+    "link_down",
+    "link_up",
+    "vanish",
+    "pause",
+    "resume",
+]
+
+RETURNS: Mapping[str, What] = MappingProxyType(
+    {"close": "open", "vanish": "open", "link_down": "link_up"}
+)
+"""What brings a port back, after what took it away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A port goes down, comes up, or changes its mode."""
 
     port: int
-    what: Literal["close", "open", "promiscuous", "plain", "join", "leave"]
+    what: What
 
     def act(self, stage: Stage) -> None:
         """Make the change."""
         port = stage.ports[self.port]
         match self.what:
-            case "close":
-                port.close()
-            case "open":
-                port.open()
             case "promiscuous" | "plain":
                 port.set_promiscuous(self.what == "promiscuous")
             case "join" | "leave":
                 port.join_groups(3 if self.what == "join" else 0)
+            case _:
+                getattr(port, self.what)()
 
     def lines(self) -> Iterator[str]:
         """The step as Python."""
         call = {
-            "close": "close()",
-            "open": "open()",
             "promiscuous": "set_promiscuous(True)",
             "plain": "set_promiscuous(False)",
             "join": "join_groups(3)",
             "leave": "join_groups(0)",
-        }[self.what]
+        }.get(self.what, f"{self.what}()")
         yield f"ports[{self.port}].{call}"
 
 
-Step = Send | Try | Change
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A port joins or leaves a group, by its address."""
+
+    port: int
+    group: bytes
+    member: bool
+
+    def act(self, stage: Stage) -> None:
+        """Join, or leave."""
+        port = stage.ports[self.port]
+        (port.join_group if self.member else port.leave_group)(self.group)
+
+    def lines(self) -> Iterator[str]:
+        """The step as Python."""
+        call = "join_group" if self.member else "leave_group"
+        yield f'ports[{self.port}].{call}(bytes.fromhex("{self.group.hex()}"))'
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """Ageing time passes."""
+
+    seconds: float
+
+    def act(self, stage: Stage) -> None:
+        """Let it pass."""
+        stage.lan.age(self.seconds)
+
+    def lines(self) -> Iterator[str]:
+        """The step as Python."""
+        yield f"lan.age({self.seconds:g})"
+
+
+Step = Send | Try | Change | Membership | Age
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +301,10 @@ class _Author:
         self._traits = traits
         self.count = min(self._random.choice((3, 4, 4)), traits.ports)
         self._up = set(range(self.count))
+        self._gone: dict[int, What] = {}
+        """Ports that are not up, and what brings them back."""
+        self._paused: set[int] = set()
+        self._members: set[tuple[int, bytes]] = set()
         self._modes: dict[int, set[str]] = {port: set() for port in range(self.count)}
         self._stamp = 0
         shortest, longest = traits.shortest, traits.longest
@@ -267,8 +322,10 @@ class _Author:
 
     def step(self, *, bursts: bool) -> Step:
         """The next one."""
+        if self._traits.verbs and self._random.random() < 0.15:
+            return self._verb(self._random.choice(self._traits.verbs))
         draw = self._random.random()
-        down = sorted(set(range(self.count)) - self._up)
+        down = sorted(self._gone)
         if draw < 0.13:
             return self._come_or_go(down)
         if draw < 0.22:
@@ -286,12 +343,55 @@ class _Author:
         if down and (len(self._up) <= 2 or self._random.random() < 0.7):
             port = self._random.choice(down)
             self._up.add(port)
-            return Change(port, "open")
-        if len(self._up) <= 2:
+            return Change(port, self._gone.pop(port))
+        return self._go("close")
+
+    def _go(self, how: What) -> Step:
+        """A port goes away, if two others stay that take frames."""
+        stay = self._up - self._paused
+        if len(stay) <= 2:
             return self._mode()
-        port = self._sender()
+        port = self._random.choice(sorted(stay))
         self._up.remove(port)
-        return Change(port, "close")
+        self._gone[port] = RETURNS[how]
+        return Change(port, how)
+
+    def _verb(self, verb: str) -> Step:
+        """A step that only some LANs can make."""
+        match verb:
+            case "link":
+                return self._go("link_down")
+            case "vanish":
+                return self._go("vanish")
+            case "pause":
+                return self._pause()
+            case "groups":
+                return self._membership()
+            case "age":
+                factor = self._random.choice((0.3, 0.6, 2.5))
+                return Age(factor * (self._traits.ageing_s or 1.0))
+        return self._mode()
+
+    def _pause(self) -> Step:
+        if self._paused and self._random.random() < 0.7:
+            port = self._random.choice(sorted(self._paused))
+            self._paused.remove(port)
+            return Change(port, "resume")
+        stay = sorted(self._up - self._paused)
+        if len(stay) <= 2:
+            return self._mode()
+        port = self._random.choice(stay)
+        self._paused.add(port)
+        return Change(port, "pause")
+
+    def _membership(self) -> Step:
+        if self._members and self._random.random() < 0.4:
+            port, group = self._random.choice(sorted(self._members))
+            self._members.remove((port, group))
+            return Membership(port, group, member=False)
+        port, group = self._sender(), self._random.choice(GROUPS[1:])
+        self._members.add((port, group))
+        return Membership(port, group, member=True)
 
     def _mode(self) -> Step:
         port = self._sender()
@@ -452,17 +552,28 @@ Part = TypeVar("Part")
 
 
 def makes_sense(steps: Sequence[Step]) -> bool:
-    """Whether only ports that are up send and leave, and only those that are down return."""
-    down: set[int] = set()
+    """Whether only ports that are up send and leave, and each returns as it left."""
+    gone: dict[int, str] = {}
+    paused: set[int] = set()
     for step in steps:
-        if isinstance(step, Send) and any(shot.sender in down for shot in step.shots):
+        if isinstance(step, Send) and any(shot.sender in gone for shot in step.shots):
             return False
-        if isinstance(step, Change):
-            if (step.port in down) is not (step.what == "open"):
+        if not isinstance(step, Change):
+            continue
+        if step.what in ("open", "link_up"):
+            if gone.pop(step.port, "") != step.what:
                 return False
-            if step.what == "close":
-                down.add(step.port)
-            down -= {step.port} if step.what == "open" else set()
+        elif step.port in gone or (step.what in RETURNS and step.port in paused):
+            return False
+        elif step.what in RETURNS:
+            gone[step.port] = RETURNS[step.what]
+        elif (step.what == "resume") is not (step.port in paused):
+            if step.what in ("pause", "resume"):
+                return False
+        elif step.what == "resume":
+            paused.remove(step.port)
+        if step.what == "pause":
+            paused.add(step.port)
     return True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.broken.living.hooks import (
     IPV4,
     Leaks,
+    Loses,
     altering,
     broken_memory,
     is_long,
@@ -82,7 +83,64 @@ class _NobodysToTheFirst(Leaks, MemoryDirectory):
         return port is self.made[0] and all(other.mac != frame[:6] for other in self.made)
 
 
+class _DeadMemberEndsGroups(Loses, MemoryLearning):
+    """When a member of groups dies, its groups reach nobody."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.ended: set[bytes] = set()
+
+    def port_vanished(self, port: MemoryPort) -> None:
+        self.ended |= port.joined
+
+    def loses(self, port: MemoryPort, frame: bytes) -> bool:
+        return frame[:6] in self.ended
+
+
+class _LinkEndsMode(MemoryDirectory):
+    """A promiscuous port whose link fails is promiscuous no more."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.ended: set[MemoryPort] = set()
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        if port.plugged and port.promiscuous:
+            self.ended.add(port)
+
+    def wants(self, port: MemoryPort, frame: bytes) -> bool:
+        if not port.promiscuous:
+            self.ended.discard(port)
+        return port.mac == frame[:6] or (port.promiscuous and port not in self.ended)
+
+
+class _ResumeForgets(MemoryLearning):
+    """When a port takes frames again, all addresses are forgotten."""
+
+    def takes_again(self, port: MemoryPort) -> None:
+        super().takes_again(port)
+        self.table.clear()
+
+
 BROKEN = (
+    broken_memory(
+        "bridge-dead-member-ends-groups",
+        "PRG-1",
+        "the groups of a member that died reach nobody",
+        _DeadMemberEndsGroups,
+    ),
+    broken_memory(
+        "directory-link-ends-mode",
+        "PRG-1",
+        "a promiscuous port whose link failed is so no more",
+        _LinkEndsMode,
+    ),
+    broken_memory(
+        "bridge-resume-forgets",
+        "PRG-1",
+        "all addresses are forgotten when a port takes frames again",
+        _ResumeForgets,
+    ),
     broken_memory(
         "directory-nobodys-to-the-first",
         "PRG-1",

@@ -97,7 +97,8 @@ class FencedPort:
         return arrived
 
     def set_promiscuous(self, on: bool) -> None:
-        self._lan.read(self)
+        if not self.paused:
+            self._lan.read(self)
         self.transport.set_promiscuous(on)
         self.promiscuous = on
 
