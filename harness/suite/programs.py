@@ -287,6 +287,8 @@ def program(seed: int, traits: Traits, *, bursts: bool, steps: int = STEPS) -> P
     """
     author = _Author(seed, traits)
     drawn = [author.step(bursts=bursts) for _ in range(steps - 3 * bursts)]
+    if traits.verbs:
+        drawn += author.back_to_order()
     if bursts:
         most = min(traits.burst, MOST_IN_LAST_BURSTS)
         drawn += author.last_bursts(most)
@@ -351,10 +353,30 @@ class _Author:
         stay = self._up - self._paused
         if len(stay) <= 2:
             return self._mode()
-        port = self._random.choice(sorted(stay))
+        odd = sorted(port for port in stay if self._modes[port] or self._groups_of(port))
+        few = odd if odd and self._traits.verbs and self._random.random() < 0.7 else sorted(stay)
+        port = self._random.choice(few)
         self._up.remove(port)
         self._gone[port] = RETURNS[how]
         return Change(port, how)
+
+    def _groups_of(self, port: int) -> list[bytes]:
+        return sorted(group for member, group in self._members if member == port)
+
+    def back_to_order(self) -> Iterator[Step]:
+        """Every port is up and takes frames; then frames to a port, to groups, to all, to none."""
+        for port, back in sorted(self._gone.items()):
+            yield Change(port, back)
+        for port in sorted(self._paused):
+            yield Change(port, "resume")
+        self._paused.clear()
+        self._gone.clear()
+        self._up = set(range(self.count))
+        groups = sorted({group for _, group in self._members})
+        named = (Address("bytes", given=group) for group in (*groups[:4], BROADCAST))
+        for to in (Address("port", self._sender()), *named, Address("unused")):
+            sender = self._sender()
+            yield Send((replace(self._shot(sender), to=to, source=Address("port", sender)),))
 
     def _verb(self, verb: str) -> Step:
         """A step that only some LANs can make."""
