@@ -85,7 +85,7 @@ def ethernet(
     >>> len(ethernet(to=frame[:6], by=frame[6:12], size=13))
     13
     """
-    header = bytes(Ether(dst=address(to).hex(":"), src=address(by).hex(":"), type=kind))
+    header = address(to) + address(by) + kind.to_bytes(2, "big")
     return (header + payload(max(0, size - HEADER), stamp))[:size]
 
 
