@@ -105,9 +105,12 @@ def main() -> None:
 
 @main.command()
 @click.argument("lans", nargs=-1, required=True, shell_complete=completion.lans)
+@click.option("--quick", is_flag=True, help="Run two tests of each rule: seconds, and less proof.")
 @_send_on
 @click.pass_context
-def run(context: click.Context, lans: tuple[str, ...], send_on: tuple[str, ...]) -> None:
+def run(
+    context: click.Context, lans: tuple[str, ...], quick: bool, send_on: tuple[str, ...]
+) -> None:
     r"""Run the conformance suite on LANs. What follows `--` goes to pytest.
 
     A LAN is NAME, SPEC or NAME=SPEC; `lguest-harness lans` lists them. Captures, results and
@@ -118,6 +121,7 @@ def run(context: click.Context, lans: tuple[str, ...], send_on: tuple[str, ...])
     \b
     Example:
       lguest-harness run lguest -- -n auto
+      lguest-harness run bridge --quick
       lguest-harness run old=command:./switch-1 new=command:./switch-2 -- -k unicast
     """
     from harness import registry
@@ -125,7 +129,12 @@ def run(context: click.Context, lans: tuple[str, ...], send_on: tuple[str, ...])
     from harness.plugin import shared
     from harness.suite.run import run as run_suite
 
-    more = [*(f"--yes-send-on={name}" for name in send_on), *context.meta.get(_AFTER_DASHES, ())]
+    options = ["--quick"] if quick else []
+    more = [
+        *options,
+        *(f"--yes-send-on={name}" for name in send_on),
+        *context.meta.get(_AFTER_DASHES, ()),
+    ]
     given = [option.partition("=")[2] for option in more if option.startswith("--yes-send-on=")]
     try:
         rows = registry.entries(lans, given)
@@ -317,6 +326,7 @@ def _own_rules(paths: tuple[str, ...]) -> NoReturn:
 
 @main.command()
 @click.option("--coverage", is_flag=True, help="Show what catches which broken LAN; runs them.")
+@click.option("--kinds", is_flag=True, help="Print how many tests each kind of LAN has, by rule.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -325,12 +335,12 @@ def _own_rules(paths: tuple[str, ...]) -> NoReturn:
     help="Processes that run them.",
 )
 @click.argument("tests", nargs=-1, type=click.Path(exists=True))
-def rules(coverage: bool, workers: int, tests: tuple[str, ...]) -> None:
+def rules(coverage: bool, kinds: bool, workers: int, tests: tuple[str, ...]) -> None:
     r"""List the rules, and the tests of each.
 
     With TESTS, files or folders with tests of your own, list the rules that your project
     defines, and the suite's rules that your tests name. With --coverage also the deliberately
-    broken LANs, each run through the tests of its rule.
+    broken LANs, each run through the tests of its rule; with --kinds a Markdown table instead.
     Exit code: 0; 1 if a rule of your own has no test, or with --coverage if a rule has no test,
     or no broken LAN that its tests catch, or a broken LAN is not caught; 2 if tests cannot be
     collected or run.
@@ -342,9 +352,15 @@ def rules(coverage: bool, workers: int, tests: tuple[str, ...]) -> None:
     """
     from harness.broken.catalogue import BROKEN
     from harness.rules import RULES
-    from harness.suite.coverage import catches, tests_of_rules
+    from harness.suite.coverage import catches, kinds_table, tests_of_rules
     from harness.suite.run import SuiteError
 
+    if kinds:
+        if coverage or tests:
+            raise click.UsageError("--kinds goes with no other option, and without TESTS")
+        for line in kinds_table():
+            click.echo(line)
+        return
     if tests:
         if coverage:
             raise click.UsageError("--coverage is about the suite's own tests: leave TESTS out")

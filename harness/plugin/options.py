@@ -42,6 +42,11 @@ def add(parser: pytest.Parser) -> None:
         help="on a deliberately broken LAN, run only the tests of the rule that it breaks",
     )
     group.addoption(
+        "--quick",
+        action="store_true",
+        help="run two tests of each rule: seconds instead of minutes, and less proof",
+    )
+    group.addoption(
         "--reports",
         metavar="DIR",
         help="where captures, results and report go (default: reports/ in the root directory)",

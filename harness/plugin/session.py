@@ -7,6 +7,7 @@ import difflib
 import gc
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -182,10 +183,14 @@ class Session:
                     item.add_marker(
                         pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
                     )
+        self._refuse_idle_deviations(kept)
+        if config.getoption("quick"):
+            quick = _quick(kept)
+            left_out += [item for item in kept if item not in quick]
+            kept = [item for item in kept if item in quick]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = kept
-        self._refuse_idle_deviations(items)
 
     def _applies(self, item: pytest.Item, entry: Entry) -> bool:
         """Whether a test has something to say about a LAN, as far as that is known before."""
@@ -294,6 +299,26 @@ class Session:
         control = seeds.control(seeds.of(self._config, self.lans[name]), item.nodeid)
         model = pool.model(name)
         return Testbench(lan, view, shared=shared, model=model, seed=_seed(item), control=control)
+
+
+QUICK = 2
+"""Tests of each rule in a quick run."""
+
+
+def _quick(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    """For each LAN the first tests of each rule, with their first parameters."""
+    chosen: set[pytest.Item] = set()
+    seen: set[tuple[str | None, str]] = set()
+    counts: Counter[tuple[str | None, str]] = Counter()
+    for item in items:
+        lan, test = lan_of(item), item.nodeid.partition("[")[0]
+        rules = [(lan, rule) for rule in rule_ids(item)]
+        if (lan, test) in seen or not any(counts[rule] < QUICK for rule in rules):
+            continue
+        seen.add((lan, test))
+        counts.update(rules)
+        chosen.add(item)
+    return chosen
 
 
 def _seed(item: pytest.Item) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 
 from harness.broken.catalogue import BROKEN
-from harness.plugin.items import RULES_OF_RUN, rule_ids
+from harness.plugin.items import RULES_OF_RUN, lan_of, rule_ids
 from harness.registry import ALL_BROKEN, BROKEN_PREFIX
 from harness.rules import RULES, Rule
 from harness.suite.run import FAILS_BY_VERDICT, message_of, pytest_quietly, run_quietly
@@ -40,6 +42,42 @@ class _Collector:
                 listed = self.tests.setdefault(rule, [])
                 if name not in listed:
                     listed.append(name)
+
+
+ONE_OF_EACH_KIND = MappingProxyType(
+    {
+        "repeater": "memory-repeater",
+        "learning": "memory-learning",
+        "directory": "memory-directory",
+        "lguest": "lguest",
+    }
+)
+"""Kinds of LANs, and a LAN of each."""
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self.tests: Counter[tuple[str, str]] = Counter()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            for rule in rule_ids(item):
+                self.tests[rule, lan_of(item) or ""] += 1
+
+
+def kinds_table() -> list[str]:
+    """Rule by kind, with the number of tests: a Markdown table; SuiteError if there is none."""
+    counter = _Counter()
+    lans = [word for lan in ONE_OF_EACH_KIND.values() for word in ("--lan", lan)]
+    run_quietly(["--collect-only", "--no-captures", *lans], counter, [0])
+    lines = [
+        f"| rule | {' | '.join(ONE_OF_EACH_KIND)} |",
+        f"|---|{'---:|' * len(ONE_OF_EACH_KIND)}",
+    ]
+    for rule in RULES:
+        counts = [counter.tests[rule, lan] for lan in ONE_OF_EACH_KIND.values()]
+        lines.append(f"| {rule} | {' | '.join(str(count or '') for count in counts)} |")
+    return lines
 
 
 @dataclass(slots=True)
