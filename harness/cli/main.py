@@ -105,7 +105,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("lans", nargs=-1, required=True, shell_complete=completion.lans)
-@click.option("--quick", is_flag=True, help="Run two tests of each rule: seconds, and less proof.")
+@click.option("--quick", is_flag=True, help="Run one test of each rule: seconds, and less proof.")
 @_send_on
 @click.pass_context
 def run(

@@ -44,7 +44,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--quick",
         action="store_true",
-        help="run two tests of each rule: seconds instead of minutes, and less proof",
+        help="run one test of each rule: seconds instead of minutes, and less proof",
     )
     group.addoption(
         "--reports",
