@@ -7,6 +7,7 @@ import pytest
 from harness import differences
 from harness.differences import Difference, Kind, Sent
 from harness.frames import BROADCAST, ethernet
+from harness.plugin import classified
 
 A, B = b"\x02\0\0\0\0\1", b"\x02\0\0\0\0\2"
 ONE, TWO, THREE = (ethernet(B, A, stamp=number) for number in range(3))
@@ -98,3 +99,11 @@ def test_an_allowed_form_is_no_difference() -> None:
     assert differences.compare(seen, SENT, padded) == []
     again = differences.Port("b", (0,), (), [ONE.ljust(64, b"\0"), ONE])
     assert [one.kind for one in differences.compare(again, SENT, padded)] == [Kind.DUPLICATE]
+
+
+def test_a_difference_of_a_run_without_captures_has_no_packet() -> None:
+    frame = bytes(60)
+    for kind in (Kind.MISSING, Kind.UNEXPECTED_RECEIVER):
+        difference = Difference(kind, "port2", "seen", frame, within=(3, 9))
+        (kept,), guilty = classified.located([difference], (), 0)
+        assert (kept.packet, kept.sent, guilty) == (0, 0, {})
