@@ -81,6 +81,11 @@ class BenchPort:
         self.comes_back: Callable[[], None] = self.open
         """What brings it back when it is down."""
 
+    @property
+    def lan(self) -> Testbench:
+        """The LAN that it is a port of, as the test sees it."""
+        return self._bench
+
     def __repr__(self) -> str:
         return repr(self.port)
 
@@ -233,6 +238,8 @@ class Testbench:
         self.used_up = False
         """No other test should use this LAN: it has too many ports, or a full table."""
         self._most = 0
+        self.in_use = False
+        """Whether sockets of `harness.scapy` are open: they take what arrives."""
         self._seed = seed
         self._control_stamp = CONTROL_STAMP - 2 * control
         self._sent_count = 0
@@ -347,11 +354,19 @@ class Testbench:
         self, sent: Iterable[tuple[Port, SupportsBytes]], *, layout: Layout | None = None
     ) -> Delivery:
         """The same with a sender for each frame, in the order given."""
+        if self.in_use:
+            raise ValueError(f"{self.lan.name}: sockets are open on it: close them first")
         given = [(self._bench_port(sender), as_frame(frame)) for sender, frame in sent]
         for _, frame in given:
             if self.kind != "directory" or self._shared:
                 self._refuse_length(frame)
         delivery = self._exchange(given, layout)
+        self.deliveries.append(delivery)
+        return delivery
+
+    def exchange_any(self, sender: Port, frame: SupportsBytes) -> Delivery:
+        """The same with one frame, even if the LAN declares not to take it."""
+        delivery = self._exchange([(self._bench_port(sender), as_frame(frame))], None)
         self.deliveries.append(delivery)
         return delivery
 
@@ -533,6 +548,14 @@ class Testbench:
         if not max(self.traits.shortest, 14) <= len(frame) <= self.traits.longest:
             self._beyond = f"{port.name} sent a frame of {len(frame)} bytes"
         self._earlier.add(frame)
+
+    def take_judged(self) -> dict[Port, Sequence[Arrival]]:
+        """Wait until all is quiet; judge and return what arrived, of frames sent loose."""
+        self._settle()
+        arrived = self._collect()
+        pending, self._pending = self._pending or Judging(self.model), None
+        self.violations += pending.compare(_frames(arrived), self._earlier)
+        return {port: arrivals for port, arrivals in arrived.items()}  # noqa: C416  # other keys
 
     def forget_pending(self) -> None:
         """The test itself looks at what arrived."""

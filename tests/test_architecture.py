@@ -20,6 +20,9 @@ ALLOWED = {
     "lans": {"lan", "lguest", "frames"},
     "values": set(),
     "evidence": {"lan", "rules", "models", "values"},
+    "replay": {"lan", "frames", "models", "evidence", "exchange"},
+    "live": {"lan", "lans", "evidence"},
+    "scapy": {"lan", "live"},
 }
 """Rooms near the ground, and all that they may know."""
 

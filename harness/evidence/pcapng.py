@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.evidence import comments
@@ -22,6 +22,9 @@ LINKTYPE_ETHERNET = 1
 COMMENT, FLAGS = 1, 2
 IF_NAME, IF_DESCRIPTION, IF_MAC, IF_TSRESOL = 2, 3, 6, 9
 USER_APPLICATION = 4
+APPLICATION = b"lguest-harness"
+"""What our captures name as the program that made them."""
+
 NANOSECONDS = b"\x09"
 DIRECTIONS = {"received": 1, "sent": 2}
 LONGEST_NAME = 150
@@ -45,52 +48,62 @@ def _text(value: str) -> bytes:
     return value.encode("utf-8", "replace")[:65_000]
 
 
+def head(about: Iterable[str] = ()) -> bytes:
+    """How a pcapng file begins; ``about`` are the section's comments."""
+    options = [(COMMENT, _text(comment)) for comment in about]
+    options.append((USER_APPLICATION, APPLICATION))
+    return _block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + _options(options))
+
+
+def interface(name: str, mac: bytes) -> bytes:
+    """A port, as an interface."""
+    described = [
+        (IF_NAME, _text(name)),
+        (IF_DESCRIPTION, mac.hex(":").encode()),
+        (IF_MAC, mac),
+        (IF_TSRESOL, NANOSECONDS),
+    ]
+    body = struct.pack("<HHI", LINKTYPE_ETHERNET, 0, 0)
+    return _block(INTERFACE, body + _options(described))
+
+
+def packet(record: Record, numbers: Mapping[str, int]) -> bytes:
+    """A record; ``numbers`` are those of the interfaces, from 0, by the port's name."""
+    options = [(COMMENT, _text(comment)) for comment in comments.of_record(record)]
+    options.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
+    body = struct.pack(
+        "<IIIII",
+        numbers[record.port],
+        record.time >> 32,
+        record.time & 0xFFFFFFFF,
+        len(record.frame),
+        record.original_length,
+    )
+    padding = bytes(-len(record.frame) % 4)
+    return _block(PACKET, body + record.frame + padding + _options(options))
+
+
 def encode(
     interfaces: Sequence[tuple[str, bytes]], records: Iterable[Record], about: Iterable[str] = ()
 ) -> bytes:
     """A pcapng file: ``interfaces`` are (port name, address), ``about`` the section's comments."""
-    options = [(COMMENT, _text(comment)) for comment in about]
-    options.append((USER_APPLICATION, b"lguest-harness"))
-    header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-    blocks = [_block(SECTION, header + _options(options))]
-    numbers = {}
-    for number, (name, mac) in enumerate(interfaces):
-        numbers[name] = number
-        described = [
-            (IF_NAME, _text(name)),
-            (IF_DESCRIPTION, mac.hex(":").encode()),
-            (IF_MAC, mac),
-            (IF_TSRESOL, NANOSECONDS),
-        ]
-        body = struct.pack("<HHI", LINKTYPE_ETHERNET, 0, 0)
-        blocks.append(_block(INTERFACE, body + _options(described)))
-    for record in records:
-        options = [(COMMENT, _text(comment)) for comment in comments.of_record(record)]
-        options.append((FLAGS, struct.pack("<I", DIRECTIONS[record.direction])))
-        body = struct.pack(
-            "<IIIII",
-            numbers[record.port],
-            record.time >> 32,
-            record.time & 0xFFFFFFFF,
-            len(record.frame),
-            record.original_length,
-        )
-        padding = bytes(-len(record.frame) % 4)
-        blocks.append(_block(PACKET, body + record.frame + padding + _options(options)))
+    numbers = {name: number for number, (name, _) in enumerate(interfaces)}
+    blocks = [head(about), *(interface(name, mac) for name, mac in interfaces)]
+    blocks += [packet(record, numbers) for record in records]
     return b"".join(blocks)
 
 
-def annotated(packet: bytes, comment: str, after: int) -> bytes:
+def annotated(block: bytes, comment: str, after: int) -> bytes:
     """A packet's block with one more comment, after the first ``after`` that it has."""
-    length = struct.unpack_from("<I", packet, 20)[0]
+    length = struct.unpack_from("<I", block, 20)[0]
     at = 28 + length + -length % 4
     for _ in range(after):
-        code, size = struct.unpack_from("<HH", packet, at)
+        code, size = struct.unpack_from("<HH", block, at)
         if code != COMMENT:
             break
         at += 4 + size + -size % 4
     more = _options([(COMMENT, _text(comment))])[:-4]
-    return _block(PACKET, packet[8:at] + more + packet[at:-4])
+    return _block(PACKET, block[8:at] + more + block[at:-4])
 
 
 def write(path: str | Path, content: bytes) -> None:

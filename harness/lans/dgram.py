@@ -179,21 +179,24 @@ class DatagramLan(FencedLan):
         return super().ports(count)
 
 
+def parsed_pair(part: str) -> Pair:
+    """One port, ``LOCAL,REMOTE[,hello=TEXT]``; LanError for anything else."""
+    words = part.strip().split(",")
+    if len(words) not in (2, 3) or (len(words) == 3 and not words[2].startswith(_HELLO)):
+        raise LanError(f"{_FORM}: {part!r} is not LOCAL,REMOTE")
+    try:
+        local, remote = map(address.parsed, words[:2])
+    except LanError as error:
+        raise LanError(f"{_FORM}: {error}") from None
+    if bool(local.path) != bool(remote.path):
+        raise LanError(f"{_FORM}: {part}: one is a Unix socket, the other is not")
+    hello = words[2].removeprefix(_HELLO).encode() if len(words) == 3 else b""
+    return Pair(local, remote, hello)
+
+
 def parsed(text: str) -> list[Pair]:
     """The ports; LanError for a text without them."""
-    pairs = []
-    for part in text.split(";"):
-        words = part.strip().split(",")
-        if len(words) not in (2, 3) or (len(words) == 3 and not words[2].startswith(_HELLO)):
-            raise LanError(f"{_FORM}: {part!r} is not LOCAL,REMOTE")
-        try:
-            local, remote = map(address.parsed, words[:2])
-        except LanError as error:
-            raise LanError(f"{_FORM}: {error}") from None
-        if bool(local.path) != bool(remote.path):
-            raise LanError(f"{_FORM}: {part}: one is a Unix socket, the other is not")
-        hello = words[2].removeprefix(_HELLO).encode() if len(words) == 3 else b""
-        pairs.append(Pair(local, remote, hello))
+    pairs = [parsed_pair(part) for part in text.split(";")]
     if len(pairs) < 2:
         raise LanError(f"{_FORM} needs two ports at least")
     locals_ = [pair.local.text for pair in pairs]

@@ -6,6 +6,7 @@ in ascending order of Guest id, until none is pending; then nothing can be in fl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class LguestPort:
         self.device = device
         self.name = name_of(device)
         self.mac = device.address
-        self._lan = lan
+        self.lan = lan
         self._seen = len(lan.host.events)
 
     def __repr__(self) -> str:
@@ -50,13 +51,19 @@ class LguestPort:
     def send(self, frame: bytes, layout: Layout | None = None) -> None:
         layout = layout or Layout()
         try:
-            self.device.transmit(frame, layout.linear, layout.offset, layout.fragments)
+            with self.lan.lock:
+                self.device.transmit(frame, layout.linear, layout.offset, layout.fragments)
         except LguestError as error:
             raise FrameRefused(str(error)) from None
 
+    def forget(self) -> None:
+        """The Host's events begin anew."""
+        self._seen = 0
+
     def arrivals(self) -> list[Arrival]:
-        events = self._lan.host.events
-        news, self._seen = events[self._seen :], len(events)
+        with self.lan.lock:
+            events = self.lan.host.events
+            news, self._seen = events[self._seen :], len(events)
         device = self.device
         return [
             Arrival(event.time, event.frame, event.packet_type != "otherhost" or device.promiscuous)
@@ -121,6 +128,8 @@ class LguestLan:
     ) -> None:
         check_pages(pages, speaks_of_defect=defects.mask_swallows_features)
         self.name = name
+        self.lock = threading.RLock()
+        """Held while a frame crosses: several threads may use the LAN."""
         self.parts = parts
         self.host = parts.host(defects, start_ns=start_ns, trace=True)
         self.pages = parts.pages(pages)
@@ -216,16 +225,30 @@ class LguestLan:
 
     def settle(self) -> None:
         guests = self.host.guests
-        while any(guest.pending and guest.dead is None for guest in guests.values()):
-            for guest in list(guests.values()):
-                if guest.pending and guest.dead is None:
-                    guest.interrupt()
+        with self.lock:
+            while any(guest.pending and guest.dead is None for guest in guests.values()):
+                for guest in list(guests.values()):
+                    if guest.pending and guest.dead is None:
+                        guest.interrupt()
 
     def interfaces(self) -> list[tuple[str, bytes]]:
         return [(name_of(device), device.address) for device in self.devices]
 
     def records(self) -> list[Record]:
         return self._recorder.up_to(self.host.events)
+
+    def take_records(self) -> list[Record]:
+        """The records since the last call; the LAN forgets them, and what has arrived.
+
+        All must be quiet, and arrivals read.
+        """
+        with self.lock:
+            taken = self._recorder.take(self.host.events)
+            self.host.events.clear()
+            self._reported = 0
+            for port in self._ports:
+                port.forget()
+            return taken
 
     def close(self) -> None:
         self.host.close()

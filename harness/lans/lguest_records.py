@@ -76,6 +76,14 @@ class Recorder:
         self._read = len(events)
         return self._records
 
+    def take(self, events: Sequence[Event]) -> list[Record]:
+        """The records of all events, which are then forgotten; the next are read from the first."""
+        taken = self.up_to(events)
+        self._records, self._read = [], 0
+        self._sending.clear()
+        self._whole.clear()
+        return taken
+
     def _meet(self) -> None:
         for device in self._devices[self._known :]:
             key = (device.guest.id, device.slot)

@@ -7,6 +7,7 @@ every record. A frame takes four steps, each a method that a broken LAN can repl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -115,6 +116,10 @@ class MemoryPort:
     def send(self, frame: bytes, layout: Layout | None = None) -> None:
         if layout is not None and layout != Layout():
             raise LanError(f"{self.name}: {self.lan.name} takes no layouts")
+        with self.lan.lock:
+            self._send(frame)
+
+    def _send(self, frame: bytes) -> None:
         why_not = self.lan.refuses(self, frame)
         if why_not:
             self.lan.record(self, "sent", frame, (Fate(FateKind.REFUSED, why_not),))
@@ -135,8 +140,9 @@ class MemoryPort:
         self._arrivals.append(Arrival(time, frame, wanted))
 
     def arrivals(self) -> list[Arrival]:
-        arrived, self._arrivals = self._arrivals, []
-        return arrived
+        with self.lan.lock:
+            arrived, self._arrivals = self._arrivals, []
+            return arrived
 
     def set_promiscuous(self, on: bool) -> None:
         self.promiscuous = on
@@ -200,6 +206,8 @@ class MemoryLan:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.lock = threading.RLock()
+        """Held while a frame crosses: several threads may use the LAN."""
         self.made: list[MemoryPort] = []
         self._records: list[Record] = []
         self._now = START_NS
@@ -290,8 +298,9 @@ class MemoryLan:
         port.received += 1
 
     def settle(self) -> None:
-        for port in self.made:
-            port.queue = 0
+        with self.lock:
+            for port in self.made:
+                port.queue = 0
 
     # What the harness asks
 
@@ -317,6 +326,12 @@ class MemoryLan:
 
     def records(self) -> list[Record]:
         return self._records
+
+    def take_records(self) -> list[Record]:
+        """The records since the last call, which the LAN forgets."""
+        with self.lock:
+            taken, self._records = self._records, []
+            return taken
 
     def close(self) -> None:
         """Nothing is held beyond memory."""

@@ -47,6 +47,11 @@ class UsersPort:
         self._modes = {False}
         """Promiscuous or not, since the last call of ``arrivals``."""
 
+    @property
+    def lan(self) -> UsersLan:
+        """The LAN that it is a port of."""
+        return self._lan
+
     def __repr__(self) -> str:
         return f"<{self.name} of {self._lan.name}>"
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.plugin.host_tap import HostTap
     from harness.plugin.pool import Pool
     from harness.plugin.session import Session
+    from harness.replay import Replayed
 
 LAN_NAME = "lan_name"
 """The fixture that every test of a LAN uses, at least through another."""
@@ -132,6 +133,14 @@ def new_bench(
     if request.node.get_closest_marker("xfail"):
         return None
     return lambda: _session(request.config).new_bench(request.node, lan_name)
+
+
+@pytest.fixture
+def replay() -> Callable[..., Replayed]:
+    """Sends a capture through the LAN: `replay(lan, path)` judges every frame of it."""
+    from harness import replay as replaying
+
+    return replaying.replay
 
 
 @pytest.fixture

@@ -21,7 +21,16 @@ from harness.evidence.text import visible
 from harness.exchange import NotForKind, Testbench
 from harness.lan import Lan, LanError, Unsupported, waited_s
 from harness.models import kind_of
-from harness.plugin import captures, own_rules, seeds, sharding, shared, verdicts, writer
+from harness.plugin import (
+    captures,
+    own_rules,
+    scapy_sockets,
+    seeds,
+    sharding,
+    shared,
+    verdicts,
+    writer,
+)
 from harness.plugin.entry import LAN_NAME, NEW_LAN
 from harness.plugin.headline import HEADLINE, Headline
 from harness.plugin.items import (
@@ -246,6 +255,7 @@ class Session:
             lan = entry.make()
             try:
                 yield lan
+                scapy_sockets.release(lan)
                 captures.write(item, lan, 0, 0.0, user=False)
             finally:
                 lan.close()
@@ -257,6 +267,7 @@ class Session:
         try:
             yield lan
         finally:
+            scapy_sockets.release(lan)
             captures.write(item, lan, before, waited_before_s, user=entry.user)
             bench = getattr(item, "funcargs", {}).get("lan")
             spent = isinstance(bench, Testbench) and (

@@ -12,7 +12,7 @@ from harness.comparing import recording
 from harness.evidence.text import visible
 from harness.exchange import NotForKind
 from harness.lan import Inconclusive, LanError, Storm, Unsupported
-from harness.plugin import classified, commands, writer
+from harness.plugin import classified, commands, scapy_sockets, writer
 from harness.plugin.headline import HEADLINE, Headline
 from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, simulated
 
@@ -66,6 +66,7 @@ def _judge_the_wire(item: pytest.Item) -> None:
     bench = getattr(item, "funcargs", {}).get("lan")
     if not isinstance(bench, Testbench):
         return
+    scapy_sockets.release(bench)
     bench.finish()
     if bench.violations:
         raise WireViolation(explain_violations(bench.violations))

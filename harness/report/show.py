@@ -10,9 +10,11 @@ from pathlib import Path
 
 import click
 
+from harness.evidence import foreign
 from harness.evidence.comments import TEST
 from harness.evidence.files import LARGEST
 from harness.evidence.reader import BadCapture, Outline, outlines, packets
+from harness.report import hosts
 from harness.report.terminal import can_draw, for_encoding, lines
 
 
@@ -22,8 +24,13 @@ def show(
     """One line at a time, ``width`` columns wide, from packet ``first`` on.
 
     Of a capture of many tests those whose name contains ``test``. BadCapture if it cannot be
-    read, or there is nothing to show.
+    read, or there is nothing to show. A capture of another program has hosts for ports.
     """
+    if not test and foreign.is_readable(path, most) and not foreign.is_ours(path, most):
+        contents = foreign.read(path, most)
+        if contents.packets or contents.snapped:
+            yield from hosts.show(contents, width, first)
+            return
     wanted = [outline for outline in outlines(path, most) if _named(outline, test)]
     if not wanted:
         raise BadCapture(f"{path}: no test in it has {test!r} in its name")

@@ -88,9 +88,13 @@ def lines(outline: Outline, packets: Iterable[Packet], width: int, first: int = 
     if not outline.count:
         yield "no frames"
         return
-    drawn = diagram(outline.watched, packets, outline.count, first)
+    yield from drawing(diagram(outline.watched, packets, outline.count, first), width)
+
+
+def drawing(drawn: Diagram, width: int) -> Iterator[str]:
+    """A diagram, ``width`` columns wide, and what was left out of it."""
     if drawn.ports:
-        yield from _Drawing(drawn, width).lines()
+        yield from _Drawing(drawn, max(width, NARROWEST)).lines()
     yield from _hidden(drawn)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +83,11 @@ class FencedPort:
         """Frames that the LAN's ports had sent when this one was read last."""
         self._lan = lan
 
+    @property
+    def lan(self) -> FencedLan:
+        """The LAN that it is a port of."""
+        return self._lan
+
     def __repr__(self) -> str:
         return f"<{self.name} of {self._lan.name}>"
 
@@ -91,10 +97,11 @@ class FencedPort:
         self._lan.send(self, frame)
 
     def arrivals(self) -> list[Arrival]:
-        arrived, self.arrived = self.arrived, []
-        if not self.paused:
-            self.sent_before = self._lan.frames_sent
-        return arrived
+        with self._lan.lock:
+            arrived, self.arrived = self.arrived, []
+            if not self.paused:
+                self.sent_before = self._lan.frames_sent
+            return arrived
 
     def set_promiscuous(self, on: bool) -> None:
         if not self.paused:
@@ -201,7 +208,8 @@ class FencedLan:
     ``limit_s`` is the limit for a fence, and for frames that keep arriving; ``waited_s`` the
     total time waited for a LAN that settles by waiting; ``foreign_frames`` how many frames were
     set aside as ``foreign``; ``version`` the LAN's version, if it states one; ``chatter`` what
-    the LAN is declared to send by itself.
+    the LAN is declared to send by itself. ``lock`` is held while frames are sent and
+    read: several threads may use the LAN.
     """
 
     def __init__(
@@ -216,6 +224,7 @@ class FencedLan:
         self.version = ""
         self.chatter: Sequence[Chatter] = ()
         self._own: set[bytes] = set()
+        self.lock = threading.RLock()
         self._ports: list[FencedPort] = []
         self._sent: list[FencedPort] = []
         self._records: list[Record] = []
@@ -262,6 +271,10 @@ class FencedLan:
 
     def send(self, port: FencedPort, frame: bytes) -> None:
         """Send one frame from a port, and record it."""
+        with self.lock:
+            self._send(port, frame)
+
+    def _send(self, port: FencedPort, frame: bytes) -> None:
         if not port.is_open:
             raise FrameRefused(f"{port.name} is closed")
         if not port.linked:
@@ -293,6 +306,31 @@ class FencedLan:
         return [port for port in self.plugged() if not port.paused]
 
     def settle(self) -> None:
+        with self.lock:
+            self._settle()
+
+    def drain(self) -> None:
+        """Read what has arrived, without a fence: for those who use the LAN and test nothing."""
+        with self.lock:
+            try:
+                for port in self.plugged():
+                    self.read(port)
+            finally:
+                self._sent = []
+                if self._cpu is not None:
+                    self._cpu.let_go()
+
+    def filenos(self) -> list[int]:
+        """What can be read when there is something to ``drain``."""
+        return [port.transport.fileno() for port in self.plugged()]
+
+    def take_records(self) -> list[Record]:
+        """The records since the last call, which the LAN forgets."""
+        with self.lock:
+            taken, self._records = self._records, []
+            return taken
+
+    def _settle(self) -> None:
         try:
             plugged = self.reading()
             deadline = time.monotonic() + self.limit_s

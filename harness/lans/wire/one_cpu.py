@@ -6,25 +6,30 @@ could see the second overtake the first when the first processor is busy.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import threading
 
 
 class OneCpu:
-    """Keeps the thread that calls ``hold`` on its processor until ``let_go``."""
+    """Keeps each thread that calls ``hold`` on its processor until any calls ``let_go``."""
 
     def __init__(self) -> None:
         self._current = ctypes.CDLL(None).sched_getcpu
-        self._free: set[int] | None = None
+        self._free: dict[int, set[int]] = {}
+        """Thread to the processors that it was allowed before."""
 
     def hold(self) -> None:
         """Stay on this processor."""
-        if self._free is None:
-            self._free = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, {self._current()})
+        thread = threading.get_native_id()
+        if thread not in self._free:
+            self._free[thread] = os.sched_getaffinity(thread)
+            os.sched_setaffinity(thread, {self._current()})
 
     def let_go(self) -> None:
-        """Allow the processors that were allowed before."""
-        if self._free is not None:
-            os.sched_setaffinity(0, self._free)
-            self._free = None
+        """Allow all of these threads the processors that they were allowed before."""
+        while self._free:
+            thread, allowed = self._free.popitem()
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(thread, allowed)

@@ -1,0 +1,1 @@
+"""The test that `lguest-harness replay` runs."""

@@ -1,0 +1,1 @@
+"""Scapy on a LAN, replay, join and serve."""
