@@ -69,6 +69,7 @@ DIFFERENT: list[tuple[object, object]] = [
     ([1], [1, 1]),
     (b"ab", "ab"),
     (b"ab", b"ab\0"),
+    ({1}, {2}),
     ({1}, [1]),
     (Counts(1, 2), Counts(2, 1)),
     (Copied(1, b"a"), Sent(1, b"a")),
