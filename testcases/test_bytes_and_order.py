@@ -225,7 +225,7 @@ def test_fewer_than_six_linear_bytes_are_refused(lguest: LguestLan, linear: int)
     same("tx_carrier_errors of the sender", sender.device.counters.tx_carrier_errors, 0)
     sender.send(frame)
     lguest.settle()
-    same("frame of arrival", [arrival.frame for arrival in owner.arrivals()], [frame])
+    same("frames that arrived", [arrival.frame for arrival in owner.arrivals()], [frame])
 
 
 # DLV-11: order

@@ -27,7 +27,7 @@ def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> Non
     strangers[0].send(control)
     second_lan.settle()
     for port in strangers[1:]:
-        same("frame of arrival", [arrival.frame for arrival in port.arrivals()], [control])
+        same("frames that arrived", [arrival.frame for arrival in port.arrivals()], [control])
     # What the other LAN learned is not known here.
     theirs = lan.fresh_address()
     strangers[2].send(ethernet(BROADCAST, theirs))

@@ -313,7 +313,7 @@ def test_seventeen_linear_sections_are_refused(lguest: LguestLan, offset: int, l
     same("tx_carrier_errors of the sender", sender.device.counters.tx_carrier_errors, 0)
     sender.send(frame[:60])
     lguest.settle()
-    same("frame of arrival", [arrival.frame for arrival in owner.arrivals()], [frame[:60]])
+    same("frames that arrived", [arrival.frame for arrival in owner.arrivals()], [frame[:60]])
 
 
 @rule("SEC-4")
