@@ -78,3 +78,29 @@ def test_a_port_that_has_no_memory_to_open_says_so(lguest: LguestLan, left: int)
     port.device.guest.memory_left = None
     port.open()
     same("port is open", port.device.is_open, True)
+
+
+@rule("RCV-3", "DLV-4")
+@pytest.mark.parametrize("mode", ["promiscuous", "groups", "neither"])
+def test_what_passes_the_filter_of_a_port(lguest: LguestLan, mode: str) -> None:
+    """The driver passes up all it gets; a card would drop what is to another host, unless
+    it is promiscuous. A device with groups gets every frame, and is not.
+    """
+    sender, port, other = lguest.ports(3)
+    port.set_promiscuous(mode == "promiscuous")
+    port.join_groups(int(mode == "groups"))
+    frames = {
+        "own": ethernet(port.mac, sender.mac),
+        "broadcast": ethernet(b"\xff" * 6, sender.mac),
+        "another's": ethernet(other.mac, sender.mac),
+        "unknown": ethernet(bytes.fromhex("02005a5a5a5a"), sender.mac),
+    }
+    seen: dict[str, list[bool | None]] = {}
+    for name, frame in frames.items():
+        sender.send(frame)
+        lguest.settle()
+        arrivals = port.arrivals()
+        seen[name] = [arrival.passes_filter for arrival in arrivals if arrival.frame == frame]
+    foreign = {"promiscuous": [True], "groups": [False], "neither": []}[mode]
+    mine = {"own": [True], "broadcast": [True]}
+    same("frames that pass", seen, mine | {"another's": foreign, "unknown": foreign})

@@ -40,6 +40,16 @@ class _OpensInSilence(LguestPort):
         self.device.open()
 
 
+class _PassesNothingForeign(LguestPort):
+    def arrivals(self) -> list[Arrival]:
+        return [
+            arrival._replace(
+                passes_filter=arrival.frame[0] & 1 == 1 or arrival.frame[:6] == self.mac
+            )
+            for arrival in super().arrivals()
+        ]
+
+
 def _lan_with(port_class: type[LguestPort]) -> type[LguestLan]:
     class OtherPorts(LguestLan):
         def ports(self, count: int) -> Sequence[LguestPort]:
@@ -80,5 +90,11 @@ BROKEN = (
         "LIF-1",
         "a port that could not be opened says nothing",
         _OpensInSilence,
+    ),
+    _broken_port(
+        "port-marks-foreign-frames",
+        "RCV-3",
+        "a promiscuous port marks frames to others as not passing its filter",
+        _PassesNothingForeign,
     ),
 )
