@@ -65,7 +65,7 @@
     list.append(...[...known].sort(orders[sorted] ?? orders[""]).map((one) => one.test));
   };
 
-  // Rows of the matrix: all, those that fail, or those that tell two LANs apart.
+  // Rows of the matrix: all, those that fail, or those that differ between two LANs.
   const filterRows = () => {
     if (!rowForm) return;
     const [one, other] = rowForm.elements.rows.value.split(" ");
