@@ -40,7 +40,7 @@ def frames_per_second() -> Figures:
         else:
             print("no bridge to compare with: that takes root and /dev/net/tun")
         measured = rates.medians(rounds)
-    found: Figures = {name: (rate, "frames/s") for name, rate in measured.items()}
+    figures: Figures = {name: (rate, "frames/s") for name, rate in measured.items()}
     pairs = {
         "broadcast_over_unicast": ("broadcast_681_per_receiver", "unicast_60B_2peers"),
         "lguest_over_bridge_60B": ("unicast_60B_2peers", "bridge_tap_60B"),
@@ -49,8 +49,8 @@ def frames_per_second() -> Figures:
     }
     for name, (ours, theirs) in pairs.items():
         if theirs in measured:
-            found[name] = (measured[ours] / measured[theirs], "times")
-    return found
+            figures[name] = (measured[ours] / measured[theirs], "times")
+    return figures
 
 
 def on_real_lans(testcases: str) -> Figures:
@@ -61,7 +61,7 @@ def on_real_lans(testcases: str) -> Figures:
             able.append(name)
         else:
             print(f"{name} is left out: {why_not}")
-    found: Figures = {}
+    figures: Figures = {}
     with real_lans.opened(able) as lans, contextlib.ExitStack() as stack:
         rounds: dict[str, rates.Round] = {}
         for name, lan in lans.items():
@@ -75,16 +75,16 @@ def on_real_lans(testcases: str) -> Figures:
         measured = rates.medians(rounds, times=7)
     units = {"fence": "µs", "exchanges": "exchanges/s", "ptf": "exchanges/s"}
     for name in sorted(measured, key=lambda each: list(units).index(each.partition("_")[0])):
-        found[name] = (measured[name], units[name.partition("_")[0]])
+        figures[name] = (measured[name], units[name.partition("_")[0]])
     for name in ("ptf_exchanges", "ptf_exchanges_fewest_waits"):
         if name in measured:
             ratio = measured["exchanges_bridge"] / measured[name]
-            found[name.replace("ptf_exchanges", "harness_over_ptf")] = (ratio, "times")
+            figures[name.replace("ptf_exchanges", "harness_over_ptf")] = (ratio, "times")
     for name in able:
         rate, joined = children.cases_per_second(testcases, name)
-        found[f"cases_{_plain(name)}"] = (rate, "cases/s")
-        found[f"cases_{_plain(name)}_joined"] = (joined, "cases/s")
-    return found
+        figures[f"cases_{_plain(name)}"] = (rate, "cases/s")
+        figures[f"cases_{_plain(name)}_joined"] = (joined, "cases/s")
+    return figures
 
 
 def _plain(lan: str) -> str:
@@ -111,13 +111,13 @@ def suite_and_searches(testcases: str) -> Figures:
 def evidence() -> Figures:
     """The report of 5,000 tests: to write it, and to open it in a browser."""
     with tempfile.TemporaryDirectory() as folder:
-        found: Figures = {"report_5000_tests": (report.written(Path(folder), 5000), "s")}
+        figures: Figures = {"report_5000_tests": (report.written(Path(folder), 5000), "s")}
         opened = report.opened(Path(folder))
     if opened is None:
         print("no browser to open the report in: that takes playwright and chromium")
     else:
-        found["report_5000_tests_opened"] = (opened, "s")
-    return found
+        figures["report_5000_tests_opened"] = (opened, "s")
+    return figures
 
 
 def size() -> Figures:
@@ -147,14 +147,14 @@ def main() -> None:
         "The report": evidence,
         "Size": size,
     }
-    found: Figures = {}
+    measured: Figures = {}
     for topic, measure in topics.items():
         figures = measure()
         show(topic, figures)
-        found |= figures
+        measured |= figures
     target = Path("reports") / "bench.json"
     target.parent.mkdir(exist_ok=True)
-    rows = {name: {"value": value, "unit": unit} for name, (value, unit) in found.items()}
+    rows = {name: {"value": value, "unit": unit} for name, (value, unit) in measured.items()}
     target.write_text(json.dumps(rows, indent=2) + "\n")
     print(f"\nwritten to {target} after {time.monotonic() - start:.0f} s")
 

@@ -41,8 +41,8 @@ def lguest_round(peers: int, size: int, at_once: int = 1) -> Round:
             for _ in range(at_once):
                 transmit(frame)
             interrupt()
-            for each in handed_up:
-                assert each.frame == frame
+            for arrival in handed_up:
+                assert arrival.frame == frame
             handed_up.clear()
         spent = time.perf_counter() - start
         assert owner.counters.rx_packets - before == FRAMES
@@ -66,8 +66,8 @@ def broadcast_round(peers: int) -> Round:
             sender.transmit(frame)
         for device in receivers:
             device.guest.interrupt()
-            for each in handed_up:
-                assert each.frame == frame
+            for arrival in handed_up:
+                assert arrival.frame == frame
             handed_up.clear()
         spent = time.perf_counter() - start
         assert sum(device.counters.rx_packets for device in receivers) - before == deliveries
@@ -83,9 +83,9 @@ def _lan(peers: int) -> tuple[LguestLan, list[NetDevice]]:
 
 
 def medians(rounds: dict[str, Round], times: int = 31) -> dict[str, float]:
-    """The median of each, all run in turn ``times`` times."""
-    found: dict[str, list[float]] = {name: [] for name in rounds}
+    """The median of arrival, all run in turn ``times`` times."""
+    rates_by_name: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(times):
         for name, run in rounds.items():
-            found[name].append(run())
-    return {name: statistics.median(rates) for name, rates in found.items()}
+            rates_by_name[name].append(run())
+    return {name: statistics.median(rates) for name, rates in rates_by_name.items()}

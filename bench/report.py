@@ -15,12 +15,12 @@ from harness.report import html
 
 
 def written(folder: Path, tests: int) -> float:
-    """Seconds to write the report of so many tests, each with an exchange and a capture."""
+    """Seconds to write the report of so many tests, test with an exchange and a capture."""
     ids = [f"testcases/test_bench.py::test_{number}[lguest]" for number in range(tests)]
-    lines: list[results.Line] = [_run(ids), *(_test(folder, each) for each in ids)]
+    lines: list[results.Line] = [_run(ids), *(_test(folder, test) for test in ids)]
     lines.append(results.End({"passed": tests}, 0, 1.0))
     file = folder / results.FILE_NAME
-    file.write_bytes(b"".join(results.line(each) for each in lines))
+    file.write_bytes(b"".join(results.line(test) for test in lines))
     start = time.perf_counter()
     html.write(merge.load([file]), folder)
     return time.perf_counter() - start

@@ -28,23 +28,23 @@ def sums(**counts: int) -> str:
 
 def drop(reports: Path, name: str, *, collected: bool) -> None:
     """Take a test out of results, as if it had not ended, or not been there."""
-    found = lines(reports)
-    gone = of(found, name)
-    found.remove(gone)
-    found[-1]["outcomes"][gone["outcome"]] -= 1
+    written = lines(reports)
+    gone = of(written, name)
+    written.remove(gone)
+    written[-1]["outcomes"][gone["outcome"]] -= 1
     if not collected:
-        found[0]["collected"].remove(gone["id"])
-    write(reports, found)
+        written[0]["collected"].remove(gone["id"])
+    write(reports, written)
 
 
 def change(reports: Path, name: str, **what: object) -> None:
     """Change a test, and let the end of the run agree."""
-    found = lines(reports)
-    test, counts = of(found, name), found[-1]["outcomes"]
+    written = lines(reports)
+    test, counts = of(written, name), written[-1]["outcomes"]
     counts[test["outcome"]] -= 1
     test.update(what)
     counts[test["outcome"]] = counts.get(test["outcome"], 0) + 1
-    write(reports, found)
+    write(reports, written)
 
 
 def test_a_run_is_like_itself(small: Path) -> None:
@@ -98,12 +98,12 @@ def test_a_test_that_came_red_is_worse(small: Path, reports: Path) -> None:
 
 
 def test_two_lans_of_one_suite_are_compared_test_by_test(small: Path, reports: Path) -> None:
-    found = lines(reports)
-    for line in found[1:-1]:
+    written = lines(reports)
+    for line in written[1:-1]:
         line["lan"] = "mine"
         line["id"] = line["id"].replace("[lguest", "[mine")
-    found[0]["collected"] = [line["id"] for line in found[1:-1]]
-    write(reports, found)
+    written[0]["collected"] = [line["id"] for line in written[1:-1]]
+    write(reports, written)
     assert diff(small, reports) == (0, ["different LANs: lguest, then mine"])
     change(reports, NAME.replace("lguest", "mine"), outcome="failed", reason="so")
     assert diff(small, reports) == (
@@ -117,9 +117,9 @@ def test_two_lans_of_one_suite_are_compared_test_by_test(small: Path, reports: P
 
 
 def test_other_rules_are_said_plainly(small: Path, reports: Path) -> None:
-    found = lines(reports)
-    found[0]["rules"] = "0" * 64
-    write(reports, found)
+    written = lines(reports)
+    written[0]["rules"] = "0" * 64
+    write(reports, written)
     assert diff(small, reports) == (
         0,
         ["the rule tables differ: a rule may have changed between the runs"],

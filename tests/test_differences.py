@@ -14,7 +14,7 @@ ONE, TWO, THREE = (ethernet(B, A, stamp=number) for number in range(3))
 SENT = [Sent("a", ONE), Sent("a", TWO), Sent("a", THREE)]
 
 
-def found(
+def differences_of(
     *arrived: bytes,
     must: tuple[int, ...] = (0, 1, 2),
     may: tuple[int, ...] = (),
@@ -26,14 +26,14 @@ def found(
 
 
 def kinds(*arrived: bytes, **how: object) -> list[Kind]:
-    return [difference.kind for difference in found(*arrived, **how)]  # type: ignore[arg-type]
+    return [difference.kind for difference in differences_of(*arrived, **how)]  # type: ignore[arg-type]
 
 
 def test_what_is_as_expected_has_no_difference() -> None:
-    assert found(ONE, TWO, THREE) == []
-    assert found(ONE, must=(0,), may=(1, 2)) == []
-    assert found(ONE, THREE, must=(0,), may=(1, 2)) == []
-    assert found(must=()) == []
+    assert differences_of(ONE, TWO, THREE) == []
+    assert differences_of(ONE, must=(0,), may=(1, 2)) == []
+    assert differences_of(ONE, THREE, must=(0,), may=(1, 2)) == []
+    assert differences_of(must=()) == []
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_what_is_as_expected_has_no_difference() -> None:
     ],
 )
 def test_a_changed_frame_is_one_difference(changed: bytes, kind: Kind, text: str) -> None:
-    assert [(one.kind, one.text) for one in found(ONE, changed, THREE)] == [(kind, text)]
+    assert [(one.kind, one.text) for one in differences_of(ONE, changed, THREE)] == [(kind, text)]
 
 
 def test_missing_frames_are_counted() -> None:
-    (one,) = found(ONE, THREE)
+    (one,) = differences_of(ONE, THREE)
     assert (one.kind, one.text) == (Kind.MISSING, "the frame of 60 bytes from a")
-    (both,) = found(ONE)
+    (both,) = differences_of(ONE)
     assert (both.kind, both.text) == (Kind.MISSING, "2 of 3 frames (60, 60 bytes)")
 
 
@@ -71,7 +71,7 @@ def test_a_frame_for_another_port_is_named_as_that() -> None:
 
 
 def test_another_order_is_one_difference_with_the_order() -> None:
-    (one,) = found(THREE, ONE, TWO)
+    (one,) = differences_of(THREE, ONE, TWO)
     assert (one.kind, one.text) == (Kind.REORDERED, "the same 3 frames from a, in order 3 1 2")
     seen = differences.Port("b", (0, 1, 2), (), (THREE, ONE, TWO))
     assert differences.compare(seen, SENT, ordered=False) == []

@@ -57,24 +57,24 @@ def kill_after(folder: Path, count: int, *arguments: str) -> None:
 @pytest.mark.parametrize("count", [1, 2, COUNT // 2])
 def test_what_had_ended_is_there(tmp_path: Path, count: int, arguments: tuple[str, ...]) -> None:
     kill_after(tmp_path, count, *arguments)
-    found = results.read(tmp_path / "reports")
-    assert found.end is None
-    assert count - 1 <= len(found.tests) < COUNT
-    assert len(found.tests) + len(found.unfinished()) == COUNT
-    assert [each for each in judge_all(found) if each.problems or each.exchanges != 1] == []
-    assert len(found.problems) <= 1  # the line that was being written
-    told = CliRunner().invoke(main, ["judge", str(tmp_path / "reports")])
-    assert told.exit_code == 1
-    assert told.output.count("unfinished: ") == len(found.unfinished())
+    saved = results.read(tmp_path / "reports")
+    assert saved.end is None
+    assert count - 1 <= len(saved.tests) < COUNT
+    assert len(saved.tests) + len(saved.unfinished()) == COUNT
+    assert [each for each in judge_all(saved) if each.problems or each.exchanges != 1] == []
+    assert len(saved.problems) <= 1  # the line that was being written
+    result = CliRunner().invoke(main, ["judge", str(tmp_path / "reports")])
+    assert result.exit_code == 1
+    assert result.output.count("unfinished: ") == len(saved.unfinished())
 
 
 def test_a_killed_run_makes_a_report_with_its_unfinished_tests(tmp_path: Path) -> None:
     kill_after(tmp_path, 10)
     into = tmp_path / "merged"
-    told = CliRunner().invoke(main, ["report", str(tmp_path / "reports"), "-o", str(into)])
-    assert told.exit_code == 1, told.output
+    result = CliRunner().invoke(main, ["report", str(tmp_path / "reports"), "-o", str(into)])
+    assert result.exit_code == 1, result.output
     runs = merge.load([tmp_path / "reports"])
-    assert f"unfinished: {runs.unfinished[0]}" in told.output
+    assert f"unfinished: {runs.unfinished[0]}" in result.output
     page = (into / "index.html").read_text()
     assert all(each.partition("[")[2] in page for each in runs.unfinished)
 
@@ -109,11 +109,11 @@ def test_an_interrupt_ends_in_pytests_exit_code_and_a_report(tmp_path: Path, whe
     done = run(tmp_path, "--lan", "lguest", suite=suite, WHERE=where)
     assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
     assert "Error" not in done.stdout + done.stderr
-    found = results.read(tmp_path / "reports")
-    assert found.end is not None
-    assert found.end.exit_code == pytest.ExitCode.INTERRUPTED
-    assert len(found.tests) == 5
-    assert found.unfinished() == [f"{FILE}::test_z_is_interrupted[lguest]"]
+    saved = results.read(tmp_path / "reports")
+    assert saved.end is not None
+    assert saved.end.exit_code == pytest.ExitCode.INTERRUPTED
+    assert len(saved.tests) == 5
+    assert saved.unfinished() == [f"{FILE}::test_z_is_interrupted[lguest]"]
     assert "1 unfinished" in (tmp_path / "reports" / "index.html").read_text()
 
 
@@ -132,26 +132,26 @@ def test_dies(lan: Testbench) -> None:
 def test_a_worker_that_crashes_is_a_failure_and_nothing_is_lost(tmp_path: Path) -> None:
     done = run(tmp_path, "-n", "2", suite=CRASH)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    found = results.read(tmp_path / "reports")
-    assert found.problems == []
-    assert found.unfinished() == []
-    words = {test.id: test.outcome for test in found.tests}
-    (dead,) = [test for test in found.tests if test.outcome != "passed"]
+    saved = results.read(tmp_path / "reports")
+    assert saved.problems == []
+    assert saved.unfinished() == []
+    words = {test.id: test.outcome for test in saved.tests}
+    (dead,) = [test for test in saved.tests if test.outcome != "passed"]
     assert len(words) == 21
     assert (dead.id, dead.outcome) == (f"{FILE}::test_dies[lguest]", "failed")
     assert (list(dead.rules), dead.lan) == (["DLV-7"], "lguest")
     assert dead.doc == "It takes its process along."
     assert "crashed while running" in dead.reason
-    assert [each for each in judge_all(found) if each.problems] == []
+    assert [each for each in judge_all(saved) if each.problems] == []
 
 
 def test_a_run_that_crashes_alone_is_unfinished(tmp_path: Path) -> None:
     done = run(tmp_path, suite=CRASH)
     assert done.returncode == 3
-    found = results.read(tmp_path / "reports")
-    assert found.end is None
-    assert found.unfinished() == [f"{FILE}::test_dies[lguest]"]
-    assert [each for each in judge_all(found) if each.problems] == []
+    saved = results.read(tmp_path / "reports")
+    assert saved.end is None
+    assert saved.unfinished() == [f"{FILE}::test_dies[lguest]"]
+    assert [each for each in judge_all(saved) if each.problems] == []
 
 
 def test_results_that_somebody_else_empties_make_the_run_red(tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_was_written(
     assert said.count("No space left on device") >= 1
     assert "Traceback" not in said
     assert "INTERNALERROR" not in said
-    found = results.read(Path(f"{disk}.copy") / "reports")
-    assert [problem for problem in found.problems if "not a line" in problem] == []
-    assert len(found.tests) + len(found.unfinished()) == COUNT
-    assert [judged for judged in judge_all(found) if judged.problems] == []
+    saved = results.read(Path(f"{disk}.copy") / "reports")
+    assert [problem for problem in saved.problems if "not a line" in problem] == []
+    assert len(saved.tests) + len(saved.unfinished()) == COUNT
+    assert [judged for judged in judge_all(saved) if judged.problems] == []
 
 
 def test_results_that_cannot_be_opened_are_one_line(tmp_path: Path) -> None:

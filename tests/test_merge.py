@@ -87,9 +87,9 @@ def test_a_shard_that_died_shows_its_unfinished_tests(shards: list[Path]) -> Non
 def test_a_shard_that_died_before_it_collected_is_named(shards: list[Path], content: bytes) -> None:
     path = shards[1] / "results.jsonl"
     path.write_bytes(content)
-    told = merge.load(shards).problems
-    assert told[0].startswith(f"{path}:1: ")
-    assert told[1:] == ("missing shard 2/3: only 1/3, 3/3 given",)
+    problems = merge.load(shards).problems
+    assert problems[0].startswith(f"{path}:1: ")
+    assert problems[1:] == ("missing shard 2/3: only 1/3, 3/3 given",)
     with pytest.raises(results.BadResults):
         merge.load([shards[1]])
 
@@ -110,8 +110,8 @@ def test_shares_of_other_tests_are_named(shards: list[Path]) -> None:
     two[0]["collected"].remove(gone["id"])
     two[-1]["outcomes"][gone["outcome"]] -= 1
     write(shards[1], two)
-    told = merge.load(shards).problems
-    assert "the 3 shards are not from the same set of tests" in told
+    problems = merge.load(shards).problems
+    assert "the 3 shards are not from the same set of tests" in problems
 
 
 def test_a_run_that_is_given_twice_is_named(small: Path, reports: Path) -> None:
@@ -138,9 +138,9 @@ def test_other_rules_are_refused_in_a_line(shards: list[Path], tmp_path: Path) -
     changed = lines(shards[2])
     changed[0]["rules"] = "0" * 64
     write(shards[2], changed)
-    told = report(tmp_path / "out", *shards)
-    assert told.exit_code == 2
-    assert told.output == (
+    outcome = report(tmp_path / "out", *shards)
+    assert outcome.exit_code == 2
+    assert outcome.output == (
         f"{shards[2] / 'results.jsonl'}: its rule table differs from that of"
         f" {shards[0] / 'results.jsonl'}; runs with different rules cannot be merged\n"
     )
@@ -151,9 +151,9 @@ def test_another_schema_is_refused_in_a_line(shards: list[Path], tmp_path: Path)
     changed = lines(shards[2])
     changed[0]["schema"] = 99
     write(shards[2], changed)
-    told = report(tmp_path / "out", *shards)
-    assert told.exit_code == 2
-    assert told.output.endswith("unknown schema 99; this version reads 1\n")
+    outcome = report(tmp_path / "out", *shards)
+    assert outcome.exit_code == 2
+    assert outcome.output.endswith("unknown schema 99; this version reads 1\n")
 
 
 def test_a_shard_that_is_none_is_refused(shards: list[Path], tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_a_shard_that_is_none_is_refused(shards: list[Path], tmp_path: Path) -> 
         changed = lines(shards[0])
         changed[0]["shard"] = bad
         write(shards[0], changed)
-        told = report(tmp_path / "out", *shards)
-        assert (told.exit_code, told.output.count("\n")) == (2, 1)
-        assert f"{bad!r} is not a shard K/N" in told.output
+        outcome = report(tmp_path / "out", *shards)
+        assert (outcome.exit_code, outcome.output.count("\n")) == (2, 1)
+        assert f"{bad!r} is not a shard K/N" in outcome.output
 
 
 # The report
@@ -171,9 +171,9 @@ def test_a_shard_that_is_none_is_refused(shards: list[Path], tmp_path: Path) -> 
 
 def test_the_report_can_be_carried_away(shards: list[Path], tmp_path: Path) -> None:
     into = tmp_path / "out"
-    told = report(into, *shards)
-    assert told.exit_code == 1  # tests are red
-    assert told.output.splitlines()[-1] == f"report: {into / 'index.html'}"
+    outcome = report(into, *shards)
+    assert outcome.exit_code == 1  # tests are red
+    assert outcome.output.splitlines()[-1] == f"report: {into / 'index.html'}"
     for shard in shards:
         shutil.rmtree(shard)
     moved = into.rename(tmp_path / "carried")
@@ -218,11 +218,11 @@ def test_a_capture_that_is_missing_or_outside_is_named(reports: Path, tmp_path: 
     edit(reports, "test_passes[lguest-0]", lambda line: line["capture"].update(path="../secret"))
     own = str((reports / gone).resolve())
     edit(reports, "test_passes[lguest-1]", lambda line: line["capture"].update(path=own))
-    told = report(tmp_path / "out", reports)
-    assert told.exit_code == 1
-    assert f"{reports / gone}: No such file or directory" in told.output
-    assert f"'../secret' is not a path below {reports}" in told.output
-    assert f"{own!r} is not a path below {reports}" in told.output
+    outcome = report(tmp_path / "out", reports)
+    assert outcome.exit_code == 1
+    assert f"{reports / gone}: No such file or directory" in outcome.output
+    assert f"'../secret' is not a path below {reports}" in outcome.output
+    assert f"{own!r} is not a path below {reports}" in outcome.output
     copied = [each for each in (tmp_path / "out").rglob("*") if each.is_file()]
     assert b"secret" not in {each.read_bytes() for each in copied}
 
@@ -237,9 +237,9 @@ def test_a_corrupt_line_is_named_the_rest_is_kept_and_it_ends_in_1(
     assert clean.exit_code == 0, clean.output
     with (given / "results.jsonl").open("a") as file:
         file.write("moon\n")
-    told = report(tmp_path / "out", given)
-    assert told.exit_code == 1
-    assert re.search(r"results.jsonl:6: not a line of results: ", told.output)
+    outcome = report(tmp_path / "out", given)
+    assert outcome.exit_code == 1
+    assert re.search(r"results.jsonl:6: not a line of results: ", outcome.output)
     assert len(merge.load([tmp_path / "out" / "runs" / "1"]).tests) == 3
 
 
@@ -262,21 +262,21 @@ def test_doctored_results_make_a_report_all_the_same(
     reports: Path, tmp_path: Path, strange: Line
 ) -> None:
     edit(reports, "test_passes[lguest-1]", lambda line: line["exchanges"][0].update(strange))
-    told = report(tmp_path / "out", reports)
-    assert told.output.splitlines()[-1].startswith("report: ")
+    outcome = report(tmp_path / "out", reports)
+    assert outcome.output.splitlines()[-1].startswith("report: ")
 
 
 def test_nothing_to_write_to_is_said_in_a_line(small: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = report(tmp_path / "file", small)
-    assert told.exit_code == 2
-    assert told.output.count("\n") == 1
-    assert str(tmp_path / "file") in told.output
+    outcome = report(tmp_path / "file", small)
+    assert outcome.exit_code == 2
+    assert outcome.output.count("\n") == 1
+    assert str(tmp_path / "file") in outcome.output
 
 
 def test_no_results_are_said_in_a_line(tmp_path: Path) -> None:
-    told = report(tmp_path / "out", tmp_path / "nothing")
-    assert (told.exit_code, told.output) == (
+    outcome = report(tmp_path / "out", tmp_path / "nothing")
+    assert (outcome.exit_code, outcome.output) == (
         2,
         f"{tmp_path / 'nothing'}: No such file or directory\n",
     )

@@ -57,11 +57,11 @@ def test_tests_stand_there_in_the_order_of_the_results(
         if each.capture is not None and each.capture.packets
     ]
     assert len(tests) == 3
-    found = list(sections(folder / "run.pcapng"))
-    assert [each.comments for each in found] == [
+    kept = list(sections(folder / "run.pcapng"))
+    assert [each.comments for each in kept] == [
         (f"test: {test.id}", f"verdict: {test.outcome}", f"rule: {test.rules[0]}") for test in tests
     ]
-    for test, section in zip(tests, found, strict=True):
+    for test, section in zip(tests, kept, strict=True):
         assert test.capture is not None
         alone = read(folder / test.capture.path)
         assert [packet._replace(number=0, time=0) for packet in section.packets[1:]] == [
@@ -96,8 +96,8 @@ def test_wireshark_sees_every_packet_with_its_port_and_test(
     pytester: Pytester, tshark: Tshark
 ) -> None:
     folder = run(pytester, "-p", "no:randomly")
-    found = tshark(folder / "run.pcapng", "frame.interface_name", "frame.len", "frame.comment")
-    assert [(each["frame.interface_name"][0], each["frame.len"][0]) for each in found] == [
+    kept = tshark(folder / "run.pcapng", "frame.interface_name", "frame.len", "frame.comment")
+    assert [(each["frame.interface_name"][0], each["frame.len"][0]) for each in kept] == [
         ("guest2", "102"),
         ("guest1", "102"),
         ("guest3", "103"),
@@ -106,7 +106,7 @@ def test_wireshark_sees_every_packet_with_its_port_and_test(
         ("guest3", "104"),
     ]
     named = "test: test_suite.py::test_unicast[lguest-{}]"
-    assert [each["frame.comment"][:3] for each in found[::2]] == [
+    assert [each["frame.comment"][:3] for each in kept[::2]] == [
         ["DLV-2", "passed", named.format(2)],
         ["DLV-2", "passed", named.format(3)],
         ["DLV-2", "failed", named.format(4)],
@@ -168,14 +168,14 @@ def two_lans(folder: Path) -> Path:
 
 
 def test_ports_keep_their_names(tmp_path: Path) -> None:
-    found = read(two_lans(tmp_path))
-    assert [each.port for each in found] == list("abcdaba")
-    assert [each.frame[:1].decode() for each in found] == list("abcdaba")
+    kept = read(two_lans(tmp_path))
+    assert [each.port for each in kept] == list("abcdaba")
+    assert [each.frame[:1].decode() for each in kept] == list("abcdaba")
 
 
 def test_wireshark_sees_the_ports_names(tmp_path: Path, tshark: Tshark) -> None:
-    found = tshark(two_lans(tmp_path), "frame.interface_name")
-    assert [each["frame.interface_name"] for each in found] == [[name] for name in "abcdaba"]
+    kept = tshark(two_lans(tmp_path), "frame.interface_name")
+    assert [each["frame.interface_name"] for each in kept] == [[name] for name in "abcdaba"]
 
 
 def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:

@@ -237,8 +237,8 @@ def test_replayed(lan, replay):
 def test_the_fixture(tmp_path: Path) -> None:
     path = str(ROOT / "fixtures" / "captures" / "arp.pcap")
     run(tmp_path, "--lan=lguest", "--lan=broken:unicast-twice", suite=SUITE.format(path=path))
-    found = lines(tmp_path / "reports")
-    assert of(found, "test_replayed[lguest]")["outcome"] == "passed"
-    bad = of(found, "test_replayed[broken:unicast-twice]")
+    saved = lines(tmp_path / "reports")
+    assert of(saved, "test_replayed[lguest]")["outcome"] == "passed"
+    bad = of(saved, "test_replayed[broken:unicast-twice]")
     assert bad["outcome"] == "failed"
     assert "duplicate" in bad["reason"]

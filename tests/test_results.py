@@ -14,20 +14,20 @@ from tests.small_run import FILE, OUTCOMES, edit, lines, of, run, write
 
 
 def test_every_test_has_a_line_and_the_run_an_end(small: Path) -> None:
-    found = results.read(small)
-    assert found.problems == []
-    assert found.unfinished() == []
-    assert found.run.schema == results.SCHEMA
-    assert found.run.rules == results.rules_hash()
-    assert list(found.run.lans) == ["lguest"]
-    assert found.run.shard == ""
-    assert {test.id: test.outcome for test in found.tests} == {
+    saved = results.read(small)
+    assert saved.problems == []
+    assert saved.unfinished() == []
+    assert saved.run.schema == results.SCHEMA
+    assert saved.run.rules == results.rules_hash()
+    assert list(saved.run.lans) == ["lguest"]
+    assert saved.run.shard == ""
+    assert {test.id: test.outcome for test in saved.tests} == {
         f"{FILE}::{name}": word for name, word in OUTCOMES.items()
     }
-    assert list(found.run.collected) == [test.id for test in found.tests]
-    assert found.end is not None
-    assert dict(found.end.outcomes) == Counter(OUTCOMES.values())
-    assert found.end.exit_code == 1
+    assert list(saved.run.collected) == [test.id for test in saved.tests]
+    assert saved.end is not None
+    assert dict(saved.end.outcomes) == Counter(OUTCOMES.values())
+    assert saved.end.exit_code == 1
 
 
 def test_a_line_tells_what_its_class_says(small: Path) -> None:
@@ -56,18 +56,18 @@ def test_the_same_run_leaves_the_same_lines(tmp_path: Path, small: Path) -> None
 
 
 def test_an_unknown_schema_is_refused(reports: Path) -> None:
-    found = lines(reports)
-    found[0]["schema"] = results.SCHEMA + 1
-    write(reports, found)
+    saved = lines(reports)
+    saved[0]["schema"] = results.SCHEMA + 1
+    write(reports, saved)
     with pytest.raises(BadResults, match="unknown schema 2; this version reads 1"):
         results.read(reports)
 
 
 def test_an_unknown_field_is_passed_over(reports: Path) -> None:
     edit(reports, "test_fails[lguest]", lambda line: line.update(moon=["full"]))
-    found = results.read(reports)
-    assert found.problems == []
-    assert len(found.tests) == len(OUTCOMES)
+    saved = results.read(reports)
+    assert saved.problems == []
+    assert len(saved.tests) == len(OUTCOMES)
 
 
 CORRUPT = [
@@ -89,11 +89,11 @@ def test_a_corrupt_line_is_named_and_the_rest_is_kept(reports: Path, corrupt: by
     path = reports / "results.jsonl"
     all_lines = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([*all_lines[:3], corrupt, *all_lines[3:]]))
-    found = results.read(path)
-    (problem,) = found.problems
+    saved = results.read(path)
+    (problem,) = saved.problems
     assert problem.startswith(f"{path}:4: not a line of results: ")
     assert "\n" not in problem
-    assert len(found.tests) == len(OUTCOMES)
+    assert len(saved.tests) == len(OUTCOMES)
 
 
 def test_a_last_line_that_is_not_whole_is_named(reports: Path) -> None:
@@ -102,13 +102,13 @@ def test_a_last_line_that_is_not_whole_is_named(reports: Path) -> None:
     last = content.rstrip(b"\n").rindex(b"\n", 0, content.rindex(b'{"kind":"end"') - 1) + 1
     for size in (last + 1, last + 200):
         path.write_bytes(content[:size])
-        found = results.read(path)
-        assert [problem.partition(": ")[0] for problem in found.problems] == [
+        saved = results.read(path)
+        assert [problem.partition(": ")[0] for problem in saved.problems] == [
             f"{path}:{len(OUTCOMES) + 1}"
         ]
-        assert len(found.tests) == len(OUTCOMES) - 1
-        assert found.unfinished() == [list(found.run.collected)[-1]]
-        assert found.end is None
+        assert len(saved.tests) == len(OUTCOMES) - 1
+        assert saved.unfinished() == [list(saved.run.collected)[-1]]
+        assert saved.end is None
 
 
 def test_a_file_without_a_beginning_is_headless(reports: Path) -> None:
@@ -157,8 +157,8 @@ def test_what_contradicts_itself_is_named(reports: Path) -> None:
 def test_a_run_that_could_not_collect_says_so(tmp_path: Path) -> None:
     done = run(tmp_path, "--lan", "lguest", suite="import moon")
     assert done.returncode == pytest.ExitCode.INTERRUPTED
-    found = results.read(tmp_path / "reports")
-    assert [problem.partition(": ")[2] for problem in found.problems] == [
+    saved = results.read(tmp_path / "reports")
+    assert [problem.partition(": ")[2] for problem in saved.problems] == [
         "the run ended with exit code 2, for a reason other than its tests"
     ]
 

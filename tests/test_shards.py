@@ -47,11 +47,11 @@ def test_all_shares_run_every_test_once(pytester: Pytester, workers: tuple[str, 
         arguments = ["--shard", f"{number}/3", f"--reports={where}", "-k", "not many-6"]
         result = pytester.runpytest_subprocess(*arguments, *workers)
         assert result.ret == 0
-        found = results.read(where)
-        assert found.run.shard == f"{number}/3"
-        assert sorted(found.run.collected) == sorted(test.id for test in found.tests)
-        assert len(found.tests) in (3, 4)
-        seen += [test.id for test in found.tests]
+        saved = results.read(where)
+        assert saved.run.shard == f"{number}/3"
+        assert sorted(saved.run.collected) == sorted(test.id for test in saved.tests)
+        assert len(saved.tests) in (3, 4)
+        seen += [test.id for test in saved.tests]
     assert len(seen) == len(set(seen)) == 11
 
 

@@ -93,9 +93,9 @@ def test_the_matrix_has_a_column_for_each_lan(reports: Path, tmp_path: Path, sma
     changed[1]["rules"] = ["OLD-1", "DLV-2"]
     changed[2]["lan"] = None
     write(reports, changed)
-    told = CliRunner().invoke(main, ["matrix", str(small), str(reports)])
-    assert told.exit_code == 0
-    assert rendered(told.output).rows == [
+    shown_by = CliRunner().invoke(main, ["matrix", str(small), str(reports)])
+    assert shown_by.exit_code == 0
+    assert rendered(shown_by.output).rows == [
         ["rule", "lguest", "my|lan"],
         [
             "DLV-2",
@@ -160,8 +160,8 @@ def test_the_command_report_adds_it_too(
 ) -> None:
     file = tmp_path / "summary.md"
     monkeypatch.setenv(summary.VARIABLE, str(file))
-    told = CliRunner().invoke(main, ["report", str(small), "-o", str(tmp_path / "out")])
-    assert told.exit_code == 1
+    shown_by = CliRunner().invoke(main, ["report", str(small), "-o", str(tmp_path / "out")])
+    assert shown_by.exit_code == 1
     assert file.read_text() == summary.markdown(merge.load([small]))
 
 
@@ -179,8 +179,8 @@ def test_a_file_that_is_full_gets_no_more(
 def test_a_file_that_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, "-k", "passes", GITHUB_STEP_SUMMARY=str(tmp_path / "no" / "file"))
     assert done.returncode == 0
-    told = f"GITHUB_STEP_SUMMARY: {tmp_path / 'no' / 'file'}: No such file or directory"
-    assert told in done.stdout.splitlines()
+    shown_by = f"GITHUB_STEP_SUMMARY: {tmp_path / 'no' / 'file'}: No such file or directory"
+    assert shown_by in done.stdout.splitlines()
 
 
 def test_names_and_reasons_are_escaped(reports: Path) -> None:

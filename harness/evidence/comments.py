@@ -196,13 +196,13 @@ _NO_MEMORY = "no memory for a fresh buffer"
 def _sent(comment: str) -> Fate | None:
     if comment.startswith("refused: "):
         return Fate(FateKind.REFUSED, comment.removeprefix("refused: "))
-    if found := _PARTLY.fullmatch(comment):
-        return Fate(FateKind.SENT_PARTLY, count=int(found[1]), of=int(found[2]))
-    if found := _RAW.fullmatch(comment):
-        return Fate(FateKind.SENT_RAW, found[1])
-    if found := _TO.fullmatch(comment):
-        count, of = (int(found[2]), int(found[3])) if found[2] else (0, None)
-        return Fate(FateKind.UNDELIVERED, found[4] or "", found[1], count, of)
+    if match := _PARTLY.fullmatch(comment):
+        return Fate(FateKind.SENT_PARTLY, count=int(match[1]), of=int(match[2]))
+    if match := _RAW.fullmatch(comment):
+        return Fate(FateKind.SENT_RAW, match[1])
+    if match := _TO.fullmatch(comment):
+        count, of = (int(match[2]), int(match[3])) if match[2] else (0, None)
+        return Fate(FateKind.UNDELIVERED, match[4] or "", match[1], count, of)
     return None
 
 
@@ -213,8 +213,8 @@ def _received(comment: str) -> Fate | None:
         return Fate(FateKind.DROPPED, comment.removesuffix(DROPPED).rstrip(", "))
     if comment == _NO_MEMORY:
         return Fate(FateKind.DROPPED, _NO_MEMORY)
-    if found := _CUT.fullmatch(comment):
-        return Fate(FateKind.TRUNCATED, count=int(found[1]), of=int(found[2]))
+    if match := _CUT.fullmatch(comment):
+        return Fate(FateKind.TRUNCATED, count=int(match[1]), of=int(match[2]))
     return None
 
 

@@ -47,11 +47,11 @@ def groups(tests: Iterable[Result]) -> list[Group]:
     for test in tests:
         if test.outcome in RED:
             by_cause.setdefault((test.lan or "", test.outcome, *_key(test)), []).append(test)
-    found = [
+    causes = [
         Group(lan, outcome, rule, _text(alike), tuple(alike))
         for (lan, outcome, rule, _), alike in by_cause.items()
     ]
-    return sorted(found, key=lambda group: -len(group.tests))
+    return sorted(causes, key=lambda group: -len(group.tests))
 
 
 def crash(test: Result) -> str:

@@ -123,26 +123,26 @@ def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
     except PermissionError:
         raise LanError(f"interface {known_as}: needs CAP_NET_RAW") from None
-    found = space.links.link_lookup(ifname=name)
-    if not found:
+    indexes = space.links.link_lookup(ifname=name)
+    if not indexes:
         raise LanError(f"interface {known_as}: there is no such interface")
-    (link,) = space.links.get_links(found[0])
+    (link,) = space.links.get_links(indexes[0])
     address = link.get_attr("IFLA_ADDRESS") or ""
     if len(address) != 17:
         raise LanError(f"interface {known_as} has no Ethernet address")
     if not link["flags"] & _UP:
         raise LanError(f"interface {known_as} is down: ip link set {name} up")
     routes = [route for route in space.links.get_routes() if route["dst_len"] == 0]
-    default = any(found[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes)
+    default = any(indexes[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes)
     addresses = [
         row
-        for row in space.links.get_addr(index=found[0])
+        for row in space.links.get_addr(index=indexes[0])
         if not str(row.get_attr("IFA_ADDRESS")).startswith("fe80:")
     ]
     return Interface(
         namespace,
         name,
-        found[0],
+        indexes[0],
         os.stat("/proc/thread-self/ns/net").st_ino,  # noqa: PTH116  # of this thread
         bytes.fromhex(address.replace(":", "")),
         link.get_attr("IFLA_MTU"),

@@ -118,13 +118,13 @@ def _packets(
 def _sent(difference: Difference, records: Sequence[Record], start: int, before: int) -> int | None:
     """The record of the frame as it was sent: the last one before the guilty packet."""
     whole = difference.original or difference.frame
-    found = None
+    latest = None
     span = _span(difference, records, start)
     if difference.kind in (Kind.STALE, Kind.LATE):
         span = range(start, max(start, before))
     for index in span:
         if records[index].direction == "sent" and records[index].frame == whole:
-            if found is not None and before >= 0 and index > before:
+            if latest is not None and before >= 0 and index > before:
                 break
-            found = index
-    return found
+            latest = index
+    return latest

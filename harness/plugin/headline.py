@@ -110,21 +110,21 @@ class Headline:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
-        found = self._groups()
-        self._fold(terminalreporter, found)
+        causes = self._groups()
+        self._fold(terminalreporter, causes)
         try:
             yield
         finally:
-            self._print(terminalreporter, found)
+            self._print(terminalreporter, causes)
 
-    def _fold(self, reporter: pytest.TerminalReporter, found: list[Group]) -> None:
+    def _fold(self, reporter: pytest.TerminalReporter, causes: list[Group]) -> None:
         """Print one failure for each cause; -v prints all."""
-        red = sum(len(group.tests) for group in found)
+        red = sum(len(group.tests) for group in causes)
         if red > MOST_LINES:
             reporter.reportchars = reporter.reportchars.replace("f", "").replace("E", "")
         if reporter.verbosity > 0:
             return
-        of_lan = [group for group in found if group.lan and len(group.tests) > 1]
+        of_lan = [group for group in causes if group.lan and len(group.tests) > 1]
         more = {group.example.id: len(group.tests) - 1 for group in of_lan}
         folded = {test.id for group in of_lan for test in group.tests} - more.keys()
         self._failed = reporter.stats.get("failed", [])
@@ -141,14 +141,14 @@ class Headline:
         if self._failed:
             reporter.stats["failed"] = self._failed
 
-    def _print(self, reporter: pytest.TerminalReporter, found: list[Group]) -> None:
+    def _print(self, reporter: pytest.TerminalReporter, causes: list[Group]) -> None:
         self.unfold(reporter)
-        if found:
+        if causes:
             reporter.section("failures by cause", sep="-", red=True)
-        for group in found[:MOST_GROUPS]:
+        for group in causes[:MOST_GROUPS]:
             reporter.write_line(_line(group, several=len(self._rules) > 1), red=True)
-        if len(found) > MOST_GROUPS:
-            reporter.write_line(f"and {len(found) - MOST_GROUPS} more causes", red=True)
+        if len(causes) > MOST_GROUPS:
+            reporter.write_line(f"and {len(causes) - MOST_GROUPS} more causes", red=True)
         for line in self.lines():
             reporter.write_line(line)
         for lan in [] if self._allow_unsupported else self.thin():

@@ -24,12 +24,12 @@ _RULE_IDS = pytest.StashKey[tuple[str, ...]]()
 
 def rule_ids(item: pytest.Item | pytest.Function) -> tuple[str, ...]:
     """The rules that a test names, in its own order."""
-    found = item.stash.get(_RULE_IDS, None)
-    if found is None:
+    ids = item.stash.get(_RULE_IDS, None)
+    if ids is None:
         marks = reversed(list(item.iter_markers("rule")))
-        found = tuple(dict.fromkeys(str(rule_id) for mark in marks for rule_id in mark.args))
-        item.stash[_RULE_IDS] = found
-    return found
+        ids = tuple(dict.fromkeys(str(rule_id) for mark in marks for rule_id in mark.args))
+        item.stash[_RULE_IDS] = ids
+    return ids
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:

@@ -105,7 +105,7 @@ def exchanges_of(
     deliveries: Sequence[Delivery], records: Sequence[Record], start: int
 ) -> list[results.Exchange]:
     """Exchanges that were compared; ``records[start]`` is packet 1 of the capture."""
-    found: list[results.Exchange] = []
+    compared: list[results.Exchange] = []
     for delivery in deliveries:
         assert delivery.expected is not None
         span = delivery.span
@@ -119,7 +119,7 @@ def exchanges_of(
             for port, wanted in delivery.expected.items()
             if wanted
         }
-        found.append(
+        compared.append(
             results.Exchange(
                 span.first - start + 1,
                 span.last - start,
@@ -131,7 +131,7 @@ def exchanges_of(
                 delivery.strays,
             )
         )
-    return found
+    return compared
 
 
 def compared_of(known: Evidence) -> list[results.Compared]:

@@ -90,12 +90,12 @@ def write(
         lstrip_blocks=True,
     )
     tests = sorted(runs.tests, key=lambda test: test.result.outcome not in RED)
-    found = groups(test.result for test in tests)
-    group_of = {test.id: n for n, group in enumerate(found) for test in group.tests}
+    grouped = groups(test.result for test in tests)
+    group_of = {test.id: n for n, group in enumerate(grouped) for test in group.tests}
     numbers = {test.result.id: number for number, test in enumerate(tests)}
     lines = [_line(number, test, group_of) for number, test in enumerate(tests)]
     causes = [
-        Cause(n, group, numbers[group.example.id], n < MOST_OPEN) for n, group in enumerate(found)
+        Cause(n, group, numbers[group.example.id], n < MOST_OPEN) for n, group in enumerate(grouped)
     ]
     firsts = {cause.first for cause in causes}
     past = against.past([runs, *older])

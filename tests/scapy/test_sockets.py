@@ -472,15 +472,15 @@ def test_left_open(lan: Testbench) -> None:
 def test_in_a_test_everything_is_judged_and_captured(tmp_path: Path) -> None:
     broken = "broken:unicast-twice"
     done = run(tmp_path, "--lan=lguest", f"--lan={broken}", suite=SUITE)
-    found = lines(tmp_path / "reports")
-    good = of(found, "test_conversation[lguest]")
+    saved = lines(tmp_path / "reports")
+    good = of(saved, "test_conversation[lguest]")
     assert good["outcome"] == "passed", done.stdout
     assert good["capture"]["packets"] == 42
-    assert of(found, f"test_conversation[{broken}]")["outcome"] == "failed"
-    bad = of(found, f"test_left_open[{broken}]")
+    assert of(saved, f"test_conversation[{broken}]")["outcome"] == "failed"
+    bad = of(saved, f"test_left_open[{broken}]")
     assert bad["outcome"] == "failed"
     assert "on the wire, WIRE-4" in bad["reason"]
-    assert of(found, "test_left_open[lguest]")["outcome"] == "passed"
+    assert of(saved, "test_left_open[lguest]")["outcome"] == "passed"
 
 
 def test_a_bench_judges_what_sockets_send() -> None:
