@@ -292,5 +292,36 @@ def test_a_frame_that_was_missing_and_arrives_in_a_later_exchange_is_late() -> N
     other.coming.append(first)  # held back until now
     owner.coming.append(first)  # and here it arrived in time: a copy
     tester.exchange(sender, second)
-    found = [(difference.kind, difference.port) for difference in tester.violations]
-    assert found == [(Kind.MISSING, "port2"), (Kind.STALE, "port1"), (Kind.LATE, "port2")]
+    seen = [(difference.kind, difference.port) for difference in tester.violations]
+    assert seen == [(Kind.MISSING, "port2"), (Kind.STALE, "port1"), (Kind.LATE, "port2")]
+
+
+class Keeper(FakePort):
+    """A port that keeps what is sent while it is closed, and delivers it when it opens."""
+
+    up = True
+
+    def arrivals(self) -> list[Arrival]:
+        return super().arrivals() if self.up else []
+
+    def close(self) -> None:
+        self.up = False
+
+    def open(self) -> None:
+        self.up = True
+
+
+def test_frames_that_are_kept_for_a_closed_port_are_seen_when_the_test_ends() -> None:
+    lan = FakeLan()
+    lan.all[2] = keeper = Keeper(2)
+    lan.all[0].others, keeper.others = [lan.all[1], keeper], lan.all[:2]
+    tester = Testbench(lan)
+    sender, owner, leaves = tester.ports(3)
+    leaves.close()
+    frame = ethernet(BROADCAST, sender)
+    assert tester.exchange(sender, frame) == {owner: [frame]}
+    assert tester.violations == []
+    tester.finish()
+    assert [(difference.kind, difference.port) for difference in tester.violations] == [
+        (Kind.STALE, "port2")
+    ]
