@@ -36,9 +36,12 @@ def holds(relation: Relation, received: Plain, expected: Plain) -> bool:
 # The recorded form
 
 
-def recorded(value: object) -> Plain:
-    """A value as it is recorded."""
-    plain = _plain(value)
+def recorded(value: object, *, strict: bool = False) -> Plain:
+    """A value as it is recorded: of an object that has no plain form the class alone.
+
+    TypeError for such an object if ``strict``.
+    """
+    plain = _plain(value, strict)
     text = _json(plain)
     if len(text) <= LONGEST_VALUE:
         return plain
@@ -46,12 +49,12 @@ def recorded(value: object) -> Plain:
     return {"json": text[:START], "length": len(text), "sha256": digest}
 
 
-def _plain(value: object) -> Plain:
+def _plain(value: object, strict: bool = False) -> Plain:
     match value:
         case None | bool() | float():
             return value
         case enum.Enum():
-            return _plain(value.value)
+            return _plain(value.value, strict)
         case int():
             return value if abs(value) < 1 << 53 else f"{value:#x}"
         case str():
@@ -59,23 +62,31 @@ def _plain(value: object) -> Plain:
         case bytes() | bytearray() | memoryview():
             return _bytes(bytes(value))
         case Set():
-            return {"set": sorted(map(_plain, value), key=_json)}
+            return {"set": sorted((_plain(item, strict) for item in value), key=_json)}
         case Mapping():
-            return {_key(key): _plain(item) for key, item in value.items()}
+            return {_key(key, strict): _plain(item, strict) for key, item in value.items()}
         case Sequence():
             names = getattr(value, "_fields", None)
             if names is not None:
-                items = {name: _plain(item) for name, item in zip(names, value, strict=True)}
+                items = {
+                    name: _plain(item, strict) for name, item in zip(names, value, strict=True)
+                }
                 return {"is": type(value).__name__, **items}
-            return [_plain(item) for item in value]
+            return [_plain(item, strict) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        named = {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.compare}
+        named = {
+            one.name: _plain(getattr(value, one.name), strict)
+            for one in fields(value)
+            if one.compare
+        }
         return {"is": type(value).__name__, **named}
-    raise TypeError(f"{type(value).__name__} cannot be recorded: compare a part of it")
+    if strict:
+        raise TypeError(f"{type(value).__name__} cannot be recorded: compare a part of it")
+    return {"is": type(value).__name__, "recorded": False}
 
 
-def _key(key: object) -> str:
-    plain = _plain(key)
+def _key(key: object, strict: bool) -> str:
+    plain = _plain(key, strict)
     return plain if isinstance(plain, str) else _json(plain)
 
 

@@ -229,3 +229,12 @@ def test_nothing_is_recorded_outside_of_a_test() -> None:
         same("inside", 1, 1)
     same("outside", recorded(1), 1)
     assert [comparison.what for comparison in log.comparisons] == ["inside"]
+
+
+def test_an_object_that_cannot_be_recorded_is_not_what_was_expected() -> None:
+    log = Log()
+    with recording(log), pytest.raises(AssertionError, match="owner: expected none, received"):
+        same("owner", object(), None)
+    (comparison,) = log.comparisons
+    assert comparison.received == {"is": "object", "recorded": False}
+    assert not comparison.held
