@@ -282,7 +282,8 @@ def test_patience_waits_for_spanning_tree(bridge: Bridge) -> None:
         lan.close()
 
 
-def test_two_runs_at_once_are_refused(bridge: Bridge) -> None:
+def test_two_runs_at_once_are_refused(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)  # workers of a run would wait
     lan = registry.create(bridge.spec)
     try:
         with pytest.raises(LanError, match=r"interface .*/eth0 is in use by another run"):
