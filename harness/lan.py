@@ -433,7 +433,13 @@ class PortVerbs(Port, Protocol):
 
 
 class LanVerbs(Protocol):
-    """What a LAN may have beside the members of `Lan`: ``age``, if ``Traits.verbs`` names it."""
+    """What a LAN may have beside the members of `Lan`: ``age``, if ``Traits.verbs`` names it.
+
+    >>> lan = create("memory-learning")
+    >>> "age" in lan.traits.verbs
+    True
+    >>> lan.age(lan.traits.ageing_s)
+    """
 
     def age(self, seconds: float) -> None:
         """Let so much of the ageing time of addresses pass, at once."""

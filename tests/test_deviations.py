@@ -193,7 +193,7 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
     entries = {each.rule: each for each in deviations.read(path, draft=True)}
     group = "test_delivery.py::test_group_frame_reaches_everybody_but_its_sender"
     assert f"{group}[ipv6-multicast]" in entries["DLV-3"].tests
-    assert entries["DLV-3"].evidence.startswith("mine2 expected 1 frame of 60 ")
+    assert entries["DLV-3"].evidence.startswith("mine2: missing: the frame of 60 bytes")
     assert not any("arp" in test for each in entries.values() for test in each.tests)
 
     mine.write_text(CLASS.replace(send, send + drops))

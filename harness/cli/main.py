@@ -158,7 +158,13 @@ def run(
 @main.command()
 @click.argument("captures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--lan", "lans", multiple=True, required=True, metavar="LAN", help="May be given repeatedly."
+    "--lan",
+    "lans",
+    multiple=True,
+    required=True,
+    metavar="LAN",
+    shell_complete=completion.lans,
+    help="May be given repeatedly.",
 )
 @click.option(
     "--map", "mapping", multiple=True, metavar="MAC=PORT", help="Which port a host is at."
@@ -289,10 +295,10 @@ def join(
 
     What follows `--` is run when all is ready, and ends it; otherwise Ctrl-C does. Exit code: 0,
     or that of the command that was run, or 2 if the LAN or a TAP cannot be made.
+    `ip netns add red` makes the namespace of the examples.
 
     \b
     Example:
-      ip netns add red
       lguest-harness join lguest --tap red/tap0=10.0.0.1/24 --answer 10.0.0.2 \\
         --capture ping.pcapng -- ip netns exec red ping -c 3 10.0.0.2
       lguest-harness join vde --tap red/tap0=10.0.0.1/24 --tap blue/tap0=10.0.0.2/24

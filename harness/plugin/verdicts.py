@@ -49,7 +49,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         result = yield
         _judge_the_wire(item)
         for comparison in log.comparisons:
-            if not comparison.held:
+            if not comparison.held and log.lan is not None:
                 raise AssertionError(f"{comparison.what}: not as expected, and the test went on")
         return result
 

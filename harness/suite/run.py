@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,12 @@ def run_quietly(more: Sequence[str], plugin: object, allowed: Sequence[int]) -> 
 def pytest_quietly(arguments: Sequence[str], plugin: object, allowed: Sequence[int]) -> None:
     """Run pytest with a plugin, print nothing; SuiteError for any other exit code."""
     output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main(list(arguments), plugins=[plugin])
+    chosen = os.environ.pop("PYTEST_ADDOPTS", None)  # a choice of tests would falsify the list
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            code = pytest.main(list(arguments), plugins=[plugin])
+    finally:
+        if chosen is not None:
+            os.environ["PYTEST_ADDOPTS"] = chosen
     if code not in allowed:
         raise SuiteError(output.getvalue())

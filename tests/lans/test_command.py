@@ -188,7 +188,7 @@ FEATURES.append("unordered")
 LIMITS["wait_ms"] = {wait_ms}
 late = []
 def forward(self, sender, frame):
-    if b"fence" not in frame:
+    if not is_marker(frame):
         return self.late.append((sender, frame))
     super().forward(sender, frame)
     while self.late:

@@ -83,6 +83,13 @@ def test_a_marker_is_recognised_once_and_whole() -> None:
         (lambda marker: marker[:-1] + bytes((marker[-1] ^ 1,)), "altered"),
         (lambda marker: marker[:KNOWN_BY] + bytes(60 - KNOWN_BY), "altered"),
     ],
+    ids=[
+        "a byte short",
+        "its start alone",
+        "four bytes more",
+        "its last bit",
+        "no bytes of its own",
+    ],
 )
 def test_a_marker_that_is_not_whole(change: Callable[[bytes], bytes], kind: str) -> None:
     markers = Markers(b"seed")

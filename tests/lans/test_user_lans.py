@@ -33,7 +33,10 @@ from tests.lans.users import CLASS, SUITE, unicast
         ("python:no_such:Lan", "python:no_such:Lan: there is no module 'no_such'"),
         ("python:os:Lan", "python:os:Lan: os has no 'Lan'"),
         ("python:os:sep", "python:os:sep: sep is not a class, but '/'"),
-        ("commando:x", "unknown LAN 'commando:x': did you mean command:? Else choose from lguest,"),
+        (
+            "commando:x",
+            "unknown LAN 'commando:x': did you mean command:x? Else choose from lguest,",
+        ),
         ("moon", "unknown LAN 'moon': choose from lguest,"),
     ],
 )
@@ -143,9 +146,13 @@ def test_a_stream_that_nobody_serves_is_reported(
             deaf.bind(str(path))
     pytester.makepyfile(test_suite=SUITE)
     result = pytester.runpytest_subprocess("--lan", f"stream:{path}")
-    why = "Connection refused" if bound else "No such file or directory"
-    result.stdout.fnmatch_lines([f"*stream:{path}: port1 cannot connect: {why}*"])
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    if bound:
+        line = f"*stream:{path}: port1 cannot connect: Connection refused*"
+        result.stdout.fnmatch_lines([line])
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+    else:
+        result.stderr.fnmatch_lines([f"*hub cannot run here: {path}: there is no such socket"])
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 @pytest.mark.parametrize(

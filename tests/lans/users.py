@@ -26,6 +26,10 @@ import os, signal, subprocess, sys, time
 sys.path.insert(0, {examples!r})
 from hub import *
 
+def is_marker(frame):
+    "Whether a frame is a fence's: a broadcast that no port sent."
+    return frame[:6] == b"\\xff" * 6 and frame[6:11] != b"\\2" + bytes(4)
+
 class Mine(Hub):
 {body}
 
