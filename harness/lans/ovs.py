@@ -48,6 +48,10 @@ ovsdb-tool create conf.db "$1" && exec ovsdb-server --unixctl=none --remote=puni
 """
 
 
+PATIENCE_S = 10.0
+"""For its threads, which may have to wait for a processor."""
+
+
 def unpacked() -> Path:
     """Where Debian's package may be unpacked; installing it would start services."""
     return Path(sys.prefix) / "ovs"
@@ -127,7 +131,7 @@ class OvsPlant:
 
 def ovs() -> Lan:
     """Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET."""
-    return FencedLan("ovs", TRAITS, OvsPlant())
+    return FencedLan("ovs", TRAITS, OvsPlant(), PATIENCE_S)
 
 
 def missing() -> str | None:
