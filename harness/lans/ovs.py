@@ -48,7 +48,7 @@ ovsdb-tool create conf.db "$1" && exec ovsdb-server --unixctl=none --remote=puni
 """
 
 
-PATIENCE_S = 10.0
+FENCE_S = 10.0
 """For its threads, which may have to wait for a processor."""
 
 
@@ -131,7 +131,7 @@ class OvsPlant:
 
 def ovs() -> Lan:
     """Open vSwitch's user-space datapath; ports are veth ends with AF_PACKET."""
-    return FencedLan("ovs", TRAITS, OvsPlant(), PATIENCE_S)
+    return FencedLan("ovs", TRAITS, OvsPlant(), FENCE_S)
 
 
 def missing() -> str | None:
