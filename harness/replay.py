@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.bench_port import BenchPort
 from harness.evidence import foreign
 from harness.evidence.files import LARGEST
 from harness.evidence.foreign import Captured, Contents
-from harness.exchange import BenchPort, Testbench
+from harness.exchange import Testbench
 from harness.frames import describe
 from harness.lan import FrameRefused, LanError, Port
 from harness.models import NO_ADDRESS, arrives_as, is_group

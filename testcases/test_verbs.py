@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.exchange import BenchPort, Testbench
+from harness.bench_port import BenchPort
+from harness.exchange import Testbench
 from harness.frames import BROADCAST, ethernet
 from harness.lan import Port
 from harness.plugin.marks import rule

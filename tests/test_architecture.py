@@ -20,7 +20,8 @@ ALLOWED = {
     "lans": {"lan", "lguest", "frames"},
     "values": set(),
     "evidence": {"lan", "rules", "models", "values"},
-    "replay": {"lan", "frames", "models", "evidence", "exchange"},
+    "bench_port": {"lan", "models"},
+    "replay": {"lan", "frames", "models", "evidence", "exchange", "bench_port"},
     "live": {"lan", "lans", "evidence"},
     "scapy": {"lan", "live"},
 }

@@ -13,7 +13,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
-from harness.exchange import BenchPort, Testbench
+from harness.bench_port import BenchPort
+from harness.exchange import Testbench
 from harness.frames import BROADCAST, EXPERIMENTAL, HEADER, LARGEST, LONGEST, ethernet, tagged
 from harness.judging import explain_violations
 from harness.lan import LanError, Traits, Unsupported

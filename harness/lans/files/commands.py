@@ -66,8 +66,8 @@ class Commands:
         return string.Template(text).safe_substitute(self._environment)
 
     def namespace(self, name: str) -> str:
-        """The path of one of the file's namespaces."""
-        return f"/proc/{self._runner.pid}/root/{PLACE}/{name}"
+        """The path of one of the file's namespaces, in the mount namespace of its runner."""
+        return str(Path("/proc") / str(self._runner.pid) / "root" / PLACE / name)
 
     def failure(self, limit_s: float = 0.0) -> str:
         """Which of the commands in the background ends within the limit, and how; else nothing."""
