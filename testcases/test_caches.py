@@ -518,7 +518,7 @@ def test_one_key_in_two_guests_may_be_two_places(lguest: LguestLan) -> None:
         moved = lguest.second_device(launcher.guest, 5)
         same("result of opening bytes moved", moved.open(), 0)
         keys = [plain.peer_key(owner.slot), moved.peer_key(owner.slot)]
-        differ("keys, number 0", keys[0], keys[1])
+        differ("the first key", keys[0], keys[1])
         for turn in range(3):
             for device, key in zip((plain, moved), keys, strict=True):
                 same(

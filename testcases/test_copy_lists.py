@@ -300,7 +300,7 @@ def test_a_bad_list_kills_its_sender_alone(
     deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
     same("death", [death.guest for death in deaths], [hostile.guest.id])
     same(
-        "reason of deaths, number 0 begins with bad DMA entry",
+        "the reason of the first death begins with 'bad DMA entry'",
         deaths[0].reason.startswith("bad DMA entry"),
         True,
     )
@@ -329,7 +329,7 @@ def test_a_bad_list_kills_its_receiver_alone(
     deaths = [event for event in lguest.host.events if isinstance(event, Killed)]
     same("death", [death.guest for death in deaths], [hostile.guest.id])
     same(
-        "reason of deaths, number 0 begins with bad DMA entry",
+        "the reason of the first death begins with 'bad DMA entry'",
         deaths[0].reason.startswith("bad DMA entry"),
         True,
     )

@@ -260,7 +260,7 @@ def test_where_the_cursor_stands_around_65536_transfers(
     first = (transfers % WRAPS if shipped else transfers) % count
     same("before", before, first)
     same("first count of used_len", set(used[:count]), set(range(count)))
-    same("used_len, number 0", used[0], first)
+    same("used_len of the first buffer", used[0], first)
 
 
 @rule("DMA-2")

@@ -75,7 +75,7 @@ def test_the_peer_number_is_what_the_launcher_chose_whatever_else_is_offered(
             launcher = lan.launch(guest_id)
             device = launcher.join(lan.pages, slot, nocsum=nocsum, randomness=randomness)
             features = slot | (NOCSUM if nocsum else 0) | (RANDOMNESS if randomness else 0)
-            same("descriptor, number 1", descriptor(device.guest, 0)[1], features)
+            same("features in the descriptor", descriptor(device.guest, 0)[1], features)
             same("slot of the device", device.slot, slot)
             same("checksum unnecessary of the device", device.checksum_unnecessary, nocsum)
             same("scatter gather of the device", device.scatter_gather, nocsum)

@@ -174,7 +174,7 @@ def test_a_taken_buffer_is_replaced_before_its_length_is_judged(
     same("judged", judged(lguest, owner), 3)
     same_frames(lguest, owner, frames if size >= 14 else [])
     fresh = [buffer_list(owner, n) for n in range(3)]
-    differ("fresh, number 0", fresh[0], old[0])
+    differ("first list of the refilled buffers", fresh[0], old[0])
     same("sum of length", [sum(length for _, length in sections) for sections in fresh], [1514] * 3)
 
 
@@ -193,7 +193,7 @@ def test_the_eight_buffers_are_never_one_and_the_same(lguest: LguestLan, rx_offs
         same("the owner handles a pending interrupt", owner.guest.interrupt(), True)
         lists = [buffer_list(owner, n) for n in range(NUM_SKBS)]
         same(
-            "number of address of sections, number 0",
+            "number of different addresses of first sections",
             len({sections[0].address for sections in lists}),
             NUM_SKBS,
         )
@@ -534,9 +534,9 @@ def test_memory_that_is_back_refills_the_next_slot(lguest: LguestLan) -> None:
     same("kernel messages", messages(lguest), [(owner.guest.id, "eth0: could not fill slot 1")])
     received = lguest.received(owner)
     same(
-        "received, number 0 and last of received",
+        "the first and the last frame received",
         (received[0], received[-1]),
         (frames[0], frames[2]),
     )
     used = used_lens(owner.guest, owner.ring)
-    same("used_len, number 0 and used_len, number 2", (used[0], used[2]), (0, 0))
+    same("used_len of the first and the third buffer", (used[0], used[2]), (0, 0))

@@ -76,12 +76,12 @@ def test_each_of_two_host_networks_has_its_own_tap(lguest: LguestLan) -> None:
         sent[n].append(frame)
     same("frames written to the TAP", [tap.written for tap in taps], sent)
     same(
-        "counters of networks, number 0",
+        "counters of the first network",
         networks[0].device.counters,
         Counters(tx_packets=2, tx_bytes=120),
     )
     same(
-        "counters of networks, number 1",
+        "counters of the second network",
         networks[1].device.counters,
         Counters(tx_packets=3, tx_bytes=210),
     )
@@ -130,8 +130,8 @@ def test_a_full_ring_of_one_host_network_does_not_stop_the_other(lguest: LguestL
         [60] + [0] * 7,
     )
     second.guest.interrupt()
-    same("rx_packets of networks, number 0", networks[0].device.counters.rx_packets, NUM_SKBS)
-    same("rx_packets of networks, number 1", networks[1].device.counters.rx_packets, 1)
+    same("rx_packets of the first network", networks[0].device.counters.rx_packets, NUM_SKBS)
+    same("rx_packets of the second network", networks[1].device.counters.rx_packets, 1)
 
 
 @rule("HST-2")
@@ -263,7 +263,7 @@ def test_a_launcher_that_ends_gives_up_its_slots_on_both_networks(
             broadcast(stayed[n]),
             (0, int(ghost)),
         )
-    same("keys bound by left, number 0", lguest.host.bound_by(left[0].guest), [])
+    same("keys bound by the first Guest on the left", lguest.host.bound_by(left[0].guest), [])
     _, heirs = join_both(lguest, files, 22)
     same("slot of each heir", [heir.slot for heir in heirs], [0, 0])
     for heir, device in zip(heirs, stayed, strict=True):
@@ -301,7 +301,7 @@ def test_keys_of_two_networks_are_two_places(lguest: LguestLan, files: list[Shar
     """The same slot on both, and the same address in the Guests' memory."""
     _, one = join_both(lguest, files, 20)
     _, other = join_both(lguest, list(reversed(files)), 21)
-    same("key of the first, number 0", one[0].key, other[0].key - 4)
+    same("key of the first device", one[0].key, other[0].key - 4)
     for device, peer in ((one[0], other[1]), (one[1], other[0])):
         must_reach(device, peer)
         must_reach(peer, device)
@@ -696,7 +696,7 @@ def test_every_frame_that_finds_nothing_bound_is_warned_of(lguest: LguestLan) ->
         taps[1].feed(ethernet(HOST, HOST))
         same("the second reads a frame of its TAP", second.input(), False)
         same("warnings of the Launchers", warnings(lguest), ["network: no dma buffer!"] * count)
-        same("a frame waits in the TAPs, number 1", taps[1].waiting(), False)
+        same("a frame waits in the second TAP", taps[1].waiting(), False)
 
 
 @rule("DEV-2")
@@ -955,4 +955,4 @@ def test_a_full_array_of_any_count_is_full_at_its_own_last_buffer(
         used_lens(device.guest, ARRAY + count * dma.SIZE, 1),
         [0],
     )
-    differ("a frame waits in the TAPs, number 1", taps[1].waiting(), shipped)
+    differ("a frame waits in the second TAP", taps[1].waiting(), shipped)

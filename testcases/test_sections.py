@@ -349,7 +349,7 @@ def test_a_receive_buffer_within_a_page_is_one_section(lguest: LguestLan, rx_off
         [[(rx_offset, BUFFER_BYTES)]] * NUM_SKBS,
     )
     same(
-        "number of address of the first, number 0",
+        "number of different addresses of first sections",
         len({one[0].address for one in listed}),
         NUM_SKBS,
     )

@@ -151,7 +151,7 @@ def test_as_many_fragments_as_there_are_pages_are_sent(lguest: LguestLan) -> Non
         0,
     )
     same(
-        "events, number 0",
+        "the first event",
         lguest.news()[0],
         Transmitted(SOME_TIME + STEP_NS, 1, 0, frame, SEND_PAGES, 16),
     )
