@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from harness.broken.living.hooks import (
     ARP,
@@ -21,7 +22,7 @@ from harness.broken.living.hooks import (
     is_tcp,
     losing,
 )
-from harness.lans.memory import MemoryPort, MemoryRepeater, is_group
+from harness.lans.memory import REPEATER, MemoryPort, MemoryRepeater, is_group
 
 _OLD = 64
 
@@ -120,6 +121,10 @@ class _PadsWithOldBytes(MemoryRepeater):
         head = frame[:_OLD]
         self.buffer[: len(head)] = head
         return (frame if len(frame) >= 60 else bytes(self.buffer[:60]),)
+
+
+class _PadsNot(MemoryRepeater):
+    traits = replace(REPEATER, padding=60)
 
 
 class _MergesSegments(MemoryRepeater):
@@ -328,6 +333,12 @@ BROKEN = (
         "INT-4",
         "short frames are filled up with old bytes (CVE-2003-0001)",
         _PadsWithOldBytes,
+    ),
+    broken_memory(
+        "hub-pads-not",
+        "INT-4",
+        "short frames arrive as sent, and the LAN declares to fill them up with zeros",
+        _PadsNot,
     ),
     broken_memory(
         "hub-pads-to-even",
