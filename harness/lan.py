@@ -282,6 +282,7 @@ class Traits:
     - ``ageing_s``: seconds after which an address that is silent is forgotten
 
     Of the properties from ``kind`` on, None means not declared: both readings are accepted.
+    Only ``promiscuous`` of a directory LAN is then taken as "all".
 
     >>> traits = Traits(
     ...     filters="sender", learns=True, ordered=True, shortest=14, longest=1514,
