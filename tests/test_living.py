@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,9 @@ KINDS = ("repeater", "learning", "directory")
 
 FAMILIES = ("WIRE", "LRN", "INT", "GRP", "MANY", "LOAD", "PORT", "ISO")
 """Rules of any LAN's, whose broken LANs live in memory."""
+
+WRONG_CLAIMS: dict[str, dict[str, Any]] = {"hub-pads-not": {"padding": 60}}
+"""Of the broken LANs whose fault is the claim: what they declare and do not do."""
 
 LIVING = {name: broken for name, broken in BROKEN.items() if not broken.lguest}
 
@@ -56,7 +61,7 @@ def test_more_than_a_hundred_broken_lans_of_three_kinds_live_in_memory() -> None
 def test_a_broken_lan_declares_what_a_correct_one_of_its_kind_does(name: str) -> None:
     broken = registry.create(f"broken:{name}")
     correct = registry.create(f"memory-{LIVING[name].kind}")
-    assert broken.traits == correct.traits
+    assert broken.traits == replace(correct.traits, **WRONG_CLAIMS.get(name, {}))
     assert registry.entry(f"broken:{name}").kind == broken.traits.kind
     broken.close()
 
