@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.exchange import Testbench
 from harness.frames import BROADCAST, ethernet
 from harness.plugin.marks import rule
 
-MOST = 34
-"""Ports that a test asks for, of a LAN that has so many: more than 32 bits count."""
+COUNTS = (6, 34)
+"""Ports that a test asks for, of a LAN that has so many; 34: more than 32 bits count."""
 
 
 @rule("MANY-1")
-def test_every_port_reaches_every_other_by_unicast(lan: Testbench) -> None:
-    ports = lan.ports(lan.most_ports(MOST))
+@pytest.mark.parametrize("count", COUNTS)
+def test_every_port_reaches_every_other_by_unicast(lan: Testbench, count: int) -> None:
+    ports = lan.ports(lan.most_ports(count))
     lan.stream(
         (sender, ethernet(owner, sender, stamp=number))
         for number, sender in enumerate(ports)
@@ -22,8 +25,9 @@ def test_every_port_reaches_every_other_by_unicast(lan: Testbench) -> None:
 
 
 @rule("MANY-2")
-def test_a_broadcast_of_every_port_reaches_all_others(lan: Testbench) -> None:
-    ports = lan.ports(lan.most_ports(MOST))
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_broadcast_of_every_port_reaches_all_others(lan: Testbench, count: int) -> None:
+    ports = lan.ports(lan.most_ports(count))
     for number, sender in enumerate(ports):
         frame = ethernet(BROADCAST, sender, stamp=number)
         assert lan.exchange(sender, frame) == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,12 @@ def rules_of(item: pytest.Item) -> list[Rule]:
 
 def scope_of(item: pytest.Item) -> str:
     """On which LANs a test has something to say: "any", "lguest" alone, or a kind."""
-    scopes = [rule.scope for rule in rules_of(item)]
+    return scope_of_rules(rules_of(item))
+
+
+def scope_of_rules(rules: Iterable[Rule]) -> str:
+    """On which LANs a test of these rules has something to say."""
+    scopes = [rule.scope for rule in rules]
     return "lguest" if "lguest" in scopes else next((s for s in scopes if s != "any"), "any")
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -42,6 +43,7 @@ from harness.plugin.items import (
     rule_ids,
     rules_of,
     scope_of,
+    scope_of_rules,
     shown,
 )
 from harness.plugin.pool import Known, Pool, reset_ports
@@ -71,6 +73,7 @@ class Session:
         self._writer: writer.Writer | None = None
         self._lock: TextIO | None = None
         self._held = contextlib.ExitStack()
+        self._named = any("::" in argument for argument in config.args)
         given = config.getoption("lan") or ["lguest"]
         try:
             self.lans: Mapping[str, Entry] = registry.entries(
@@ -154,6 +157,26 @@ class Session:
 
     # Collecting
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Module | pytest.Class, obj: object
+    ) -> list[pytest.Item] | None:
+        """Make no tests of a function that has nothing to say about any LAN of the run.
+
+        Most of the suite is about lguest's inside, and a run on a switch would make all
+        those tests only to leave them out. A test that the user names is made all the same.
+        """
+        if self._named:
+            return None
+        known = self._config.stash[RULES_OF_RUN]
+        marks = [*collector.iter_markers("rule"), *getattr(obj, "pytestmark", ())]
+        names = [name for mark in marks if mark.name == "rule" for name in mark.args]
+        rules = [known[name] for name in names if name in known]
+        if not rules:
+            return None
+        scope = scope_of_rules(rules)
+        return None if any(map(partial(_in_scope, scope), self.lans.values())) else []
+
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Run a test once per LAN."""
         known = self._config.stash[RULES_OF_RUN]
@@ -204,13 +227,11 @@ class Session:
     def _applies(self, item: pytest.Item, entry: Entry) -> bool:
         """Whether a test has something to say about a LAN, as far as that is known before."""
         scope = scope_of(item)
-        if "lguest" in fixtures_of(item) or scope == "lguest":
-            return entry.lguest
-        return scope == "any" or entry.kind in ("", scope)
+        return _in_scope("lguest" if "lguest" in fixtures_of(item) else scope, entry)
 
     def _refuse_idle_deviations(self, items: list[pytest.Item]) -> None:
         """A deviation whose test file was collected whole must match a test of it."""
-        if any("::" in argument for argument in self._config.args):
+        if self._named:
             return
         for lan, listed in self.deviations.items():
             mine = [deviations.test_name(item.nodeid, lan) for item in items if lan_of(item) == lan]
@@ -310,6 +331,12 @@ class Session:
         control = seeds.control(seeds.of(self._config, self.lans[name]), item.nodeid)
         model = pool.model(name)
         return Testbench(lan, view, shared=shared, model=model, seed=_seed(item), control=control)
+
+
+def _in_scope(scope: str, entry: Entry) -> bool:
+    if scope == "lguest":
+        return entry.lguest
+    return scope == "any" or entry.kind in ("", scope)
 
 
 QUICK = 1
