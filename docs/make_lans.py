@@ -86,7 +86,8 @@ def columns(paths: Iterable[Path]) -> list[Column]:
         for name, spec in run.specs.items():
             file = Path(spec)
             if file.parent.name == RECIPES.name and (RECIPES / file.name).exists():
-                content = schema.read(RECIPES / file.name)
+                recipe = RECIPES / file.name
+                content = schema.parsed(schema.text_of(recipe), recipe)
                 listed[name] = Column(name, content, run.lans.get(name, ""))
         for test in lines.tests:
             if test.lan in listed:

@@ -55,7 +55,8 @@ class Entry:
     say it. ``simulated``: made anew for each test; ``lguest``: open to tests of lguest's inside.
     ``user``: not one of ours; ``outside``: nor started by us. ``breaks`` is the rule that a
     deliberately broken LAN breaks. ``deviations`` are those that its own file lists;
-    ``sends_on`` interfaces that are there already and that test frames are sent on;
+    ``sends_on`` interfaces that are there already and that test frames are sent on; ``text``
+    is that file's;
     ``resources`` what two runs cannot use at once, if it is ``outside``.
     """
 
@@ -74,6 +75,7 @@ class Entry:
     deviations: Sequence[Mapping[str, Any]] = ()
     sends_on: Sequence[str] = ()
     resources: Sequence[str] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +424,7 @@ def _from_file(text: str, send_on: Sequence[str]) -> Entry:
         deviations=file.deviations,
         sends_on=file.sends_on,
         resources=_file_resources(file) if file.shared else (),
+        text=file.text,
     )
 
 

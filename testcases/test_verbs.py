@@ -327,9 +327,7 @@ def test_counters_equal_what_was_sent_and_delivered(lan: Testbench) -> None:
         after = port.counters()
         same(f"growth of the frames sent, {port.name}", after.sent - old.sent, 6)
         received = len(delivery.received[port])
-        same(
-            f"growth of the frames received, {port.name}", after.received - old.received, received
-        )
+        same(f"growth of the frames received, {port.name}", after.received - old.received, received)
 
 
 @rule("CNT-5")

@@ -370,7 +370,7 @@ def drafted(tmp_path: Path, spec: str) -> LanFile:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout
-    return schema.read(path)
+    return schema.parsed(schema.text_of(path), path)
 
 
 def test_a_file_is_drafted_of_a_program(tmp_path: Path) -> None:

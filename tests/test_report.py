@@ -25,7 +25,7 @@ from harness.evidence import merge, pcapng, results
 from harness.frames import ethernet
 from harness.lan import Record
 from harness.plugin import writer
-from harness.report import html
+from harness.report import bugreport, html
 
 ROOT = Path(__file__).parents[1]
 EVIL = "<img src=x onerror=\"window.hacked='yes'\"></script><script>window.hacked='yes'</script>"
@@ -200,6 +200,17 @@ def test_a_failure_can_be_copied_as_a_bug_report(watched: Watched, run: Path) ->
     for part in ("- Rule ", "- LAN: ", "- Run it again: `pytest ", "| guest1 | nothing | 1 frame "):
         assert part in text
     assert "    0000  ff ff ff ff ff ff 02 00 01" in text
+
+
+def test_a_bug_report_has_the_lan_file(run: Path) -> None:
+    saved = results.read(run)
+    failed = next(test for test in saved.tests if test.outcome == "failed")
+    head = msgspec.structs.replace(
+        saved.run, lan_files={str(failed.lan): 'kind = "learning"\n[ports]\n'}
+    )
+    text = bugreport.markdown(failed, head, [], [], [], "again")
+    assert text.endswith('The LAN file:\n\n    kind = "learning"\n    [ports]\n')
+    assert "The LAN file" not in bugreport.markdown(failed, saved.run, [], [], [], "again")
 
 
 def test_all_evidence_is_in_the_archive(run: Path, tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     pytest; ``collected`` the node ids of all tests that were to run; ``shard`` is K/N or "".
     ``specs`` is what ``--lan`` was given for a LAN, where that is not its name; ``own_rules``
     are rules of the project under test. ``program`` started it: pytest, or lguest-harness run.
+    ``lan_files`` is the text of each LAN file.
     """
 
     schema: int
@@ -160,6 +161,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", tag_field="kind"):
     specs: Mapping[str, str] = {}
     own_rules: Sequence[OwnRule] = ()
     program: str = "pytest"
+    lan_files: Mapping[str, str] = {}
 
 
 class Result(msgspec.Struct, frozen=True, tag="test", tag_field="kind"):

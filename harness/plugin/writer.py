@@ -335,6 +335,7 @@ class Writer:
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             specs=commands.specs(self._lans),
             program=commands.program(self._config),
+            lan_files={name: entry.text for name, entry in self._lans.items() if entry.text},
             own_rules=[
                 results.OwnRule(rule.id, rule.text, rule.source)
                 for rule in self._config.stash[RULES_OF_RUN].values()

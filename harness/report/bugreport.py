@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.evidence.reader import Packet
 from harness.evidence.results import Difference, Result, Run
+from harness.evidence.text import visible
 from harness.rules import Rule
 
 MOST_DIFFERENCES = 8
@@ -56,6 +57,10 @@ def _lines(
     more = len(result.differences) - MOST_DIFFERENCES
     yield from [f"- and {more} more", ""] if more > 0 else [""]
     yield from _hex(result.differences, packets)
+    if lan in run.lan_files:
+        yield "The LAN file:"
+        yield ""
+        yield from (f"    {visible(line.expandtabs())}" for line in run.lan_files[lan].splitlines())
 
 
 def _hex(differences: Sequence[Difference], packets: Sequence[Packet]) -> Iterator[str]:

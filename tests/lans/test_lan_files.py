@@ -151,6 +151,7 @@ tests = ["test_suite.py::test_wrong"]
     assert result.parseoutcomes() == {"passed": 2, "deviation": 1}
     head = json.loads((pytester.path / "reports/results.jsonl").read_text().splitlines()[0])
     assert head["lans"] == {"mine": "two"}
+    assert head["lan_files"] == {"mine": Path(path).read_text()}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])

@@ -27,7 +27,7 @@ def test_there_are_twenty_at_least() -> None:
 def test_a_recipe_is_short_and_says_what_it_is(recipe: Path) -> None:
     lines = recipe.read_text().partition("\n[[deviation]]")[0].rstrip().splitlines()
     assert len(lines) <= LONGEST
-    file = schema.read(recipe)
+    file = schema.parsed(schema.text_of(recipe), recipe)
     assert file.summary
     assert file.kind
     assert file.version

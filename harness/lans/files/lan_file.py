@@ -54,6 +54,8 @@ class Described:
     content: LanFile
     send_on: Sequence[str] = ()
     """Interfaces that frames are sent on although they carry a default route."""
+    text: str = ""
+    """What the file says."""
 
     @property
     def name(self) -> str:
@@ -294,6 +296,7 @@ def described(text: str, send_on: Sequence[str] = ()) -> Described:
     if not text:
         raise LanError("file:LAN.toml needs a file")
     path = Path(text)
-    file = Described(path, schema.read(path), tuple(send_on))
+    content = schema.text_of(path)
+    file = Described(path, schema.parsed(content, path), tuple(send_on), content)
     file.check()
     return file

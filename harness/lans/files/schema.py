@@ -280,8 +280,8 @@ TABLES: tuple[type[_Table], ...] = (
 """All tables, the outermost first."""
 
 
-def read(path: Path) -> LanFile:
-    """The content of a LAN file; LanError, in one line with the key, for a bad one."""
+def text_of(path: Path) -> str:
+    """The text of a LAN file; LanError, in one line, if it cannot be had."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -290,13 +290,13 @@ def read(path: Path) -> LanFile:
     if len(content) > LARGEST_FILE:
         raise LanError(f"{path}: a LAN file has {LARGEST_FILE} bytes at most")
     try:
-        return parsed(content.decode(), path)
+        return content.decode()
     except UnicodeDecodeError as error:
         raise LanError(f"{path}: not TOML: {error}") from None
 
 
 def parsed(text: str, path: Path) -> LanFile:
-    """The content of a LAN file with this text."""
+    """The content of a LAN file; LanError, in one line with the key, for a bad one."""
     try:
         if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
             raise ValueError(f"a line has more than {MOST_DOTS} dots")
