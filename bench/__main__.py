@@ -74,7 +74,7 @@ def on_real_lans(testcases: str) -> Figures:
             rounds.update(stack.enter_context(ptf_side.rounds(bridge)))
         measured = rates.medians(rounds, times=7)
     units = {"fence": "µs", "exchanges": "exchanges/s", "ptf": "exchanges/s"}
-    for name in sorted(measured, key=lambda each: list(units).index(each.partition("_")[0])):
+    for name in sorted(measured, key=lambda name: list(units).index(name.partition("_")[0])):
         figures[name] = (measured[name], units[name.partition("_")[0]])
     for name in ("ptf_exchanges", "ptf_exchanges_fewest_waits"):
         if name in measured:

@@ -93,7 +93,7 @@ def cases_per_second(
     """
     rates, joined = [], []
     with tempfile.TemporaryDirectory() as reports:
-        left_out = [f"--ignore={testcases}/{each}" for each in NOT_SIMULATED]
+        left_out = [f"--ignore={testcases}/{module}" for module in NOT_SIMULATED]
         arguments = [testcases, *left_out, "-q", "-p", "no:cacheprovider", "--lan", lan]
         arguments += ["--reports", reports] if captured else ["--no-captures"]
         for _ in range(runs):

@@ -106,20 +106,20 @@ def lines(reports: Path) -> list[Line]:
 
 def write(reports: Path, changed: list[Line]) -> None:
     """Put results in the place of those that are there."""
-    text = "".join(json.dumps(each) + "\n" for each in changed)
+    text = "".join(json.dumps(line) + "\n" for line in changed)
     (reports / "results.jsonl").write_text(text)
 
 
-def of(found: list[Line], name: str) -> Line:
+def of(saved: list[Line], name: str) -> Line:
     """The line of a test, by the last part of its id."""
-    return next(each for each in found if each.get("id") == f"{FILE}::{name}")
+    return next(line for line in saved if line.get("id") == f"{FILE}::{name}")
 
 
 def edit(reports: Path, name: str, change: Callable[[Line], object]) -> None:
     """Change the line of one test."""
-    found = lines(reports)
-    change(of(found, name))
-    write(reports, found)
+    saved = lines(reports)
+    change(of(saved, name))
+    write(reports, saved)
 
 
 def rewrite(
@@ -129,8 +129,8 @@ def rewrite(
 
     ``also`` is put into every exchange of the test.
     """
-    found = lines(reports)
-    test = of(found, name)
+    saved = lines(reports)
+    test = of(saved, name)
     path = reports / test["capture"]["path"]
     packets = read(path)
     records = change(
@@ -151,7 +151,7 @@ def rewrite(
     adopt(test, path, len(records))
     for exchange in test["exchanges"]:
         exchange.update(also)
-    write(reports, found)
+    write(reports, saved)
 
 
 def adopt(test: Line, path: Path, packets: int) -> None:

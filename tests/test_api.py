@@ -32,7 +32,7 @@ make_api = load(ROOT / "docs" / "make_api.py")
 
 @pytest.mark.parametrize("name", harness.__all__)
 def test_its_examples_run(name: str) -> None:
-    public = {each: getattr(harness, each) for each in harness.__all__}
+    public = {name: getattr(harness, name) for name in harness.__all__}
     doc = make_api.public()[name].doc
     examples = doctest.DocTestParser().get_doctest(doc, public, name, None, None)
     assert examples.examples, f"{name} has no example"
@@ -43,9 +43,9 @@ def test_its_examples_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", harness.__all__)
 def test_every_member_is_documented(name: str) -> None:
-    found = make_api.public()[name]
-    assert found.doc
-    assert [what for what, doc in make_api.members(found) if not doc] == []
+    public_name = make_api.public()[name]
+    assert public_name.doc
+    assert [what for what, doc in make_api.members(public_name) if not doc] == []
 
 
 def test_an_example_that_no_longer_holds_is_noticed() -> None:

@@ -54,7 +54,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 def arrows() -> dict[str, set[str]]:
     """Room to the rooms that it imports, without itself and the public face."""
     known = modules()
-    found: dict[str, set[str]] = {}
+    drawn: dict[str, set[str]] = {}
     for module, path in known.items():
         if module == "harness.__init__":
             continue
@@ -66,8 +66,8 @@ def arrows() -> dict[str, set[str]]:
             else:
                 continue
             if target and target != room(module):
-                found.setdefault(room(module), set()).add(target)
-    return found
+                drawn.setdefault(room(module), set()).add(target)
+    return drawn
 
 
 def test_no_two_rooms_need_each_other() -> None:

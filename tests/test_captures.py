@@ -30,7 +30,7 @@ def rows(tshark: Tshark, path: Path) -> list[tuple[str, str, int, int, list[str]
 
     Without the comments for machines, which every packet has.
     """
-    found = tshark(
+    packets = tshark(
         path,
         "frame.interface_name",
         "frame.packet_flags_direction",
@@ -39,16 +39,18 @@ def rows(tshark: Tshark, path: Path) -> list[tuple[str, str, int, int, list[str]
         "frame.comment",
     )
     words = {"0x00000001": "received", "0x00000002": "sent"}
-    assert all(any(text.startswith("fate: {") for text in each["frame.comment"]) for each in found)
+    assert all(
+        any(text.startswith("fate: {") for text in packet["frame.comment"]) for packet in packets
+    )
     return [
         (
-            each["frame.interface_name"][0],
-            words[each["frame.packet_flags_direction"][0]],
-            int(each["frame.cap_len"][0]),
-            int(each["frame.len"][0]),
-            [text for text in each["frame.comment"] if not text.startswith("fate: {")],
+            packet["frame.interface_name"][0],
+            words[packet["frame.packet_flags_direction"][0]],
+            int(packet["frame.cap_len"][0]),
+            int(packet["frame.len"][0]),
+            [text for text in packet["frame.comment"] if not text.startswith("fate: {")],
         )
-        for each in found
+        for packet in packets
     ]
 
 
@@ -68,8 +70,8 @@ def test_interfaces_have_their_address_as_description(tshark: Tshark, tmp_path: 
     sender, owner = lan.open_devices(2)
     sender.transmit(ethernet(owner.address, sender.address))
     lan.settle()
-    found = tshark(written(lan, tmp_path), "frame.interface_description")
-    assert [each["frame.interface_description"] for each in found] == [
+    packets = tshark(written(lan, tmp_path), "frame.interface_description")
+    assert [packet["frame.interface_description"] for packet in packets] == [
         ["02:00:01:00:00:00"],
         ["02:00:02:00:00:00"],
     ]
@@ -158,8 +160,8 @@ def test_time_is_simulated_in_nanoseconds(tshark: Tshark, tmp_path: Path) -> Non
     sender, owner = lan.open_devices(2)
     sender.transmit(ethernet(owner.address, sender.address))
     lan.settle()
-    found = tshark(written(lan, tmp_path), "frame.time_epoch")
-    assert [each["frame.time_epoch"][0] for each in found] == [
+    packets = tshark(written(lan, tmp_path), "frame.time_epoch")
+    assert [packet["frame.time_epoch"][0] for packet in packets] == [
         "1000000123.456792012",
         "1000000123.456793012",
     ]
@@ -239,7 +241,7 @@ def captured(pytester: Pytester, *arguments: str) -> dict[str, bytes]:
     result = pytester.runpytest_subprocess(*arguments)
     result.assert_outcomes(passed=18, failed=10)
     folder = pytester.path / "reports" / "captures"
-    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*.pcapng")}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.pcapng")}
 
 
 def test_captures_are_the_same_from_run_to_run_and_with_workers(pytester: Pytester) -> None:
@@ -252,13 +254,13 @@ def test_captures_are_the_same_from_run_to_run_and_with_workers(pytester: Pytest
 def test_a_run_replaces_the_captures_of_the_tests_that_it_ran(pytester: Pytester) -> None:
     first = captured(pytester)
     folder = pytester.path / "reports" / "captures"
-    for each in folder.rglob("*.pcapng"):
-        each.write_bytes(b"old")
+    for path in folder.rglob("*.pcapng"):
+        path.write_bytes(b"old")
     result = pytester.runpytest_subprocess("-k", "test_odd")
     result.assert_outcomes(passed=8)
-    for each in folder.rglob("*.pcapng"):
-        name = str(each.relative_to(folder))
-        assert each.read_bytes() == (first[name] if "test_odd" in name else b"old")
+    for path in folder.rglob("*.pcapng"):
+        name = str(path.relative_to(folder))
+        assert path.read_bytes() == (first[name] if "test_odd" in name else b"old")
 
 
 def test_the_verdict_and_the_rule_are_in_the_capture(pytester: Pytester, tshark: Tshark) -> None:

@@ -281,10 +281,10 @@ def test_an_event_becomes_a_fate(kind: type[Event], tmp_path: Path) -> None:
     for happened, expected in EVENTS[kind]:
         assert any(isinstance(event, kind) for event in happened)
         records = Recorder(lan.devices).up_to(happened)
-        assert [(each.port, each.direction, each.fates) for each in records] == expected
+        assert [(record.port, record.direction, record.fates) for record in records] == expected
         path = tmp_path / "a.pcapng"
         path.write_bytes(pcapng.encode(lan.interfaces(), records))
-        assert [(each.port, each.direction, each.fates) for each in read(path)] == expected
+        assert [(record.port, record.direction, record.fates) for record in read(path)] == expected
 
 
 def packets_of(lan: LguestLan, path: Path) -> list[tuple[str, bool, tuple[Fate, ...]]]:

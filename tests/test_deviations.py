@@ -67,7 +67,7 @@ def test_an_empty_file_says_that_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lan", registry.LANS)
 def test_the_entries_of_a_lan_here_hold_here(lan: str) -> None:
     version = registry.entry(lan).version()
-    assert all(each.holds(version) for each in deviations.of(lan))
+    assert all(deviation.holds(version) for deviation in deviations.of(lan))
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,11 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
     no_arp = "inconclusive: python:mine:Lan: send raised RuntimeError: no ARP, mine.py:11"
     assert lines[-1].endswith(" to be filled in")
     assert any(f"[arp]: {no_arp}" in line for line in lines[:-1])
-    entries = {each.rule: each for each in deviations.read(path, draft=True)}
+    entries = {deviation.rule: deviation for deviation in deviations.read(path, draft=True)}
     group = "test_delivery.py::test_group_frame_reaches_everybody_but_its_sender"
     assert f"{group}[ipv6-multicast]" in entries["DLV-3"].tests
     assert entries["DLV-3"].evidence.startswith("mine2: missing: the frame of 60 bytes")
-    assert not any("arp" in test for each in entries.values() for test in each.tests)
+    assert not any("arp" in test for deviation in entries.values() for test in deviation.tests)
 
     mine.write_text(CLASS.replace(send, send + drops))
     assert draft(here, lan, "-o", "mine.toml").returncode == 0
@@ -229,13 +229,13 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
     ],
 )
 def test_what_cannot_be_drafted_is_told_in_one_line(
-    tmp_path: Path, words: list[str], told: str
+    tmp_path: Path, words: list[str], message: str
 ) -> None:
     (tmp_path / "bad.toml").write_text("x = 1")
     done = draft(tmp_path, *words)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -205,14 +205,14 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 def test_prose_is_in_the_words_of_the_glossary() -> None:
     suffixes = {".py", ".md", ".toml", ".j2", ".js"}
     sources = [path for path in (ROOT / "harness").rglob("*") if path.suffix in suffixes]
-    found = {
+    phrases = {
         f"{path.relative_to(ROOT)}:{number}: {match[0]}"
         for path in [*PAGES, *sources]
         if str(path.relative_to(ROOT)) not in EXCEPTIONS
         for number, text in prose(path)
         for match in OLD_WORDS.finditer(text)
     }
-    assert found == set()
+    assert phrases == set()
 
 
 def test_no_variable_is_called_each() -> None:

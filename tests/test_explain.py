@@ -16,12 +16,12 @@ from harness.cli.main import main
 from harness.rules import RULES
 
 
-def told(rule: str) -> Result:
+def explained(rule: str) -> Result:
     return CliRunner().invoke(main, ["explain", rule])
 
 
 def test_a_rule_is_told_with_all_that_is_known_of_it() -> None:
-    result = told("dlv-9")
+    result = explained("dlv-9")
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[:5] == [
@@ -35,11 +35,15 @@ def test_a_rule_is_told_with_all_that_is_known_of_it() -> None:
     assert lines[tests + 1] == (
         "  testcases/test_bytes_and_order.py::test_real_frames_arrive_as_they_were_sent"
     )
-    mine = {f"broken:{each.name}: {each.what}" for each in BROKEN.values() if each.rule == "DLV-9"}
+    mine = {
+        f"broken:{broken.name}: {broken.what}"
+        for broken in BROKEN.values()
+        if broken.rule == "DLV-9"
+    }
     assert mine
     assert mine == {line.strip() for line in lines if line.startswith("  broken:")}
     at = lines.index("LANs that deviate")
-    (shipped,) = (each for each in deviations.of("lguest") if each.rule == "DLV-9")
+    (shipped,) = (deviation for deviation in deviations.of("lguest") if deviation.rule == "DLV-9")
     assert lines[at + 1 : at + 4] == [
         f"  lguest: {shipped.reason}",
         f"    evidence: {shipped.evidence}",
@@ -48,9 +52,9 @@ def test_a_rule_is_told_with_all_that_is_known_of_it() -> None:
 
 
 def test_a_rule_that_every_lan_keeps() -> None:
-    known = {each.rule for lan in registry.LANS for each in deviations.of(lan)}
-    kept = next(each for each in RULES if each not in known)
-    assert told(kept).output.endswith("no LAN is known to deviate\n")
+    known = {deviation.rule for lan in registry.LANS for deviation in deviations.of(lan)}
+    kept = next(deviation for deviation in RULES if deviation not in known)
+    assert explained(kept).output.endswith("no LAN is known to deviate\n")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_a_rule_that_every_lan_keeps() -> None:
     ],
 )
 def test_an_unknown_rule_is_told_in_one_line(name: str, hint: str) -> None:
-    result = told(name)
+    result = explained(name)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith(f"unknown rule {name!r}: {hint}")
@@ -102,7 +106,7 @@ def test_rules_and_lans_complete() -> None:
     assert completed("explain", "SEC") == [rule for rule in RULES if rule.startswith("SEC-")]
     assert completed("explain", "dlv-1") == ["DLV-1", "DLV-10", "DLV-11"]
     assert completed("deviations", "lg") == ["lguest", "lguest-repaired"]
-    assert completed("deviations", "broken:") == [f"broken:{each}" for each in BROKEN]
+    assert completed("deviations", "broken:") == [f"broken:{name}" for name in BROKEN]
     assert completed("sh") == ["show"]
 
 

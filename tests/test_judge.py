@@ -28,8 +28,12 @@ def judged(*paths: Path) -> tuple[int, list[str]]:
 
 def doubts(reports: Path) -> dict[str, tuple[str, ...]]:
     """Each verdict that is not supported, and why not."""
-    found = judge_all(results.read(reports))
-    return {each.test.removeprefix(f"{FILE}::"): each.problems for each in found if each.problems}
+    saved = judge_all(results.read(reports))
+    return {
+        judged.test.removeprefix(f"{FILE}::"): judged.problems
+        for judged in saved
+        if judged.problems
+    }
 
 
 def test_a_run_that_was_left_alone_is_supported(small: Path) -> None:
@@ -64,8 +68,8 @@ def test_the_bytes_of_a_capture_must_be_those_that_were_written(reports: Path) -
 
 def test_no_capture_is_too_damaged_to_be_judged(reports: Path) -> None:
     """With a hash that fits the damage, only its content is left to speak."""
-    found = lines(reports)
-    line = of(found, PASSES)
+    saved = lines(reports)
+    line = of(saved, PASSES)
     path = reports / line["capture"]["path"]
     content = path.read_bytes()
     refuted = 0
@@ -179,7 +183,7 @@ def test_silence_whose_control_reached_nobody_is_caught(reports: Path) -> None:
 
 def test_silence_whose_control_is_no_broadcast_is_caught(reports: Path) -> None:
     def to_one(got: list[Record]) -> list[Record]:
-        return [got[0], *(each._replace(frame=bytes(6) + each.frame[6:]) for each in got[1:])]
+        return [got[0], *(packet._replace(frame=bytes(6) + packet.frame[6:]) for packet in got[1:])]
 
     rewrite(reports, SILENT, to_one)
     assert list(doubts(reports)) == [SILENT]

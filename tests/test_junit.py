@@ -38,20 +38,20 @@ def test_without_a_lan() -> None:
 def test_every_word_is_in_the_xml(tmp_path: Path, workers: tuple[str, ...]) -> None:
     run(tmp_path, "--junitxml=junit.xml", *workers, suite=SUITE + ERRORS)
     cases = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testcase")
-    found = {
+    properties = {
         case.get("name", ""): [
-            (str(each.get("name")), str(each.get("value"))) for each in case.iter("property")
+            (str(item.get("name")), str(item.get("value"))) for item in case.iter("property")
         ]
         for case in cases
     }
-    assert found.pop("test_without_a_lan") == []
+    assert properties.pop("test_without_a_lan") == []
     begins, ends = "test_begins_badly[lguest]", "test_ends_badly[lguest]"
     words = {**OUTCOMES, begins: "failed", ends: "failed"}
     rules = {**RULES, "test_begins_badly": "DLV-2, DLV-3"}
-    assert found.keys() == words.keys()
+    assert properties.keys() == words.keys()
     for name, word in words.items():
         capture = f"reports/captures/test_small.py/{name}.pcapng"
-        assert sorted(found[name]) == [
+        assert sorted(properties[name]) == [
             ("capture", capture),
             ("lan", "lguest"),
             ("rule", rules.get(name.partition("[")[0], "DLV-2")),

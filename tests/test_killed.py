@@ -61,7 +61,7 @@ def test_what_had_ended_is_there(tmp_path: Path, count: int, arguments: tuple[st
     assert saved.end is None
     assert count - 1 <= len(saved.tests) < COUNT
     assert len(saved.tests) + len(saved.unfinished()) == COUNT
-    assert [each for each in judge_all(saved) if each.problems or each.exchanges != 1] == []
+    assert [judged for judged in judge_all(saved) if judged.problems or judged.exchanges != 1] == []
     assert len(saved.problems) <= 1  # the line that was being written
     result = CliRunner().invoke(main, ["judge", str(tmp_path / "reports")])
     assert result.exit_code == 1
@@ -76,7 +76,7 @@ def test_a_killed_run_makes_a_report_with_its_unfinished_tests(tmp_path: Path) -
     runs = merge.load([tmp_path / "reports"])
     assert f"unfinished: {runs.unfinished[0]}" in result.output
     page = (into / "index.html").read_text()
-    assert all(each.partition("[")[2] in page for each in runs.unfinished)
+    assert all(test.partition("[")[2] in page for test in runs.unfinished)
 
 
 INTERRUPTS = """
@@ -142,7 +142,7 @@ def test_a_worker_that_crashes_is_a_failure_and_nothing_is_lost(tmp_path: Path) 
     assert (list(dead.rules), dead.lan) == (["DLV-7"], "lguest")
     assert dead.doc == "It takes its process along."
     assert "crashed while running" in dead.reason
-    assert [each for each in judge_all(saved) if each.problems] == []
+    assert [judged for judged in judge_all(saved) if judged.problems] == []
 
 
 def test_a_run_that_crashes_alone_is_unfinished(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_run_that_crashes_alone_is_unfinished(tmp_path: Path) -> None:
     saved = results.read(tmp_path / "reports")
     assert saved.end is None
     assert saved.unfinished() == [f"{FILE}::test_dies[lguest]"]
-    assert [each for each in judge_all(saved) if each.problems] == []
+    assert [judged for judged in judge_all(saved) if judged.problems] == []
 
 
 def test_results_that_somebody_else_empties_make_the_run_red(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def all_shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def shards(all_shards: list[Path], tmp_path: Path) -> list[Path]:
     """Copies of them, to be changed."""
     return [
-        Path(shutil.copytree(each, tmp_path / "given" / str(number)))
-        for number, each in enumerate(all_shards)
+        Path(shutil.copytree(path, tmp_path / "given" / str(number)))
+        for number, path in enumerate(all_shards)
     ]
 
 
@@ -43,7 +43,7 @@ def report(folder: Path, *paths: Path) -> Result:
 
 def test_one_run_is_runs_too(small: Path) -> None:
     runs = merge.load([small])
-    assert [each.path for each in runs.runs] == [small / "results.jsonl"]
+    assert [path.path for path in runs.runs] == [small / "results.jsonl"]
     assert {test.result.id for test in runs.tests} == {f"{FILE}::{name}" for name in OUTCOMES}
     assert {test.folder for test in runs.tests} == {small}
     assert runs.unfinished == ()
@@ -56,8 +56,8 @@ def test_all_shards_have_every_test_once(all_shards: list[Path]) -> None:
     assert runs.unfinished == ()
     ids = [test.result.id for test in runs.tests]
     assert len(ids) == len(set(ids)) == 2 * len(OUTCOMES)
-    assert [len(each.run.collected) for each in runs.runs] == [6, 6, 6]
-    assert [each.run.shard for each in runs.runs] == ["1/3", "2/3", "3/3"]
+    assert [len(lines.run.collected) for lines in runs.runs] == [6, 6, 6]
+    assert [lines.run.shard for lines in runs.runs] == ["1/3", "2/3", "3/3"]
 
 
 def test_machines_of_a_run_may_differ_a_little(shards: list[Path]) -> None:
@@ -121,7 +121,7 @@ def test_a_run_that_is_given_twice_is_named(small: Path, reports: Path) -> None:
 
 
 def test_two_machines_may_have_the_same_shards(shards: list[Path], tmp_path: Path) -> None:
-    others = [Path(shutil.copytree(each, tmp_path / f"other{n}")) for n, each in enumerate(shards)]
+    others = [Path(shutil.copytree(path, tmp_path / f"other{n}")) for n, path in enumerate(shards)]
     for other in others:
         changed = lines(other)
         changed[0].update(machine="the other", started="later")
@@ -206,7 +206,7 @@ def test_a_report_made_again_has_nothing_of_the_one_before(
     assert sorted(path.name for path in (into / "runs").iterdir()) == ["1", "mine"]
     # Made of its own copies, and one more:
     report(into, into / "runs" / "1", shards[1], shards[2])
-    again = merge.load([into / "runs" / each for each in ("1", "2", "3")])
+    again = merge.load([into / "runs" / path for path in ("1", "2", "3")])
     assert again.problems == ()
     assert len(again.tests) == 2 * len(OUTCOMES)
 
@@ -223,8 +223,8 @@ def test_a_capture_that_is_missing_or_outside_is_named(reports: Path, tmp_path: 
     assert f"{reports / gone}: No such file or directory" in outcome.output
     assert f"'../secret' is not a path below {reports}" in outcome.output
     assert f"{own!r} is not a path below {reports}" in outcome.output
-    copied = [each for each in (tmp_path / "out").rglob("*") if each.is_file()]
-    assert b"secret" not in {each.read_bytes() for each in copied}
+    copied = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert b"secret" not in {path.read_bytes() for path in copied}
 
 
 def test_a_corrupt_line_is_named_the_rest_is_kept_and_it_ends_in_1(

@@ -52,13 +52,13 @@ def test_tests_stand_there_in_the_order_of_the_results(
 ) -> None:
     folder = run(pytester, *workers)
     tests = [
-        each
-        for each in results.read(folder / "results.jsonl").tests
-        if each.capture is not None and each.capture.packets
+        packet
+        for packet in results.read(folder / "results.jsonl").tests
+        if packet.capture is not None and packet.capture.packets
     ]
     assert len(tests) == 3
     kept = list(sections(folder / "run.pcapng"))
-    assert [each.comments for each in kept] == [
+    assert [packet.comments for packet in kept] == [
         (f"test: {test.id}", f"verdict: {test.outcome}", f"rule: {test.rules[0]}") for test in tests
     ]
     for test, section in zip(tests, kept, strict=True):
@@ -76,7 +76,7 @@ def test_tests_stand_there_in_the_order_of_the_results(
             assert whole.comments[2] == f"test: {test.id}"
             assert whole.comments[3:] == first.comments[2:]
             assert (whole.fates, whole.notes) == (first.fates, first.notes)
-            assert section.ports == tuple(sorted({each.port for each in alone}))
+            assert section.ports == tuple(sorted({packet.port for packet in alone}))
 
 
 def test_all_packets_are_in_the_order_of_their_times(pytester: Pytester) -> None:
@@ -97,7 +97,7 @@ def test_wireshark_sees_every_packet_with_its_port_and_test(
 ) -> None:
     folder = run(pytester, "-p", "no:randomly")
     kept = tshark(folder / "run.pcapng", "frame.interface_name", "frame.len", "frame.comment")
-    assert [(each["frame.interface_name"][0], each["frame.len"][0]) for each in kept] == [
+    assert [(packet["frame.interface_name"][0], packet["frame.len"][0]) for packet in kept] == [
         ("guest2", "102"),
         ("guest1", "102"),
         ("guest3", "103"),
@@ -106,7 +106,7 @@ def test_wireshark_sees_every_packet_with_its_port_and_test(
         ("guest3", "104"),
     ]
     named = "test: test_suite.py::test_unicast[lguest-{}]"
-    assert [each["frame.comment"][:3] for each in kept[::2]] == [
+    assert [packet["frame.comment"][:3] for packet in kept[::2]] == [
         ["DLV-2", "passed", named.format(2)],
         ["DLV-2", "passed", named.format(3)],
         ["DLV-2", "failed", named.format(4)],
@@ -148,7 +148,7 @@ def test_a_capture_that_is_gone_or_damaged_is_named_and_the_others_are_kept(
     assert merged.tests == 2
     assert merged.problems[0] == f"{tmp_path}/1.pcapng: No such file or directory"
     assert merged.problems[1].startswith(f"{tmp_path}/2.pcapng: truncated or damaged at byte")
-    names = [each.begins for each in read(tmp_path / "run.pcapng") if each.begins]
+    names = [packet.begins for packet in read(tmp_path / "run.pcapng") if packet.begins]
     assert names == ["t0", "t3"]
 
 
@@ -160,7 +160,7 @@ def two_lans(folder: Path) -> Path:
             records = [
                 Record(1, port, "sent", port.encode() * 60, 60, ("R", "passed")) for port in ports
             ]
-            path.write_bytes(pcapng.encode([(each, bytes(6)) for each in ports], records))
+            path.write_bytes(pcapng.encode([(packet, bytes(6)) for packet in ports], records))
             held = results.Capture(path.name, len(ports), "")
             file.write(results.line(results.Result(f"t{number}", (), "a", "passed", capture=held)))
     assert one_capture.merge(folder).tests == 3
@@ -169,13 +169,13 @@ def two_lans(folder: Path) -> Path:
 
 def test_ports_keep_their_names(tmp_path: Path) -> None:
     kept = read(two_lans(tmp_path))
-    assert [each.port for each in kept] == list("abcdaba")
-    assert [each.frame[:1].decode() for each in kept] == list("abcdaba")
+    assert [packet.port for packet in kept] == list("abcdaba")
+    assert [packet.frame[:1].decode() for packet in kept] == list("abcdaba")
 
 
 def test_wireshark_sees_the_ports_names(tmp_path: Path, tshark: Tshark) -> None:
     kept = tshark(two_lans(tmp_path), "frame.interface_name")
-    assert [each["frame.interface_name"] for each in kept] == [[name] for name in "abcdaba"]
+    assert [packet["frame.interface_name"] for packet in kept] == [[name] for name in "abcdaba"]
 
 
 def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:

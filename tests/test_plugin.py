@@ -307,12 +307,12 @@ def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:
     ],
 )
 def test_an_option_that_cannot_be_is_one_line(
-    pytester: Pytester, options: list[str], told: str
+    pytester: Pytester, options: list[str], message: str
 ) -> None:
     suite(pytester)
     result = pytester.runpytest_subprocess(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{told}"])
+    result.stderr.fnmatch_lines([f"*{message}"])
     assert "Traceback" not in result.stderr.str()
 
 

@@ -137,7 +137,7 @@ class SmallDirectory(SmallLan):
     kind = "directory"
 
 
-def found(lan: SmallLan) -> dict[str, Finding]:
+def findings_of(lan: SmallLan) -> dict[str, Finding]:
     return {finding.what: finding for finding in probe(lan, PATIENCE_S)}
 
 
@@ -145,22 +145,22 @@ def found(lan: SmallLan) -> dict[str, Finding]:
     ("made", "traits"), [(SmallLan, HUB), (SmallSwitch, SWITCH), (SmallDirectory, DIRECTORY)]
 )
 def test_the_kind_of_a_small_lan_is_found(made: type[SmallLan], traits: Traits) -> None:
-    findings = found(made(traits))
-    assert findings["kind"].found == made.kind
-    assert findings["longest"].found == "1514 bytes"
-    assert findings["shortest"].found == "14 bytes"
-    assert findings["oversized"].found == "dropped"
-    assert findings["padding"].found == "none"
-    assert findings["promiscuous"].found == ("reached" if made is SmallSwitch else "all")
+    findings = findings_of(made(traits))
+    assert findings["kind"].observed == made.kind
+    assert findings["longest"].observed == "1514 bytes"
+    assert findings["shortest"].observed == "14 bytes"
+    assert findings["oversized"].observed == "dropped"
+    assert findings["padding"].observed == "none"
+    assert findings["promiscuous"].observed == ("reached" if made is SmallSwitch else "all")
     assert [str(finding) for finding in findings.values() if finding.wrong] == []
 
 
 def test_what_a_switch_learns_is_found() -> None:
-    findings = found(SmallSwitch(SWITCH))
-    assert findings["learns zero"].found == "yes"
-    assert findings["moves"].found == "at once"
-    assert findings["flushes"].found == "own"
-    assert findings["unknown"].found == "flooded"
+    findings = findings_of(SmallSwitch(SWITCH))
+    assert findings["learns zero"].observed == "yes"
+    assert findings["moves"].observed == "at once"
+    assert findings["flushes"].observed == "own"
+    assert findings["unknown"].observed == "flooded"
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_what_a_switch_learns_is_found() -> None:
 def test_a_lan_that_declares_another_kind_contradicts_itself(
     made: type[SmallLan], traits: Traits
 ) -> None:
-    finding = found(made(traits))["kind"]
+    finding = findings_of(made(traits))["kind"]
     assert finding.wrong
-    assert finding.found == made.kind
+    assert finding.observed == made.kind
 
 
 LIES: dict[str, dict[str, Any]] = {
@@ -189,7 +189,7 @@ LIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", LIES)
 def test_a_wrong_declaration_is_marked(what: str) -> None:
-    findings = found(SmallSwitch(replace(SWITCH, **LIES[what])))
+    findings = findings_of(SmallSwitch(replace(SWITCH, **LIES[what])))
     assert [finding.what for finding in findings.values() if finding.wrong] == [what]
 
 
@@ -202,8 +202,8 @@ class Echoes(SmallLan):
 
 
 def test_a_repeater_that_echoes_is_a_repeater_with_a_hairpin() -> None:
-    findings = found(Echoes(replace(HUB, hairpin=True)))
-    assert (findings["kind"].found, findings["hairpin"].found) == ("repeater", "yes")
+    findings = findings_of(Echoes(replace(HUB, hairpin=True)))
+    assert (findings["kind"].observed, findings["hairpin"].observed) == ("repeater", "yes")
     assert not findings["kind"].wrong
 
 
@@ -277,13 +277,13 @@ class DiesOfLongFrames(SmallLan):
     ],
 )
 def test_a_fault_is_found(made: type[SmallLan], traits: Traits, what: str, value: str) -> None:
-    finding = found(made(traits))[what]
-    assert finding.found == value
+    finding = findings_of(made(traits))[what]
+    assert finding.observed == value
     assert finding.wrong
 
 
 def test_a_declared_padding_is_confirmed() -> None:
-    assert not found(Pads(replace(HUB, padding=60)))["padding"].wrong
+    assert not findings_of(Pads(replace(HUB, padding=60)))["padding"].wrong
 
 
 class Silent(SmallLan):

@@ -112,7 +112,7 @@ def made(folder: Path, tests: Sequence[results.Result]) -> Path:
     end = results.End(dict(outcomes), code, 1.0)
     file = folder / results.FILE_NAME
     lines: list[results.Line] = [run, *tests, end]
-    file.write_bytes(b"".join(results.line(each) for each in lines))
+    file.write_bytes(b"".join(results.line(line) for line in lines))
     return html.write(merge.load([file]), folder)
 
 
@@ -350,8 +350,8 @@ def test_it_is_accessible_and_fits_the_screen(
     assert any(shown for _, shown in hints) == (width < 500)
     # The same kind of test thousands of times finds nothing new.
     page.evaluate("document.querySelectorAll('.test:nth-child(n+4)').forEach((e) => e.remove())")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    answer = Axe().run(page)
+    assert answer.violations_count == 0, answer.generate_report()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     page.close()
 

@@ -31,7 +31,7 @@ def test_every_test_has_a_line_and_the_run_an_end(small: Path) -> None:
 
 
 def test_a_line_tells_what_its_class_says(small: Path) -> None:
-    test = next(each for each in results.read(small).tests if "test_passes" in each.id)
+    test = next(test for test in results.read(small).tests if "test_passes" in test.id)
     assert (list(test.rules), test.lan, test.settled) == (["DLV-2"], "lguest", "barrier")
     assert list(test.ports) == ["guest1", "guest2", "guest3"]
     (exchange,) = test.exchanges
@@ -142,7 +142,7 @@ def test_what_contradicts_itself_is_named(reports: Path) -> None:
         "moon is reported, but was not collected",
         "the run's last line counts 1 failed, but 2 are readable",
     ]
-    gone = [each for each in whole if each.get("id") != twice["id"]]
+    gone = [test for test in whole if test.get("id") != twice["id"]]
     assert problems(gone) == ["the run's last line counts 1 failed, but 0 are readable"]
     green = {**whole[-1], "exit_code": 0}
     assert problems([*whole[:-1], green]) == [

@@ -33,8 +33,8 @@ def test_shares_are_balanced_and_have_each_test_once(
     for number in range(1, total + 1):
         order = data.draw(st.permutations(sorted(ids)))
         shares.append(share(order, Shard(number, total)))
-    assert sorted(each for one in shares for each in one) == sorted(ids)
-    sizes = [len(each) for each in shares]
+    assert sorted(test for one in shares for test in one) == sorted(ids)
+    sizes = [len(test) for test in shares]
     assert max(sizes) - min(sizes) <= 1
 
 

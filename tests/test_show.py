@@ -33,8 +33,10 @@ def written(
     records: Iterable[Record],
     about: Sequence[str] = ABOUT,
 ) -> Path:
-    told = [record._replace(comments=("DLV-2", "passed", *record.comments)) for record in records]
-    pcapng.write(path, pcapng.encode(list(ports), told, about))
+    commented = [
+        record._replace(comments=("DLV-2", "passed", *record.comments)) for record in records
+    ]
+    pcapng.write(path, pcapng.encode(list(ports), commented, about))
     return path
 
 
@@ -201,7 +203,7 @@ def test_ascii_where_the_terminal_has_nothing_else(tmp_path: Path) -> None:
         ([], "latin-1", "ä"),
     ):
         result = shown(path, *arguments, charset=charset)
-        assert [*result.output.splitlines()[4:]] == [each.format(name) for each in expected]
+        assert [*result.output.splitlines()[4:]] == [line.format(name) for line in expected]
     assert "\\xe4" in shown(path, charset="ascii").output
 
 
@@ -327,10 +329,10 @@ def test_a_capture_cut_short_anywhere_or_damaged_is_read_or_refused(tmp_path: Pa
     for size in range(0, len(whole), 7):
         path.write_bytes(whole[:size])
         try:
-            found = read(path)
+            packets = read(path)
         except BadCapture:
             continue
-        assert len(found) < 51 or size in ends
+        assert len(packets) < 51 or size in ends
         assert capture_ends_at(whole, size)
     seeded = random.Random(1)
     for _ in range(300):

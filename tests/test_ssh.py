@@ -98,15 +98,17 @@ def test_captures_and_results_come_home(tmp_path: Path, ssh_config: Path, near: 
     assert {f"[gw{n}]" for n in range(2 + near)} >= {
         line.split()[0] for line in done.stdout.splitlines() if line.startswith("[gw")
     }
-    found = results.read(home / "reports")
-    assert {test.id.removeprefix(f"{FILE}::"): test.outcome for test in found.tests} == OUTCOMES
-    assert found.unfinished() == []
-    assert found.problems == []
-    assert [each for each in judge_all(found) if each.problems] == []
-    captures = [test.capture for test in found.tests]
-    assert all(each is not None and (home / "reports" / each.path).exists() for each in captures)
+    saved = results.read(home / "reports")
+    assert {test.id.removeprefix(f"{FILE}::"): test.outcome for test in saved.tests} == OUTCOMES
+    assert saved.unfinished() == []
+    assert saved.problems == []
+    assert [judged for judged in judge_all(saved) if judged.problems] == []
+    captures = [test.capture for test in saved.tests]
+    assert all(
+        capture is not None and (home / "reports" / capture.path).exists() for capture in captures
+    )
     assert "capture: reports/captures/test_small.py/test_fails[lguest].pcapng" in done.stdout
-    left = {each.name for each in far.iterdir()} - {FILE, "pytest.ini", "__pycache__"}
+    left = {path.name for path in far.iterdir()} - {FILE, "pytest.ini", "__pycache__"}
     assert left <= {"pytest", "_pytest"}  # empty folders of pytest-xdist
     assert (home / "reports" / "index.html").exists()
 
@@ -123,7 +125,7 @@ def test_far_captures_are_the_same_as_near_ones(
 
     def captured(folder: Path) -> dict[str, bytes]:
         return {
-            str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*.pcapng")
+            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.pcapng")
         }
 
     assert captured(into) == captured(small)

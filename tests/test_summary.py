@@ -87,8 +87,8 @@ def test_a_run_is_told(small: Path) -> None:
 
 def test_the_matrix_has_a_column_for_each_lan(reports: Path, tmp_path: Path, small: Path) -> None:
     changed = lines(reports)
-    for each in changed[1:-1]:
-        each["lan"] = "my|lan"
+    for line in changed[1:-1]:
+        line["lan"] = "my|lan"
     changed[0]["machine"] = "another"
     changed[1]["rules"] = ["OLD-1", "DLV-2"]
     changed[2]["lan"] = None

@@ -108,9 +108,9 @@ COLOURED = [
 
 
 def test_the_colours(tshark_prints: Prints, tmp_path: Path) -> None:
-    path = written(tmp_path / "a.pcapng", [each[:3] for each in COLOURED])
-    told = tshark_prints(path, "--color", "-T", "fields", "-e", "frame.coloring_rule.name")
-    assert told.split("\n")[:-1] == [name for *_, name in COLOURED]
+    path = written(tmp_path / "a.pcapng", [row[:3] for row in COLOURED])
+    printed = tshark_prints(path, "--color", "-T", "fields", "-e", "frame.coloring_rule.name")
+    assert printed.split("\n")[:-1] == [name for *_, name in COLOURED]
     known = {name for name, *_ in wireshark.COLOURS if not name.startswith("wrong")}
     assert {name for *_, name in COLOURED} - {""} == known
 

@@ -87,15 +87,15 @@ def play(files: tuple[Path, ...], largest: int) -> None:
         try:
             for number, scenario in recordings.scenarios(path, largest):
                 try:
-                    found = recordings.play(scenario)
+                    differences = recordings.play(scenario)
                 except recordings.BadRecording as error:
                     bad += 1
                     click.echo(visible(f"{path}:{number}: {error}"), err=True)
                     continue
-                for difference in found:
+                for difference in differences:
                     click.echo(visible(str(difference)))
-                differ += bool(found)
-                agree += not found
+                differ += bool(differences)
+                agree += not differences
         except BadFile as error:
             bad += 1
             click.echo(visible(str(error)), err=True)
@@ -186,7 +186,7 @@ def probe(lan: str, output: Path | None, send_on: tuple[str, ...]) -> None:
         sys.exit(EXIT_DISAGREES if any(finding.wrong for finding in findings) else 0)
     unclear = [finding for finding in findings if not finding.properties and finding.wrong]
     for finding in unclear:
-        click.echo(visible(f"{finding.what} is {finding.found}: {finding.evidence}"))
+        click.echo(visible(f"{finding.what} is {finding.observed}: {finding.evidence}"))
     click.echo(f"{output}: {len(findings)} findings, {len(unclear)} unclear")
     sys.exit(EXIT_DISAGREES if unclear else 0)
 

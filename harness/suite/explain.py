@@ -27,9 +27,9 @@ class UnknownRule(Exception):
 
 def rule(name: str) -> Rule:
     """The rule of that id, in capitals or not; UnknownRule names those that look like it."""
-    found = RULES.get(name.upper())
-    if found is not None:
-        return found
+    rule = RULES.get(name.upper())
+    if rule is not None:
+        return rule
     near = difflib.get_close_matches(name.upper(), RULES, n=3, cutoff=0.5)
     like = f"did you mean {' or '.join(near)}?" if near else "`lguest-harness rules` lists them"
     raise UnknownRule(f"unknown rule {name!r}: {like}")

@@ -45,7 +45,7 @@ class Finding:
     """
 
     what: str
-    found: str
+    observed: str
     evidence: str
     declared: str = ""
     wrong: bool = False
@@ -54,7 +54,7 @@ class Finding:
     def __str__(self) -> str:
         declared = f"declared {self.declared}" if self.declared else "not declared"
         mark = "CONTRADICTS " if self.wrong else ""
-        return f"{self.what + ':':<13}{self.found:<13} {mark}({declared}): {self.evidence}"
+        return f"{self.what + ':':<13}{self.observed:<13} {mark}({declared}): {self.evidence}"
 
 
 def probe(lan: Lan, patience_s: float = PATIENCE_S) -> Iterator[Finding]:
@@ -212,14 +212,14 @@ class _Prober:
         reached = [self.reached(sender, self.unused()) for _ in range(5)]
         flooded = all(names == self.others(sender) for names in reached)
         dropped = not any(reached)
-        found = "flooded" if flooded else "dropped" if dropped else "partly"
+        observed = "flooded" if flooded else "dropped" if dropped else "partly"
         fewest = min(reached, key=len)
         evidence = (
             f"of 5 unused addresses, the one with fewest reached {self._shown(fewest, sender)}"
         )
         declared = self.lan.traits.unknown
-        known = {} if found == "partly" else {"unknown": found}
-        yield Finding("unknown", found, evidence, declared, found != declared, known)
+        known = {} if observed == "partly" else {"unknown": observed}
+        yield Finding("unknown", observed, evidence, declared, observed != declared, known)
 
     def hairpin(self) -> Iterator[Finding]:
         sender = self.ports[0]
@@ -245,28 +245,28 @@ class _Prober:
         finally:
             watcher.set_promiscuous(False)
         after = watcher.name in self.reached(sender, owner.mac)
-        found = "all" if during else "reached"
+        observed = "all" if during else "reached"
         evidence = (
             f"frames for {owner.name} reached {watcher.name} before: {_yes(before)}, while it was"
             f" promiscuous: {_yes(during)}, after: {_yes(after)}"
         )
         declared = self.lan.traits.promiscuous
-        wrong = declared not in (None, found) or before is not after
-        known = {"promiscuous": found}
-        yield Finding("promiscuous", found, evidence, declared or "", wrong, known)
+        wrong = declared not in (None, observed) or before is not after
+        known = {"promiscuous": observed}
+        yield Finding("promiscuous", observed, evidence, declared or "", wrong, known)
 
     def reserved(self) -> Iterator[Finding]:
         sender = self.ports[0]
         crossed = [last for last in range(16) if self.reached(sender, RESERVED + bytes((last,)))]
         # A bridge without spanning tree may forward its group, the first.
         telling = [last for last in crossed if last]
-        found = "forwarded" if len(telling) == 15 else "partly" if telling else "filtered"
+        observed = "forwarded" if len(telling) == 15 else "partly" if telling else "filtered"
         shown = " ".join(f"{last:x}" for last in crossed) or "none"
         evidence = f"of 01:80:c2:00:00:00 to 0f these were forwarded: {shown}"
         declared = self.lan.traits.reserved
-        wrong = declared not in (None, found)
-        known = {} if found == "partly" else {"reserved": found}
-        yield Finding("reserved", found, evidence, declared or "", wrong, known)
+        wrong = declared not in (None, observed)
+        known = {} if observed == "partly" else {"reserved": observed}
+        yield Finding("reserved", observed, evidence, declared or "", wrong, known)
 
     # What is learned
 
@@ -277,13 +277,13 @@ class _Prober:
         self.teach(place, NO_ADDRESS)
         limit_s = self.patience_s if self.lag_s else 0.0
         alone = self.until(lambda: self.reached(sender, NO_ADDRESS) == {place.name}, limit_s)
-        found = _yes(alone is not None)
+        observed = _yes(alone is not None)
         reached = self._shown(self.reached(sender, NO_ADDRESS), sender)
         evidence = f"after {place.name} sent from 00:00:00:00:00:00, frames to it reach {reached}"
         declared = self.lan.traits.learns_zero
         shown = "" if declared is None else _yes(declared)
         known = {"learns_zero": alone is not None}
-        yield Finding("learns zero", found, evidence, shown, shown not in ("", found), known)
+        yield Finding("learns zero", observed, evidence, shown, shown not in ("", observed), known)
 
     def moves(self) -> Iterator[Finding]:
         if not self.learns or len(self.ports) < 3:
@@ -320,14 +320,14 @@ class _Prober:
         finally:
             leaves.open()
         self._collect()
-        found = "own" if kept else "all"
+        observed = "own" if kept else "all"
         evidence = (
             f"when {leaves.name} was down, an address of {stays.name} was still known:"
             f" {_yes(kept)}, one of {leaves.name} was flooded for: {_yes(flooded)}"
         )
         declared = self.lan.traits.flushes
-        wrong = declared not in (None, found)
-        yield Finding("flushes", found, evidence, declared or "", wrong, {"flushes": found})
+        wrong = declared not in (None, observed)
+        yield Finding("flushes", observed, evidence, declared or "", wrong, {"flushes": observed})
 
     # What becomes of the bytes
 
@@ -341,12 +341,12 @@ class _Prober:
                 lost.append(vlan)
             elif seen != [frame]:
                 changed.append(vlan)
-        found = "changed" if changed else "aware" if lost else "transparent"
+        observed = "changed" if changed else "aware" if lost else "transparent"
         evidence = f"of the VLANs {_list(VLANS)}, lost: {_list(lost)}; changed: {_list(changed)}"
         declared = self.lan.traits.vlan
         wrong = bool(changed) or (bool(lost) and declared == "transparent")
-        known = {} if found == "changed" else {"vlan": found}
-        yield Finding("vlan", found, evidence, declared, wrong, known)
+        known = {} if observed == "changed" else {"vlan": observed}
+        yield Finding("vlan", observed, evidence, declared, wrong, known)
 
     def ordered(self) -> Iterator[Finding]:
         sender, owner, *_ = self.ports
@@ -362,14 +362,14 @@ class _Prober:
             places = [frames.index(frame) for frame in seen if frame in frames]
             lost += len(set(range(len(frames))) - set(places))
             swapped += places != sorted(places)
-        found = "no" if swapped else "yes"
+        observed = "no" if swapped else "yes"
         evidence = (
             f"{BURSTS} bursts of up to {count} frames: {swapped} out of order, {lost} frames lost"
         )
         declared = self.lan.traits.ordered
         wrong = (declared and bool(swapped)) or bool(lost)
         known = {"ordered": False, "wait_s": _UNORDERED_WAIT_S} if swapped else {}
-        yield Finding("ordered", found, evidence, _yes(declared), wrong, known)
+        yield Finding("ordered", observed, evidence, _yes(declared), wrong, known)
 
     def short(self) -> Iterator[Finding]:
         sender, owner, *_ = self.ports
@@ -396,15 +396,16 @@ class _Prober:
             {"shortest": gap + 1},
         )
         to_sixty = all(lengths[size] == {SHORTEST_PADDED} for size in padded)
-        found = "other" if dirty or not to_sixty else "60 bytes" if padded else "none"
+        observed = "other" if dirty or not to_sixty else "60 bytes" if padded else "none"
         evidence = f"{len(padded)} of {len(arrived)} short frames arrived longer"
         evidence += "; not all bytes behind were zero" if dirty else ""
         given = self.lan.traits.padding
         expected = {None: "", 0: "none"}.get(given, f"{given} bytes")
         mixed = bool(padded) and any(HEADER <= size < SHORTEST_PADDED for size in whole)
-        wrong = found == "other" or expected not in ("", found) or mixed
-        known = {} if found == "other" or mixed else {"padding": SHORTEST_PADDED if padded else 0}
-        yield Finding("padding", found, evidence, expected, wrong, known)
+        wrong = observed == "other" or expected not in ("", observed) or mixed
+        length = SHORTEST_PADDED if padded else 0
+        known = {} if observed == "other" or mixed else {"padding": length}
+        yield Finding("padding", observed, evidence, expected, wrong, known)
 
     def long(self) -> Iterator[Finding]:
         traits = self.lan.traits
@@ -449,13 +450,16 @@ class _Prober:
         fates = sorted(set(beyond.values()))
         if not fates:
             return
-        found = {"refused": "dropped", "whole": "delivered"}.get(fates[0], fates[0].split()[0])
+        observed = {"refused": "dropped", "whole": "delivered"}.get(fates[0], fates[0].split()[0])
         if len({fate.split()[0] for fate in fates} - {"refused"}) > 1:
-            found = "mixed"
+            observed = "mixed"
         evidence = ", ".join(f"{size} {what}" for size, what in sorted(beyond.items())[:3])
-        wrong = found not in (traits.oversized, "dropped" if traits.oversized != "cut" else "cut")
-        known = {} if found in ("mixed", "changed") else {"oversized": found}
-        yield Finding("oversized", found, evidence, traits.oversized, wrong, known)
+        wrong = observed not in (
+            traits.oversized,
+            "dropped" if traits.oversized != "cut" else "cut",
+        )
+        known = {} if observed in ("mixed", "changed") else {"oversized": observed}
+        yield Finding("oversized", observed, evidence, traits.oversized, wrong, known)
 
     def _became(self, size: int) -> str:
         """What became of a broadcast of that size at the second port."""

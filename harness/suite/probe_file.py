@@ -66,7 +66,7 @@ def _properties(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _comment(finding: Finding) -> list[str]:
-    unclear = "" if finding.properties else f"{finding.what} is {finding.found}: "
+    unclear = "" if finding.properties else f"{finding.what} is {finding.observed}: "
     text = " ".join(f"{unclear}{finding.evidence}".split())
     return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")
 
