@@ -18,7 +18,7 @@ from harness.lguest.memory import LguestError
 from harness.plugin.marks import rule
 
 from .kit.launcher_process import LauncherProcess
-from .kit.steps import NO_ADDRESS, broadcast, same_frames
+from .kit.steps import NO_ADDRESS, broadcast, must_reach, same_frames
 
 PAGE = 4096
 SIZES = [(1, 682), (2, 1365), (4, 2730)]
@@ -339,6 +339,38 @@ def test_addresses_cross_from_process_to_process_at_once(
 
 
 # The file
+
+
+@rule("DEV-2")
+def test_one_file_under_two_names_is_one_network(
+    lguest: LguestLan, opened: Open, path: Path
+) -> None:
+    sender = join(lguest, opened(), 10)
+    alias = path.with_name("alias")
+    alias.hardlink_to(path)
+    with contextlib.closing(lguest.parts.file(alias)) as file:
+        owner = join(lguest, file, 11)
+        for device, slot in ((sender, 0), (owner, 1)):
+            same("slot of the device", device.slot, slot)
+            same("result of opening the device", device.open(), 0)
+        must_reach(sender, owner)
+        must_reach(owner, sender)
+
+
+@rule("DEV-2", "DMA-2")
+def test_a_new_file_of_the_same_name_is_another_network(
+    lguest: LguestLan, opened: Open, path: Path
+) -> None:
+    """Slots of equal numbers have buffers under different keys."""
+    old = [join(lguest, opened(), guest) for guest in (10, 11)]
+    path.unlink()
+    new = [join(lguest, opened(), guest) for guest in (12, 13)]
+    for device in (*old, *new):
+        same("result of opening the device", device.open(), 0)
+    for sender, owner in ((*old,), (*reversed(old),), (*new,), (*reversed(new),)):
+        must_reach(sender, owner)
+    counts = [len(lguest.received(device)) for device in (*old, *new)]
+    same("number of frames passed up by each", counts, [1, 1, 1, 1])
 
 
 @rule("DEV-2")
