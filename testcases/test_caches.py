@@ -33,6 +33,7 @@ from .kit.dma import (
     set_list,
     set_used,
 )
+from .kit.host_network import must_work, open_network
 from .kit.steps import NO_ADDRESS, broadcast, lan_of_pages, same_frames
 
 NEW = bytes.fromhex("02005a5a5a5a")
@@ -267,6 +268,30 @@ def test_destinations_beyond_those_remembered_are_looked_up(lguest: LguestLan) -
     same("tx_packets of the sender", sender.counters.tx_packets, 9)
     same("tx_carrier_errors of the sender", sender.counters.tx_carrier_errors, 0)
     same("number of frames passed up by the other", len(lguest.received(other)), 3)
+
+
+@rule("HST-3", "DMA-1")
+def test_lists_beyond_those_remembered_leave_every_array_where_it_was(lguest: LguestLan) -> None:
+    """Under a key in the Guest's own memory, as on a Host network, and under a shared one."""
+    network, tap = open_network(lguest)
+    sender, owner = lguest.open_devices(2)
+    must_work(lguest, network, tap, 1)
+    for guest, key in (
+        (network.device.guest, network.device.peer_key(0)),
+        (owner.guest, owner.peer_key(SPARE_SLOT)),
+    ):
+        for start in range(DATA, DATA + 2 * PAGE - 60, 4):
+            if start % PAGE <= PAGE - 60:
+                for size in (54, 58, 60):
+                    send(guest, key, [(start, size)])
+    tap.written.clear()
+    must_work(lguest, network, tap, 2)
+    must_cross(lguest, sender, owner)
+    network.device.close()
+    owner.close()
+    for device in (network.device, owner):
+        bound = device.guest.host.binding(device.guest, device.key)
+        same("the array that is bound after closing", bound, None)
 
 
 @rule("DLV-2", "DLV-7")

@@ -131,6 +131,21 @@ def test_tagged_frames_of_every_length_arrive_whole(lan: Testbench) -> None:
 
 
 @rule("INT-2")
+@pytest.mark.parametrize("kind", [CUSTOMER, SERVICE])
+def test_short_tagged_frames_arrive_as_short_frames_do(lan: Testbench, kind: int) -> None:
+    """Up to 64 bytes, with the tag and without it; Linux drops what has no two bytes of payload."""
+    lan.require_vlans()
+    sender, owner = lan.pair()
+    sizes = range(max(HEADER + 6, lan.traits.shortest), 69)
+    frames = [
+        tagged(ethernet(to, sender, size=size - 4, stamp=size), kind=kind, vlan=size)
+        for to in (owner.mac, BROADCAST)
+        for size in sizes
+    ]
+    lan.stream(((sender, frame) for frame in frames), one_by_one=True)
+
+
+@rule("INT-2")
 def test_tagged_broadcasts_and_multicasts_of_many_lengths_arrive_whole(lan: Testbench) -> None:
     lan.require_vlans()
     sender, *_ = lan.some_ports(3)
