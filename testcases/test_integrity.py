@@ -181,6 +181,22 @@ def test_types_and_lengths_of_all_sizes_are_carried(lan: Testbench) -> None:
 
 
 @rule("INT-3")
+def test_bytes_behind_what_a_length_field_counts_are_carried(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    sizes = [size for size in (60, 61, 100, 512, 1514) if size <= longest(lan)]
+    lan.stream(
+        (
+            (sender, ethernet(to, sender, size=size, kind=length, stamp=length))
+            for to in (owner.mac, BROADCAST)
+            for size in sizes
+            for length in (3, 38, 45, 46, 47, 60, 300, 1499, 1500)
+            if length < size - HEADER
+        ),
+        one_by_one=True,
+    )
+
+
+@rule("INT-3")
 def test_bit_patterns_are_carried(lan: Testbench) -> None:
     sender, owner = lan.pair()
     head = ethernet(owner, sender, size=HEADER)
