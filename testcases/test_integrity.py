@@ -352,6 +352,34 @@ def test_wrong_checksums_arrive_wrong(lan: Testbench) -> None:
 
 
 @rule("INT-6")
+def test_checksums_that_look_unfinished_arrive_unfinished(lan: Testbench) -> None:
+    """None at all (0), its other form (ffff), and the sum that a card is left to finish."""
+    sender, owner = lan.pair()
+    ether = Ether(src=sender.mac.hex(":"), dst=owner.mac.hex(":"))
+    networks = (
+        (ether / IP(src="192.0.2.1", dst="192.0.2.2"), 14 + 20),
+        (ether / IPv6(src="fe80::1", dst="fe80::2"), 14 + 40),
+    )
+    for network, start in networks:
+        for protocol, at in ((UDP(sport=5000, dport=6000), 6), (TCP(sport=4000, dport=80), 16)):
+            packet = bytes(network / protocol / Raw(payload(30, at)))
+            addresses = packet[26:34] if start == 34 else packet[22:54]
+            for checksum in (0, 0xFFFF, _ones_sum(addresses, len(packet) - start, at)):
+                place = start + at
+                lan.wire(sender, packet[:place] + struct.pack(">H", checksum) + packet[place + 2 :])
+
+
+def _ones_sum(addresses: bytes, length: int, at: int) -> int:
+    """The sum over the pseudo header alone, as a kernel leaves it for the card."""
+    protocol = 17 if at == 6 else 6
+    words = [
+        int.from_bytes(addresses[place : place + 2], "big") for place in range(0, len(addresses), 2)
+    ]
+    total = sum(words) + length + protocol
+    return (total & 0xFFFF) + (total >> 16)
+
+
+@rule("INT-6")
 def test_bytes_behind_the_end_of_a_packet_arrive(lan: Testbench) -> None:
     sender, owner = lan.pair()
     for size, more in ((0, 6), (10, 1), (100, 40)):
