@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +12,9 @@ from scapy.packet import Raw
 
 from harness.exchange import Testbench
 from harness.frames import LONGEST, ethernet
-from harness.models import is_reserved
 from harness.plugin.marks import rule
 
+from .kit.groups import groups_of_one_bit, pseudo_random_groups
 from .kit.tags import tagged
 
 KNOWN = {
@@ -36,13 +35,6 @@ KNOWN = {
 }
 
 
-def pseudo_random_groups(count: int) -> list[bytes]:
-    """Group addresses spread over all hash buckets of a card's filter."""
-    stream = hashlib.shake_128(b"groups").digest(6 * count)
-    groups = [bytes((stream[at] | 1,)) + stream[at + 1 : at + 6] for at in range(0, 6 * count, 6)]
-    return [group for group in groups if not is_reserved(group)]
-
-
 @rule("GRP-1")
 @pytest.mark.parametrize("group", KNOWN)
 def test_a_well_known_group_reaches_every_other_port(lan: Testbench, group: str) -> None:
@@ -55,6 +47,13 @@ def test_a_well_known_group_reaches_every_other_port(lan: Testbench, group: str)
 def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
     sender, *_ = lan.some_ports(3)
     groups = pseudo_random_groups(200)
+    lan.stream((sender, ethernet(group, sender, stamp=n)) for n, group in enumerate(groups))
+
+
+@rule("GRP-1")
+def test_groups_of_one_bit_reach_every_other_port(lan: Testbench) -> None:
+    sender, *_ = lan.some_ports(3)
+    groups = groups_of_one_bit()
     lan.stream((sender, ethernet(group, sender, stamp=n)) for n, group in enumerate(groups))
 
 

@@ -235,7 +235,7 @@ def test_a_port_that_returns_takes_back_no_station_that_has_moved(lan: Testbench
 def test_a_station_that_moves_is_known_at_its_new_port_alone(lan: Testbench) -> None:
     sender, first, second = lan.ports(3)
     address = lan.fresh_address()
-    for turn in range(6):
+    for turn in range(12):
         owner = (first, second)[turn % 2]
         lan.teach(owner, address)
         frame = ethernet(address, sender, stamp=turn)
@@ -344,9 +344,13 @@ def test_what_was_learned_at_a_port_that_goes_down_is_flooded_again(lan: Testben
     sender, leaves, *others = lan.some_ports(4, least=3)
     address = lan.fresh_address()
     lan.teach(leaves, address)
-    leaves.close()
-    frame = ethernet(address, sender)
-    assert lan.wire(sender, frame) == {port: [frame] for port in others}
+    for turn in range(3):
+        leaves.close()
+        frame = ethernet(address, sender, stamp=2 * turn)
+        assert lan.wire(sender, frame) == {port: [frame] for port in others}
+        leaves.open()
+        frame = ethernet(address, sender, stamp=2 * turn + 1)
+        assert lan.wire(sender, frame) == {port: [frame] for port in (leaves, *others)}
 
 
 @rule("LRN-8")

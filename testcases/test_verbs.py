@@ -13,6 +13,8 @@ from harness.frames import BROADCAST, ethernet
 from harness.lan import Port
 from harness.plugin.marks import rule
 
+from .kit.groups import pseudo_random_groups
+
 UNREAD = 40
 """Frames that wait at a port which takes none, at most."""
 
@@ -234,6 +236,21 @@ def test_who_left_a_group_is_no_member_and_the_others_are(lan: Testbench) -> Non
     one.join_groups(0)
     two.join_groups(0)
     lan.stream((sender, frame) for frame in frames)
+
+
+@rule("GRP-3")
+def test_who_leaves_half_of_many_groups_keeps_the_others(lan: Testbench) -> None:
+    lan.require_verbs("groups")
+    sender, member, _ = lan.ports(3)
+    groups = pseudo_random_groups(2 * MANY_GROUPS)
+    for address in groups:
+        member.join_group(address)
+    for address in groups[::2]:
+        member.leave_group(address)
+    lan.stream((sender, ethernet(address, sender)) for address in groups)
+    member.join_group(groups[0])
+    member.leave_group(groups[1])
+    lan.stream((sender, ethernet(address, sender, stamp=1)) for address in groups[:4])
 
 
 @rule("GRP-3")
