@@ -444,6 +444,7 @@ def test_more_addresses_than_the_table_holds_are_not_misdelivered(lan: Testbench
     lan.exchange(other, *(ethernet(BROADCAST, address) for address in addresses[-20:]))
     lan.model.doubt(lan.model.peers)  # which of them are forgotten is not declared
     lan.used_up = True
+    lan.stream([(owner, ethernet(sender, owner)), (sender, ethernet(other, sender))])
     looked_at = [*addresses[:60], *addresses[60:-60:29], *addresses[-60:]]
     lan.stream((sender, ethernet(address, sender)) for address in looked_at)
     for number in range(5):

@@ -191,9 +191,11 @@ class MemoryPort:
 
     def join_group(self, group: bytes) -> None:
         self.joined.add(group)
+        self.lan.group_joined(self, group)
 
     def leave_group(self, group: bytes) -> None:
         self.joined.discard(group)
+        self.lan.group_left(self, group)
 
     def counters(self) -> Counters:
         return Counters(self.sent, self.received)
@@ -277,6 +279,12 @@ class MemoryLan:
 
     def port_vanished(self, port: MemoryPort) -> None:
         """A port's peer has died, which the LAN does not notice."""
+
+    def group_joined(self, port: MemoryPort, group: bytes) -> None:
+        """A port joined a group by its address."""
+
+    def group_left(self, port: MemoryPort, group: bytes) -> None:
+        """A port left a group."""
 
     def not_taken(self, port: MemoryPort, frame: bytes) -> None:
         """A frame for a port that takes none waits there, or is lost."""

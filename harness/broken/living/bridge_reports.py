@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from harness.broken.living.hooks import BROADCAST, IPV4, Shared, broken_memory, losing
@@ -146,7 +147,86 @@ class _ManyToOneStarves(MemoryLearning):
         self.senders.clear()
 
 
+class _PinsAfterMoves(MemoryLearning):
+    """An address that moved five times stays where it is until its port goes down."""
+
+    most = 5
+
+    def begin(self) -> None:
+        super().begin()
+        self.moves: Counter[bytes] = Counter()
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        source = frame[6:12]
+        moves = self.table.get(source, sender) is not sender
+        if moves and self.moves[source] >= self.most:
+            return
+        self.moves[source] += moves
+        super().learn(sender, frame)
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        for address in [address for address, at in self.table.items() if at is port]:
+            self.moves.pop(address, None)
+        super().port_went_down(port)
+
+
+class _FlushOfOneBit(MemoryLearning):
+    """A departure turns one bit, so the second one makes the oldest addresses known again."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.turned: Counter[MemoryPort] = Counter()
+        self.learned_at: dict[bytes, int] = {}
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        super().learn(sender, frame)
+        self.learned_at[frame[6:12]] = self.turned[sender] % 2
+
+    def look_up(self, destination: bytes) -> MemoryPort | None:
+        known = super().look_up(destination)
+        if known is None or self.learned_at[destination] != self.turned[known] % 2:
+            return None
+        return known
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        self.turned[port] += 1
+
+
+class _FullTableRetargets(MemoryLearning):
+    """What finds the table full puts its port in the place of another address's, in turn."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.late = 0
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        source = frame[6:12]
+        if self.learnable(source) and source not in self.table and not self.has_room():
+            self.table[[*self.table][self.late % len(self.table)]] = sender
+            self.late += 1
+        else:
+            super().learn(sender, frame)
+
+
 BROKEN = (
+    broken_memory(
+        "bridge-pins-after-moves",
+        "LRN-4",
+        "an address that moved five times moves no more",
+        _PinsAfterMoves,
+    ),
+    broken_memory(
+        "bridge-flush-of-one-bit",
+        "LRN-8",
+        "after the second departure of a port its old addresses are known again",
+        _FlushOfOneBit,
+    ),
+    broken_memory(
+        "bridge-full-table-retargets",
+        "LRN-9",
+        "in a full table a new address changes the port of another",
+        _FullTableRetargets,
+    ),
     broken_memory(
         "bridge-limits-unknown",
         "LRN-1",

@@ -10,6 +10,7 @@ from harness.broken.living.hooks import (
     Doubles,
     Loses,
     OverQueue,
+    Shared,
     altering,
     broken_memory,
     losing,
@@ -17,6 +18,8 @@ from harness.broken.living.hooks import (
 from harness.lans.memory import MemoryDirectory, MemoryPort, is_group
 
 _IP = 14
+_NO_IPV4 = 0x80
+"""From here on the fourth byte of 01:00:5e is no IPv4 group's."""
 _LLC_SPANNING_TREE = 0x42
 
 
@@ -159,7 +162,33 @@ class _StaysPromiscuous(MemoryDirectory):
         return super().wants(port, frame) or port in self.once
 
 
+class _OneDirectory(Shared, MemoryDirectory):
+    """An address that no port here has is looked up in the other LANs too."""
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        super().relay(sender, frame)
+        if not any(port.up and port.mac == frame[:6] for port in self.made):
+            for lan in self.neighbours():
+                for port in lan.made:
+                    if port.mac == frame[:6]:
+                        port.deliver(frame)
+
+
 BROKEN = (
+    broken_memory(
+        "directories-are-one",
+        "ISO-1",
+        "an address that is down here is found in another LAN",
+        _OneDirectory,
+    ),
+    broken_memory(
+        "directory-loses-high-ip-groups",
+        "GRP-1",
+        "groups from 01:00:5e:80:00:00 on, which no IPv4 group has, are lost",
+        losing(
+            MemoryDirectory, lambda frame: frame[:3] == b"\x01\x00\x5e" and frame[3] >= _NO_IPV4
+        ),
+    ),
     broken_memory(
         "directory-mode-stays-while-down",
         "DLV-4",

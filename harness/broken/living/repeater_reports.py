@@ -22,6 +22,9 @@ from harness.lans.memory import MemoryPort, MemoryRepeater, is_group
 _HUB = MemoryRepeater
 _TTL = 22
 _RING = 65_536
+_LONGEST_LENGTH = 1_500
+_PLAIN_IPV4 = b"\x08\x00\x45"
+_UDP = 17
 
 
 def _native_vlan(frame: bytes) -> bytes:
@@ -57,6 +60,18 @@ def _without_fcs(frame: bytes) -> bytes:
 def _all_ones(frame: bytes) -> bytes:
     """A payload of ones alone loses its last one, as on a line without enough changes."""
     return frame[:-1] + b"\xfe" if len(frame) > 18 and not frame[14:].strip(b"\xff") else frame
+
+
+def _as_long_as_it_says(frame: bytes) -> bytes:
+    """A frame cut to its 802.3 length."""
+    length = int.from_bytes(frame[12:14], "big")
+    return frame[: 14 + length] if 46 <= length <= _LONGEST_LENGTH else frame
+
+
+def _udp_summed(frame: bytes) -> bytes:
+    """A UDP packet without a checksum gets one that says "none" in other words."""
+    bare = frame[12:15] == _PLAIN_IPV4 and frame[23] == _UDP and frame[40:42] == bytes(2)
+    return frame[:40] + b"\xff\xff" + frame[42:] if bare else frame
 
 
 class _HoldsTheLast(MemoryRepeater):
@@ -190,6 +205,24 @@ class _NoEqualFrames(MemoryRepeater):
 
 
 BROKEN = (
+    broken_memory(
+        "hub-cuts-to-length-field",
+        "INT-3",
+        "bytes behind what an 802.3 length counts are cut off",
+        altering(_HUB, _as_long_as_it_says),
+    ),
+    broken_memory(
+        "hub-fills-udp-checksum",
+        "INT-6",
+        "a UDP checksum of 0 in IPv4 arrives as ffff",
+        altering(_HUB, _udp_summed),
+    ),
+    broken_memory(
+        "hub-loses-short-tagged",
+        "INT-2",
+        "tagged frames that are below 60 bytes without their tag are lost",
+        losing(_HUB, lambda frame: is_tagged(frame) and len(frame) < 64),
+    ),
     broken_memory(
         "hub-loses-priority-7",
         "INT-2",

@@ -230,6 +230,29 @@ class _NeverLeaves(MemoryLearning):
         return targets + [port for port in once if port not in targets and port is not sender]
 
 
+class _HashLeave(Loses, MemoryDirectory):
+    """Leaving a group clears the bit of its hash, and so leaves all groups with that hash."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.bits: set[tuple[int, int]] = set()
+
+    def group_joined(self, port: MemoryPort, group: bytes) -> None:
+        self.bits.add((port.number, self.bit(group)))
+
+    def group_left(self, port: MemoryPort, group: bytes) -> None:
+        self.bits.discard((port.number, self.bit(group)))
+
+    def loses(self, port: MemoryPort, frame: bytes) -> bool:
+        group = frame[:6]
+        return group in port.joined and (port.number, self.bit(group)) not in self.bits
+
+    @staticmethod
+    def bit(group: bytes) -> int:
+        """Which of 64 bits stands for a group."""
+        return sum(group) % 64
+
+
 class _JoinedTwice(MemoryRepeater):
     """A member gets its groups twice: once for all, once for the group."""
 
@@ -376,6 +399,12 @@ _ROWS: tuple[tuple[str, str, str, type[MemoryLan]], ...] = (
         "GRP-3",
         "a port that joined a group gets no broadcast",
         _JoiningEndsBroadcasts,
+    ),
+    (
+        "directory-hash-of-left-groups",
+        "GRP-3",
+        "with a group that is left go all groups of its hash",
+        _HashLeave,
     ),
     ("bridge-never-ages", "LRN-10", "an address is never forgotten", _NeverAges),
     ("bridge-ages-early", "LRN-10", "addresses are forgotten after half the time", _AgesEarly),
