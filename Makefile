@@ -11,7 +11,7 @@ LANS := --lan lguest --lan lguest-repaired $(addprefix --lan ,$(REAL))
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
-.PHONY: help venv conformance test real-lans docs bench mutants fuzz clean
+.PHONY: help venv conformance test real-lans docs bench mutants searches fuzz clean
 help:
 	@echo "make conformance   run the suite on the simulated lguest LAN; report in reports/"
 	@echo "make test          lint, types, the suite on every LAN, the harness's own tests"
@@ -20,6 +20,7 @@ help:
 	@echo "make docs          write the generated pages of docs/ again"
 	@echo "make bench         measure speed; results in reports/bench.json"
 	@echo "make mutants       run the suite on small changes of the simulated LAN; list what it missed"
+	@echo "make searches      every search of tests/search, complete"
 	@echo "make fuzz          give each reader of files 20,000 damaged inputs"
 	@echo "make clean         remove environments, caches, captures"
 
@@ -64,6 +65,10 @@ bench: venv .venv/.made-bench
 .venv/.made-bench: .venv/.made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' \
 	  && touch $@ || echo "PTF could not be installed: it is left out of the comparison"
+
+# `make test` walks a part of what these searches cover.
+searches: venv
+	$(BIN)/pytest tests/search --campaign 40 -n auto -q
 
 fuzz: venv
 	FUZZ_INPUTS=20000 $(BIN)/pytest tests/fuzz -n auto -q

@@ -220,7 +220,7 @@ def test_a_users_file_from_draft_to_run(pytester: Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["ethernet"], "unknown LAN 'ethernet': choose from lguest, "),
         (["lguest", "--known", "none.toml"], "none.toml: No such file or directory"),

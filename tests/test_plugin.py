@@ -296,7 +296,7 @@ def test_a_deviation_may_name_parameters(pytester: Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--reports", "/proc/none"], "--reports: /proc/none: No such file or directory"),
         (["--reports", "test_suite.py"], "--reports: test_suite.py: File exists"),

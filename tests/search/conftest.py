@@ -12,6 +12,15 @@ from harness.lans.lguest import LguestLan
 
 Make = Callable[[], LguestLan]
 
+CAMPAIGN = 40
+"""From so many seeds of random programs on, a run is a campaign: all searches are complete."""
+
+
+def is_campaign(config: pytest.Config) -> bool:
+    """Whether there is time for everything (`make searches`)."""
+    count: int = config.getoption("campaign")
+    return count >= CAMPAIGN
+
 
 @pytest.fixture
 def make(request: pytest.FixtureRequest) -> Make:

@@ -44,8 +44,8 @@ from harness.lans.wire.markers import ETHERTYPE, Fault, Markers
 from harness.lans.wire.one_cpu import OneCpu
 from harness.lans.wire.transport import Got, Plant, Transport, VerbTransport
 
-FENCE_LIMIT_S = 2.0
-"""How long a fence may take to arrive."""
+FENCE_LIMIT_S = 10.0
+"""How long a fence may take to arrive: a LAN's threads may have to wait for a processor."""
 
 RETRY_S = 0.005
 """A port that comes up repeats its marker at this interval until all others see it."""
