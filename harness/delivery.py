@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,6 +63,7 @@ class Delivery:
         *,
         strays: bool = True,
         padding: int | None = 0,
+        earlier: Iterable[bytes] = (),
     ) -> None:
         self.received = {port: tuple(arrived) for port, arrived in received.items()}
         self.view = view
@@ -72,6 +73,8 @@ class Delivery:
         """Whether ports that the test did not ask for are in it, if a unicast reached them."""
         self.padding = padding
         """As in `Traits`: the LAN fills short frames up with zeros, never, or perhaps (None)."""
+        self.earlier = frozenset(earlier)
+        """Which of the frames received were sent in an exchange before this one."""
         self.comparisons: list[Comparison] = []
 
     @property

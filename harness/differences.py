@@ -113,15 +113,17 @@ def compare(
     if not port.may and [sent[index].frame for index in port.must] == list(port.arrived):
         return []
     match = _pair(port, sent, fits)
+    sent_before = set(earlier)
+    known = {frame for _, frame in sent} | sent_before
     missing = [index for index in port.must if index not in match.order]
     differences: list[Difference] = []
     for arrival in match.strangers:
-        nearest = _nearest(arrival, missing, sent)
+        nearest = None if arrival in known else _nearest(arrival, missing, sent)
         if nearest is not None:
             missing.remove(nearest)
             differences.append(_changed(port.name, sent[nearest].frame, arrival))
         else:
-            differences.append(_unexpected(port, arrival, sent, match, set(earlier), fits))
+            differences.append(_unexpected(port, arrival, sent, match, sent_before, fits))
     differences += _missing(port.name, missing, sent)
     if ordered:
         differences += _reordered(port.name, match.order, sent)

@@ -371,6 +371,7 @@ class Testbench:
             self.violations += self._compare(judging, _frames(arrived))
             for port, seen in self._in_view(arrived, own, view).items():
                 received.setdefault(port, []).extend(seen)
+        stale = {frame for seen in received.values() for frame in seen if frame in self._earlier}
         self._earlier.update(frame for _, frame in given)
         if any(received.values()):
             self._alive, self._unproved = True, False
@@ -386,6 +387,7 @@ class Testbench:
             sent,
             strays=view is None,
             padding=self.traits.padding,
+            earlier=stale,
         )
         if given and not judged:
             self.unjudged.append(delivery)

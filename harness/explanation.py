@@ -47,7 +47,8 @@ def classify(delivery: Delivery, expected: Mapping[Port, Sequence[bytes]]) -> li
                 index = len(sent)
                 sent.append(Sent("", frame))
             must.append(index)
-        result += differences.compare(differences.Port(port.name, must, (), got), sent)
+        seen = differences.Port(port.name, must, (), got)
+        result += differences.compare(seen, sent, earlier=delivery.earlier)
     span = delivery.span
     return [difference._replace(within=(span.first, span.last)) for difference in result]
 

@@ -53,6 +53,14 @@ def test_a_changed_frame_is_one_difference(changed: bytes, kind: Kind, text: str
     assert [(one.kind, one.text) for one in differences_of(ONE, changed, THREE)] == [(kind, text)]
 
 
+def test_another_frame_is_not_taken_for_a_changed_one() -> None:
+    """However like it is to a frame that is missing."""
+    old = TWO[:14] + b"?" + TWO[15:]
+    assert kinds(ONE, old, THREE) == [Kind.ALTERED]
+    assert kinds(ONE, old, THREE, earlier=(old,)) == [Kind.STALE, Kind.MISSING]
+    assert kinds(THREE, must=(1,)) == [Kind.UNEXPECTED_RECEIVER, Kind.MISSING]
+
+
 def test_missing_frames_are_counted() -> None:
     (one,) = differences_of(ONE, THREE)
     assert (one.kind, one.text) == (Kind.MISSING, "the frame of 60 bytes from a")
