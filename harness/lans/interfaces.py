@@ -9,6 +9,7 @@ Addresses and routes are never changed: an interface with addresses is not taken
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import time
@@ -117,6 +118,19 @@ def inspected(namespace: str, name: str) -> Interface:
         space.close()
 
 
+def _ask_for_admin(space: Namespace, index: int, known_as: str) -> None:
+    """LanError unless we may change the interface; that it is up, it is already."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        space.links.link("set", index=index, state="up")
+    except NetlinkError as error:
+        if error.code != errno.EPERM:
+            raise
+        needs = f"interface {known_as}: needs CAP_NET_ADMIN, to turn its offloads off"
+        raise LanError(needs) from None
+
+
 def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
     known_as = shown(namespace, name)
     try:
@@ -132,6 +146,7 @@ def _inspected(space: Namespace, namespace: str, name: str) -> Interface:
         raise LanError(f"interface {known_as} has no Ethernet address")
     if not link["flags"] & _UP:
         raise LanError(f"interface {known_as} is down: ip link set {name} up")
+    _ask_for_admin(space, indexes[0], known_as)
     routes = [route for route in space.links.get_routes() if route["dst_len"] == 0]
     default = any(indexes[0] in (route.get_attr("RTA_OIF"), *_next_hops(route)) for route in routes)
     addresses = [
