@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
@@ -229,6 +229,42 @@ def guarded(owner: bytes, sender: bytes, other: bytes) -> Iterator[bytes]:
     for access_point in (0x00, 0x06, 0x42, 0xAA, 0xE0, 0xF0, 0xFE, 0xFF):
         llc = bytes((access_point, access_point, 3))
         yield bytes(owner + sender + struct.pack(">H", 60) + llc + payload(57, access_point))
+
+
+@rule("INT-3")
+def test_what_middleboxes_rewrite_is_left_alone(lan: Testbench) -> None:
+    sender, owner = lan.pair()
+    lan.stream(
+        ((sender, frame) for frame in rewritten(owner.mac, sender.mac)),
+        one_by_one=True,
+    )
+
+
+def rewritten(owner: bytes, sender: bytes) -> Iterator[bytes]:
+    """TCP options, service classes, congestion marks, hop limits, and more of that kind."""
+    ether = Ether(src=sender.hex(":"), dst=owner.hex(":"))
+    networks = (
+        lambda **fields: IP(src="192.0.2.1", dst="192.0.2.2", **fields),
+        lambda **fields: IPv6(src="2001:db8::1", dst="2001:db8::2", **fields),
+    )
+    for size in (536, 1220, 1460, 8960, 65_495):
+        options = [("MSS", size), ("SAckOK", b""), ("Timestamp", (1, 0)), ("WScale", 7)]
+        for network in networks:
+            for flags in ("S", "SA"):
+                yield bytes(ether / network() / TCP(flags=flags, options=options))
+    for mark in (0x02, 0x03, 0x2E << 2, 0xFF):
+        yield bytes(ether / networks[0](tos=mark) / UDP() / Raw(payload(40, mark)))
+        yield bytes(ether / networks[1](tc=mark) / UDP() / Raw(payload(40, mark)))
+    for hops in (0, 1, 2, 64, 255):
+        yield bytes(ether / networks[0](ttl=hops, id=hops) / UDP() / Raw(payload(40, hops)))
+        yield bytes(ether / networks[1](hlim=hops, fl=hops) / UDP() / Raw(payload(40, hops)))
+    for bits in ("DF", "MF", 4):
+        yield bytes(ether / networks[0](flags=bits) / ICMP() / Raw(payload(60, 1)))
+    yield bytes(ether / networks[0](options=[b"\x07\x07\x04\0\0\0\0\0"]) / UDP() / payload(40, 2))
+    for port in (21, 53, 69, 123, 319, 500, 1701, 4500, 5060):
+        yield bytes(ether / networks[0]() / UDP(sport=port, dport=port) / Raw(payload(80, port)))
+    for protocol in (2, 4, 41, 47, 50, 51, 89, 103, 112, 132):
+        yield bytes(ether / networks[0](proto=protocol) / Raw(payload(60, protocol)))
 
 
 @rule("INT-3")

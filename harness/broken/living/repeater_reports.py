@@ -15,6 +15,7 @@ from harness.broken.living.hooks import (
     broken_memory,
     is_long,
     is_tagged,
+    is_tcp,
     losing,
 )
 from harness.lans.memory import MemoryPort, MemoryRepeater, is_group
@@ -25,6 +26,9 @@ _RING = 65_536
 _LONGEST_LENGTH = 1_500
 _PLAIN_IPV4 = b"\x08\x00\x45"
 _UDP = 17
+_TCP_OPTIONS = 54
+"""Where they begin, in IPv4."""
+_CLAMP = 1_400
 
 
 def _native_vlan(frame: bytes) -> bytes:
@@ -72,6 +76,15 @@ def _udp_summed(frame: bytes) -> bytes:
     """A UDP packet without a checksum gets one that says "none" in other words."""
     bare = frame[12:15] == _PLAIN_IPV4 and frame[23] == _UDP and frame[40:42] == bytes(2)
     return frame[:40] + b"\xff\xff" + frame[42:] if bare else frame
+
+
+def _mss_clamped(frame: bytes) -> bytes:
+    """A TCP segment whose MSS option is 1,400 at most; the checksum stays as it was."""
+    at = _TCP_OPTIONS
+    has_mss = is_tcp(frame) and frame[at : at + 2] == b"\x02\x04"
+    if not has_mss or int.from_bytes(frame[at + 2 : at + 4], "big") <= _CLAMP:
+        return frame
+    return frame[: at + 2] + _CLAMP.to_bytes(2, "big") + frame[at + 4 :]
 
 
 class _HoldsTheLast(MemoryRepeater):
@@ -210,6 +223,12 @@ BROKEN = (
         "INT-3",
         "bytes behind what an 802.3 length counts are cut off",
         altering(_HUB, _as_long_as_it_says),
+    ),
+    broken_memory(
+        "hub-clamps-mss",
+        "INT-3",
+        "TCP's largest segment is announced as 1,400 bytes at most",
+        altering(_HUB, _mss_clamped),
     ),
     broken_memory(
         "hub-fills-udp-checksum",
