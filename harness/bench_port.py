@@ -85,10 +85,10 @@ class BenchPort:
         self.port.close()
         self._down(self.open)
 
-    def open(self) -> None:
-        """Join the LAN again, after ``close`` or ``vanish``."""
+    def open(self, *, silently: bool = False) -> None:
+        """Join the LAN again, after ``close`` or ``vanish``; silently: it sends nothing yet."""
         self.port.open()
-        self._up()
+        self._up(silently=silently)
 
     # What not every LAN has: Unsupported on one that does not declare it
 
@@ -140,6 +140,7 @@ class BenchPort:
         self._bench.model.go_down(self.name)
         self._bench.introduce_again()
 
-    def _up(self) -> None:
+    def _up(self, *, silently: bool = False) -> None:
         self._bench.model.come_up(self.name)
-        self._bench.introduce_again()
+        if not silently:
+            self._bench.introduce_again()

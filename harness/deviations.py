@@ -3,7 +3,8 @@
 A deviations file holds an array ``deviation``. Each entry names a rule, the tests that
 show it, a reason and the evidence; neither may be empty. A test is ``file.py::test``, for
 some of its parameters ``file.py::test[parameters]`` (the LAN left out); without tests, all
-of the rule. Such a test is a strict expected failure on that LAN.
+of the rule. Such a test is a strict expected failure on that LAN: if it passes, it is red. With
+``sometimes = true`` it may pass too: for random programs, and what depends on time.
 
 ``versions`` lists the versions that an entry holds for, each as the beginning of what
 ``lguest-harness lans`` shows: ``Linux 6`` stands for Linux 6.1 and 6.18, ``Linux 6.1`` not
@@ -32,6 +33,7 @@ FOLDER = Path(__file__).parent / "lans" / "deviations"
 
 _WORDS = ("rule", "reason", "evidence")
 _LISTS = ("tests", "versions")
+_SOMETIMES = "sometimes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Deviation:
     evidence: str
     tests: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    sometimes: bool = False
+    """Whether a test that it names may pass as well."""
 
     def covers(self, rule_ids: tuple[str, ...], test: str) -> bool:
         """Whether a test (``file.py::name[parameters]``) is one that fails for this."""
@@ -107,17 +111,26 @@ def entries(
 
 def _entry(table: Mapping[str, object]) -> Deviation:
     for key in table:
-        if key not in (*_WORDS, *_LISTS):
+        if key not in (*_WORDS, *_LISTS, _SOMETIMES):
             raise TypeError(f"unknown key {key!r}")
-    words = [table[key] for key in _WORDS]
-    lists = [table.get(key, []) for key in _LISTS]
-    for values in lists:
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise TypeError(f"{values!r} should be a list of strings")
-    for word in words:
-        if not isinstance(word, str):
-            raise TypeError(f"{word!r} should be a string")
-    return Deviation(*words, *map(tuple, lists))  # type: ignore[arg-type]
+    rule, reason, evidence = (_text(table[key]) for key in _WORDS)
+    tests, versions = (_texts(table.get(key, [])) for key in _LISTS)
+    sometimes = table.get(_SOMETIMES, False)
+    if not isinstance(sometimes, bool):
+        raise TypeError(f"{_SOMETIMES} = {sometimes!r} should be true or false")
+    return Deviation(rule, reason, evidence, tests, versions, sometimes)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} should be a string")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{values!r} should be a list of strings")
+    return tuple(values)
 
 
 def test_name(node_id: str, lan: str) -> str:

@@ -472,7 +472,9 @@ def test_no_transfer_to_an_unused_slot_is_tried(lguest: LguestLan, left: bool) -
 
 
 @rule("DLV-7")
-@pytest.mark.parametrize("destination", ["020000000000", "02001234abcd", "000000000000", "fe" * 6])
+@pytest.mark.parametrize(
+    "destination", ["020000000000", "02001234abcd", "000000000000", "fe" * 6, "02" + "ff" * 5]
+)
 def test_an_address_that_nobody_has_reaches_nobody(lan: Testbench, destination: str) -> None:
     sender, *_ = lan.some_ports(3)
     assert lan.exchange(sender, ethernet(bytes.fromhex(destination), sender)) == {}

@@ -51,6 +51,16 @@ def test_two_hundred_groups_reach_every_other_port(lan: Testbench) -> None:
 
 
 @rule("GRP-1")
+def test_the_group_of_a_ports_own_address_reaches_every_other_port(lan: Testbench) -> None:
+    """The address with the group bit set: it is nobody's alone."""
+    ports = lan.some_ports(4, least=3)
+    for sender in ports[:2]:
+        for owner in ports:
+            frame = ethernet(bytes((owner.mac[0] | 1,)) + owner.mac[1:], sender)
+            lan.wire(sender, frame)
+
+
+@rule("GRP-1")
 def test_groups_of_one_bit_reach_every_other_port(lan: Testbench) -> None:
     sender, *_ = lan.some_ports(3)
     groups = groups_of_one_bit()

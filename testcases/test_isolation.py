@@ -36,6 +36,18 @@ def test_an_address_that_is_up_in_another_lan_alone_is_not_found_there(
 
 
 @rule("ISO-1")
+def test_a_promiscuous_port_sees_nothing_of_another_lan(lan: Testbench, second_lan: Lan) -> None:
+    sender, owner, _ = lan.ports(3)
+    strangers = second_lan.ports(3)
+    for port in strangers:
+        port.set_promiscuous(True)
+        port.join_groups(1)
+    for to in (owner.mac, BROADCAST, bytes.fromhex("01005e000009"), lan.fresh_address()):
+        lan.wire(sender, ethernet(to, sender))
+        receives_nothing(second_lan, strangers)
+
+
+@rule("ISO-1")
 def test_two_lans_never_exchange_a_frame(lan: Testbench, second_lan: Lan) -> None:
     sender, owner, other = lan.ports(3)
     strangers = second_lan.ports(3)

@@ -82,7 +82,35 @@ def test_an_address_that_is_like_a_known_one_is_flooded(lan: Testbench) -> None:
         assert lan.wire(sender, frame) == {port: [frame] for port in (owner, *others)}
 
 
+@rule("LRN-1")
+def test_a_port_that_has_not_spoken_yet_receives_what_is_flooded(lan: Testbench) -> None:
+    sender, silent, *others = lan.some_ports(4, least=3)
+    silent.close()
+    silent.open(silently=True)
+    frame = ethernet(lan.fresh_address(), sender)
+    assert lan.wire(sender, frame) == {port: [frame] for port in (silent, *others)}
+
+
 # LRN-2
+
+
+@rule("LRN-2")
+def test_addresses_with_extreme_bytes_are_known_like_any_other(lan: Testbench) -> None:
+    lan.require(not lan.traits.lag_s, "learns late, so that one frame proves nothing")
+    lan.require((lan.traits.addresses or UNDECLARED) > 60, "its table is too small")
+    sender, owner = lan.pair()
+    plain = lan.fresh_address()
+    addresses = [
+        plain[:place] + bytes((value,)) + plain[place + 1 :]
+        for place in range(1, 6)
+        for value in (0x00, 0x01, 0x7F, 0x80, 0xFF)
+    ]
+    lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses))
+    for address in addresses:
+        lan.assume_known(owner, address)
+    for number, address in enumerate(addresses):
+        frame = ethernet(address, sender, stamp=number)
+        assert lan.wire(sender, frame) == {owner: [frame]}
 
 
 @rule("LRN-2")
@@ -469,6 +497,26 @@ def test_the_table_holds_as_many_addresses_as_declared(lan: Testbench) -> None:
     for address in addresses:
         lan.assume_known(owner, address)
     lan.stream((sender, ethernet(address, sender)) for address in addresses)
+
+
+@pytest.mark.new_lan
+@rule("LRN-4", "LRN-9")
+def test_a_station_moves_though_the_table_is_full(lan: Testbench) -> None:
+    size = lan.traits.addresses
+    lan.require(size is not None, "does not declare how many addresses it learns")
+    assert size is not None
+    lan.require(size <= 2048, "its table is too large to be filled in a test")
+    sender, owner, other = lan.ports(3)
+    addresses = [lan.wide_address(number) for number in range(size)]
+    lan.teach(owner, addresses[0])
+    lan.exchange(owner, *(ethernet(BROADCAST, address) for address in addresses[1:]))
+    lan.model.doubt(lan.model.peers)  # which of them are forgotten is not declared
+    lan.used_up = True
+    for address in addresses[:3]:
+        for stamp, port in enumerate((other, owner, other)):
+            lan.teach(port, address)
+            frame = ethernet(address, sender, stamp=stamp)
+            assert frame in lan.wire(sender, frame)[port]
 
 
 # A tag does not hide a source

@@ -95,6 +95,17 @@ def test_many_to_one_arrives_complete(lan: Testbench) -> None:
     )
 
 
+@rule("LOAD-2")
+def test_long_frames_of_several_senders_do_not_mix(lan: Testbench) -> None:
+    owner, *senders = lan.some_ports(4, least=3)
+    for size in [size for size in (1_400, 1_473, 1_500, 1_514) if size <= lan.traits.longest]:
+        lan.stream(
+            (sender, ethernet(owner, sender, size=size, stamp=turn))
+            for turn in range(max(4, lan.traits.burst // 2))
+            for sender in senders
+        )
+
+
 @rule("LOAD-3")
 @pytest.mark.parametrize("count", [300, 1100, 4200])
 def test_frames_still_cross_after_many(lan: Testbench, count: int) -> None:

@@ -309,6 +309,21 @@ def test_an_address_is_known_until_the_ageing_time_is_over(lan: Testbench) -> No
 
 
 @rule("LRN-10")
+def test_a_station_that_moves_is_as_young_as_its_last_frame(lan: Testbench) -> None:
+    lan.require_verbs("age")
+    ageing_s = lan.traits.ageing_s or 0.0
+    sender, first, second = lan.ports(3)
+    address = lan.fresh_address()
+    lan.teach(first, address)
+    for turn, owner in enumerate((second, first, second)):
+        lan.age(ageing_s * 0.6)
+        lan.teach(owner, address)
+        lan.age(ageing_s * 0.6)
+        frame = ethernet(address, sender, stamp=turn)
+        reaches(lan, sender, frame, owner)
+
+
+@rule("LRN-10")
 def test_frames_for_an_address_do_not_keep_it_known(lan: Testbench) -> None:
     lan.require_verbs("age")
     ageing_s = lan.traits.ageing_s or 0.0

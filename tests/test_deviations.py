@@ -12,6 +12,7 @@ from _pytest.pytester import Pytester
 
 from harness import deviations, registry
 from harness.deviations import Deviation
+from harness.evidence import results
 from harness.lan import LanError
 from harness.suite import drafts
 from harness.suite.drafts import Failure, Run
@@ -33,6 +34,7 @@ ENTRY = '[[deviation]]\nrule = "DLV-2"\nreason = "why"\nevidence = "where"\n'
         ('[[deviation]]\nrule = "DLV-2"', "not a deviations file: 'reason' is missing"),
         (ENTRY.replace('"why"', "3"), "not a deviations file: 3 should be a string"),
         (ENTRY + 'tests = "all"', "not a deviations file: 'all' should be a list of strings"),
+        (ENTRY + "sometimes = 1", "not a deviations file: sometimes = 1 should be true or false"),
         (ENTRY + "versions = [6]", "not a deviations file: [6] should be a list of strings"),
         (ENTRY.replace("DLV-2", "DLV-99"), "unknown rule 'DLV-99'"),
         (ENTRY.replace("why", " "), "the reason is empty (DLV-2, all tests): a person fills it in"),
@@ -253,3 +255,20 @@ def test_a_deviation_that_is_mended_says_so(pytester: Pytester) -> None:
     assert result.parseoutcomes() == {"failed": 1}
     expected = "unexpected pass: remove it from the deviations file (Lan from DLV-2:"
     result.stdout.fnmatch_lines([f"{expected} unicasts get lost)"])
+
+
+def test_a_deviation_that_shows_itself_sometimes_may_pass(pytester: Pytester) -> None:
+    wrong = SUITE.replace("DLV-2", "DLV-1").replace("test_unicast", "test_wrong")
+    wrong = wrong.replace("{owner: [frame]}", "{}")
+    pytester.makepyfile(mine=CLASS, test_suite=SUITE + wrong)
+    entry = '[[deviation]]\nrule = "{}"\nreason = "now and then"\nevidence = "seen"\n'
+    entry += "sometimes = true\n"
+    (pytester.path / "mine.toml").write_text(entry.format("DLV-2") + entry.format("DLV-1"))
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan", "--deviations", "mine.toml")
+    assert result.ret == 0
+    assert result.parseoutcomes() == {"passed": 1, "deviation": 1}
+    saved = results.read(pytester.path / "reports")
+    assert {test.rules[0]: test.outcome for test in saved.tests} == {
+        "DLV-2": "passed",
+        "DLV-1": "deviation",
+    }

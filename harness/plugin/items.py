@@ -18,6 +18,9 @@ RULES_OF_RUN = pytest.StashKey[Mapping[str, Rule]]()
 LANS_OF_RUN = pytest.StashKey[Mapping[str, Entry]]()
 """The LANs under test, by name."""
 
+DEVIATION = "deviation of "
+"""What the reason of a known deviation's expected failure begins with."""
+
 _PLACE = pytest.StashKey["Place"]()
 _RULE_IDS = pytest.StashKey[tuple[str, ...]]()
 

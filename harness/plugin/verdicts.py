@@ -14,7 +14,15 @@ from harness.exchange import NotForKind
 from harness.lan import Inconclusive, LanError, Storm, Unsupported
 from harness.plugin import classified, commands, scapy_sockets, writer
 from harness.plugin.headline import HEADLINE, Headline
-from harness.plugin.items import described, lan_of, place_of, rule_ids, rules_of, simulated
+from harness.plugin.items import (
+    DEVIATION,
+    described,
+    lan_of,
+    place_of,
+    rule_ids,
+    rules_of,
+    simulated,
+)
 
 _CURRENT = pytest.StashKey[pytest.Item]()
 _COVERED = "covered "
@@ -22,7 +30,7 @@ _OUTCOME = "outcome"
 _RAW = ("assert ", "AssertionError")
 """How the message of an assert begins that says nothing of frames."""
 
-_UNEXPECTED = "[XPASS(strict)] deviation of "
+_UNEXPECTED = f"[XPASS(strict)] {DEVIATION}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -156,6 +164,8 @@ def pytest_runtest_makereport(
     elif str(report.longrepr).startswith(_UNEXPECTED):
         known = str(report.longrepr).removeprefix(_UNEXPECTED)
         report.longrepr = f"unexpected pass: remove it from the deviations file ({known})"
+    elif report.passed and str(getattr(report, "wasxfail", "")).startswith(DEVIATION):
+        del report.wasxfail  # one that shows itself sometimes
     elif hasattr(report, "wasxfail") and report.skipped:
         report.user_properties.append((_OUTCOME, "deviation"))
     elif report.skipped and strict and not hasattr(report, "wasxfail"):

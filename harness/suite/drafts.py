@@ -87,9 +87,9 @@ def entries(observed: Run, known: Iterable[Deviation]) -> list[Deviation]:
     for entry in known:
         covered = [failure for failure in left if _belongs(failure, entry)]
         left = [failure for failure in left if failure not in covered]
-        if covered:
+        if covered or entry.sometimes:
             names = _names(covered, observed)
-            if set(names) == set(entry.tests):
+            if entry.sometimes or set(names) == set(entry.tests):
                 names = entry.tests
             versions = entry.versions
             if not entry.holds(version):
@@ -127,6 +127,7 @@ def text(lan: Entry, deviations: Sequence[Deviation], head: str = "") -> str:
         strings = {key: _string(getattr(entry, key)) for key in ("rule", "reason", "evidence")}
         lists = {key: _list(getattr(entry, key)) for key in ("tests", "versions")}
         pairs = [f"{key} = {value}\n" for key, value in (strings | lists).items() if value]
+        pairs += ["sometimes = true\n"] if entry.sometimes else []
         lines += ["\n[[deviation]]\n", *pairs]
     return "".join(lines)
 

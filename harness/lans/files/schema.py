@@ -209,6 +209,7 @@ class Deviation(_Table, frozen=True):
     evidence: Annotated[str, Meta(description="what shows that")]
     tests: Annotated[list[str], Meta(description="the tests that fail; all of the rule's")] = []
     versions: Annotated[list[str], Meta(description="how the versions begin; all")] = []
+    sometimes: Annotated[bool, Meta(description="whether such a test may pass as well")] = False
 
 
 class LanFile(_Table, frozen=True):
