@@ -192,6 +192,54 @@ class _FlushOfOneBit(MemoryLearning):
         self.turned[port] += 1
 
 
+class _MoveKeepsAge(MemoryLearning):
+    """A station that moves keeps the time at which it was last heard where it was."""
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        source = frame[6:12]
+        heard_s = self.heard_s.get(source)
+        moves = self.table.get(source, sender) is not sender
+        super().learn(sender, frame)
+        if moves and heard_s is not None:
+            self.heard_s[source] = heard_s
+
+
+class _FullTableFixed(MemoryLearning):
+    """Nothing is learned while the table is full, not even that a station has moved."""
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        if self.has_room():
+            super().learn(sender, frame)
+
+
+class _FloodsToSpeakers(MemoryLearning):
+    """Unknown unicasts are flooded to ports alone that have spoken since they came."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.spoke: set[MemoryPort] = set()
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        super().learn(sender, frame)
+        self.spoke.add(sender)
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        super().port_went_down(port)
+        self.spoke.discard(port)
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        targets = super().targets(sender, frame)
+        unknown = not is_group(frame) and frame[:6] not in self.table
+        return [port for port in targets if port in self.spoke] if unknown else targets
+
+
+class _LastByteBroadcast(MemoryLearning):
+    """An address that ends in ff is looked up as if it were the broadcast."""
+
+    def look_up(self, destination: bytes) -> MemoryPort | None:
+        return None if destination[5] == BROADCAST[5] else super().look_up(destination)
+
+
 class _FullTableRetargets(MemoryLearning):
     """What finds the table full puts its port in the place of another address's, in turn."""
 
@@ -220,6 +268,30 @@ BROKEN = (
         "LRN-8",
         "after the second departure of a port its old addresses are known again",
         _FlushOfOneBit,
+    ),
+    broken_memory(
+        "bridge-move-keeps-age",
+        "LRN-10",
+        "a station that moves is as old as it was at its old port",
+        _MoveKeepsAge,
+    ),
+    broken_memory(
+        "bridge-full-table-fixed",
+        "LRN-4",
+        "while the table is full, no station moves",
+        _FullTableFixed,
+    ),
+    broken_memory(
+        "bridge-floods-to-speakers",
+        "LRN-1",
+        "unknown unicasts reach ports alone that have spoken",
+        _FloodsToSpeakers,
+    ),
+    broken_memory(
+        "bridge-ff-is-broadcast",
+        "LRN-2",
+        "unicasts to a known address that ends in ff are flooded",
+        _LastByteBroadcast,
     ),
     broken_memory(
         "bridge-full-table-retargets",

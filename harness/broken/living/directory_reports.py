@@ -162,6 +162,28 @@ class _StaysPromiscuous(MemoryDirectory):
         return super().wants(port, frame) or port in self.once
 
 
+class _OneMirror(Shared, MemoryDirectory):
+    """A promiscuous port sees what the other LANs carry, too."""
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        super().relay(sender, frame)
+        for lan in self.neighbours():
+            for port in lan.made:
+                if port.promiscuous:
+                    port.deliver(frame)
+
+
+class _GroupBitMasked(MemoryDirectory):
+    """Addresses are compared without the group bit, before groups are looked for."""
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        bare = bytes((frame[0] & ~1,)) + frame[1:6]
+        owners = [port for port in self.made if port.mac == bare]
+        if not owners or not is_group(frame):
+            return super().targets(sender, frame)
+        return [port for port in self.others(sender) if port in owners or port.promiscuous]
+
+
 class _OneDirectory(Shared, MemoryDirectory):
     """An address that no port here has is looked up in the other LANs too."""
 
@@ -175,6 +197,18 @@ class _OneDirectory(Shared, MemoryDirectory):
 
 
 BROKEN = (
+    broken_memory(
+        "directories-share-mirrors",
+        "ISO-1",
+        "promiscuous ports see the frames of other LANs",
+        _OneMirror,
+    ),
+    broken_memory(
+        "directory-masks-group-bit",
+        "GRP-1",
+        "the group of a port's own address reaches that port alone",
+        _GroupBitMasked,
+    ),
     broken_memory(
         "directories-are-one",
         "ISO-1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from harness.broken.living.hooks import (
@@ -85,6 +85,46 @@ def _mss_clamped(frame: bytes) -> bytes:
     if not has_mss or int.from_bytes(frame[at + 2 : at + 4], "big") <= _CLAMP:
         return frame
     return frame[: at + 2] + _CLAMP.to_bytes(2, "big") + frame[at + 4 :]
+
+
+class _MixedFragments(MemoryRepeater):
+    """Long frames cross in two parts, put together by a number without the sender."""
+
+    first = 1_472
+
+    def begin(self) -> None:
+        super().begin()
+        self.numbers: Counter[MemoryPort] = Counter()
+        self.heads: dict[int, bytes] = {}
+        self.tail: tuple[MemoryPort, int, bytes] | None = None
+
+    def relay(self, sender: MemoryPort, frame: bytes) -> None:
+        if self.tail and (self.tail[0] is sender or len(frame) <= self.first):
+            self.finish()
+        if len(frame) <= self.first:
+            super().relay(sender, frame)
+            return
+        self.numbers[sender] += 1
+        number = self.numbers[sender]
+        self.heads[number] = frame[: self.first]
+        self.finish()
+        self.tail = sender, number, frame[self.first :]
+
+    def finish(self) -> None:
+        """The second part of the frame under way arrives."""
+        if self.tail:
+            sender, number, rest = self.tail
+            self.tail = None
+            if number in self.heads:
+                super().relay(sender, self.heads.pop(number) + rest)
+
+    def settle(self) -> None:
+        self.finish()
+        super().settle()
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        self.finish()
+        super().port_went_down(port)
 
 
 class _HoldsTheLast(MemoryRepeater):
@@ -218,6 +258,12 @@ class _NoEqualFrames(MemoryRepeater):
 
 
 BROKEN = (
+    broken_memory(
+        "hub-mixes-fragments",
+        "LOAD-2",
+        "the fragments of two senders' long frames are mixed",
+        _MixedFragments,
+    ),
     broken_memory(
         "hub-cuts-to-length-field",
         "INT-3",
