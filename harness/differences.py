@@ -118,7 +118,9 @@ def compare(
     missing = [index for index in port.must if index not in match.order]
     differences: list[Difference] = []
     for arrival in match.strangers:
-        nearest = None if arrival in known else _nearest(arrival, missing, sent)
+        # A frame that was sent is itself, unless what should have arrived is none that was.
+        like = [index for index in missing if not sent[index].sender or arrival not in known]
+        nearest = _nearest(arrival, like, sent)
         if nearest is not None:
             missing.remove(nearest)
             differences.append(_changed(port.name, sent[nearest].frame, arrival))
