@@ -131,6 +131,23 @@ def test_tagged_frames_of_every_length_arrive_whole(lan: Testbench) -> None:
 
 
 @rule("INT-2")
+@pytest.mark.parametrize("outer", [SERVICE, CUSTOMER])
+def test_frames_with_two_tags_of_many_lengths_arrive_whole(lan: Testbench, outer: int) -> None:
+    lan.require_vlans()
+    sender, owner = lan.pair()
+    top = min(longest(lan), LONGEST + 8) - 8
+    sizes = sorted({*range(60, 68), *range(60, top, 97), *range(top - 8, top + 1)})
+    lan.stream(
+        (
+            (sender, tagged(tagged(ethernet(to, sender, size=size, stamp=size)), kind=outer))
+            for to in (owner.mac, BROADCAST)
+            for size in sizes
+        ),
+        one_by_one=True,
+    )
+
+
+@rule("INT-2")
 @pytest.mark.parametrize("kind", [CUSTOMER, SERVICE])
 def test_short_tagged_frames_arrive_as_short_frames_do(lan: Testbench, kind: int) -> None:
     """Up to 64 bytes, with the tag and without it; Linux drops what has no two bytes of payload."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from scapy.layers.dhcp import BOOTP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.l2 import ARP, Ether
 
 from harness.exchange import Testbench
 from harness.frames import BROADCAST, GROUPS, LONGEST, ethernet, real_frames
@@ -83,6 +87,27 @@ def test_an_address_that_is_like_a_known_one_is_flooded(lan: Testbench) -> None:
 
 
 @rule("LRN-1")
+def test_no_other_address_is_taken_for_a_known_one(lan: Testbench) -> None:
+    """One bit off, or one that an ill-made key of a table cannot tell from it."""
+    sender, owner, *_ = lan.some_ports(4, least=3)
+    plain = lan.fresh_address()
+    known = [plain[:3] + tail for tail in (b"\x01\x23\xf1", b"\x80\x01\x7f", b"\x0a\xbc\x0d")]
+    for address in known:
+        lan.teach(owner, address)
+    others = [plain[:3] + tail for tail in (b"\x12\x03\xf1", b"\x01\x2f\x31", b"\xab\x0c\x0d")]
+    for address in known:
+        others += [
+            address[:place] + bytes((address[place] ^ bit,)) + address[place + 1 :]
+            for place in range(6)
+            for bit in (0x02, 0x10, 0x80)
+        ]
+    lan.stream((sender, ethernet(address, sender)) for address in others if address not in known)
+    for number, address in enumerate(known):
+        frame = ethernet(address, sender, stamp=number)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-1")
 def test_a_port_that_has_not_spoken_yet_receives_what_is_flooded(lan: Testbench) -> None:
     sender, silent, *others = lan.some_ports(4, least=3)
     silent.close()
@@ -141,6 +166,32 @@ def test_several_stations_behind_one_port_are_all_known(lan: Testbench) -> None:
         lan.teach(owner, address)
     for address in addresses:
         frame = ethernet(address, sender)
+        assert lan.wire(sender, frame) == {owner: [frame]}
+
+
+@rule("LRN-2")
+def test_an_address_inside_of_a_packet_teaches_nothing(lan: Testbench) -> None:
+    """ARP, neighbour discovery, DHCP: they name stations that did not send the frame."""
+    sender, owner, other = lan.ports(3)
+    address = lan.fresh_address()
+    lan.teach(owner, address)
+    named, source = address.hex(":"), other.mac.hex(":")
+    ether = Ether(src=source, dst="ff:ff:ff:ff:ff:ff")
+    packets = (
+        ether / ARP(op=1, hwsrc=named, psrc="192.0.2.1", pdst="192.0.2.1"),
+        ether / ARP(op=2, hwsrc=named, psrc="192.0.2.1", hwdst=named, pdst="192.0.2.2"),
+        ether
+        / IPv6(src="fe80::1", dst="ff02::1")
+        / ICMPv6ND_NA()
+        / ICMPv6NDOptDstLLAddr(lladdr=named),
+        ether
+        / IP(src="0.0.0.0", dst="255.255.255.255")
+        / UDP(sport=68, dport=67)
+        / BOOTP(chaddr=address),
+    )
+    for number, packet in enumerate(packets):
+        lan.exchange(other, bytes(packet))
+        frame = ethernet(address, sender, stamp=number)
         assert lan.wire(sender, frame) == {owner: [frame]}
 
 

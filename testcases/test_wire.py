@@ -58,6 +58,16 @@ def test_a_mixed_series_keeps_order_and_bytes(lan: Testbench) -> None:
         lan.wire(sender, *frames[start : start + 8])
 
 
+@rule("WIRE-1")
+def test_one_port_may_have_many_stations(lan: Testbench) -> None:
+    lan.require(lan.kind != "directory", "may know which address a port has")
+    sender, owner = lan.pair()
+    most = (lan.traits.addresses or 1024) // 2
+    for to in (BROADCAST, owner.mac):
+        stations = [lan.fresh_address() for _ in range(min(150, most // 2))]
+        lan.stream((sender, ethernet(to, station)) for station in stations)
+
+
 @rule("WIRE-7", "WIRE-8")
 @pytest.mark.parametrize("promiscuous", [False, True])
 def test_nothing_of_before_arrives_later(lan: Testbench, promiscuous: bool) -> None:
