@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import IP
-from scapy.layers.inet6 import ICMPv6MLReport, IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.dhcp import BOOTP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6MLReport,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    IPv6,
+)
+from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 from harness.exchange import Testbench
@@ -77,6 +84,43 @@ def test_a_membership_report_changes_nothing_for_others(lan: Testbench) -> None:
             assert lan.exchange(sender, frame) == {port: [frame] for port in (reporter, *others)}
     for _, report in reports(others[0].mac):
         lan.wire(others[0], report)
+
+
+@rule("GRP-1")
+def test_requests_for_a_known_station_reach_every_other_port(lan: Testbench) -> None:
+    """ARP, neighbour discovery and DHCP: nobody answers, or chooses who hears, for another."""
+    ports = lan.some_ports(4, least=3)
+    for number, port in enumerate(ports):
+        lan.stream([(port, frame) for frame in announcements(port.mac, number)])
+    for asking, sender in enumerate(ports):
+        for number in range(len(ports)):
+            if number != asking:
+                for frame in requests(sender.mac, asking, number):
+                    lan.wire(sender, frame)
+
+
+def announcements(station: bytes, number: int) -> Iterator[bytes]:
+    """A station says which addresses of IP it has."""
+    mac = station.hex(":")
+    ip, ip6 = f"192.0.2.{number + 1}", f"fe80::{number + 1}"
+    everybody = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff")
+    yield bytes(everybody / ARP(op=2, hwsrc=mac, psrc=ip, hwdst=mac, pdst=ip))
+    nodes = Ether(src=mac, dst="33:33:00:00:00:01") / IPv6(src=ip6, dst="ff02::1", hlim=255)
+    yield bytes(nodes / ICMPv6ND_NA(tgt=ip6) / ICMPv6NDOptDstLLAddr(lladdr=mac))
+
+
+def requests(station: bytes, asking: int, number: int) -> Iterator[bytes]:
+    """A station asks who has another one's address, and for an address of its own."""
+    mac = station.hex(":")
+    everybody = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff")
+    ip, wanted = f"192.0.2.{asking + 1}", f"192.0.2.{number + 1}"
+    yield bytes(everybody / ARP(op=1, hwsrc=mac, psrc=ip, pdst=wanted))
+    solicited = Ether(src=mac, dst=f"33:33:ff:00:00:{number + 1:02x}")
+    ip6 = IPv6(src=f"fe80::{asking + 1}", dst=f"ff02::1:ff00:{number + 1:x}", hlim=255)
+    yield bytes(solicited / ip6 / ICMPv6ND_NS(tgt=f"fe80::{number + 1}"))
+    head = everybody / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+    for flags in (0, 0x8000):
+        yield bytes(head / BOOTP(chaddr=station, xid=number, flags=flags))
 
 
 def reports(station: bytes) -> Iterator[tuple[bytes, bytes]]:
