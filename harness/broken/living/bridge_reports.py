@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.broken.living.hooks import BROADCAST, IPV4, Shared, broken_memory, losing
+from harness.broken.living.hooks import ARP, BROADCAST, IPV4, Shared, broken_memory, losing
 from harness.lans.memory import MemoryLearning, MemoryPort, is_group
 
 _PAUSE = b"\x88\x08"
@@ -240,6 +240,65 @@ class _LastByteBroadcast(MemoryLearning):
         return None if destination[5] == BROADCAST[5] else super().look_up(destination)
 
 
+class _OtherKey(MemoryLearning):
+    """The table's key is made of the address, and does not hold all of it."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.learned: dict[bytes, bytes] = {}
+
+    def key(self, address: bytes) -> bytes:
+        """The key of an address."""
+        raise NotImplementedError
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        super().learn(sender, frame)
+        self.learned[self.key(frame[6:12])] = frame[6:12]
+
+    def look_up(self, destination: bytes) -> MemoryPort | None:
+        return super().look_up(self.learned.get(self.key(destination), destination))
+
+
+class _HexKey(_OtherKey):
+    """Text of hex digits, without leading zeros."""
+
+    def key(self, address: bytes) -> bytes:
+        return "".join(f"{byte:x}" for byte in address).encode()
+
+
+class _SignedKey(_OtherKey):
+    """A word of signed bytes: one from 80 on covers those before it."""
+
+    def key(self, address: bytes) -> bytes:
+        signed = int.from_bytes(address[5:], "big", signed=True)
+        word = int.from_bytes(address[2:5], "big") << 8 | signed
+        return address[:2] + (word % 2**32).to_bytes(4, "big")
+
+
+class _LearnsFromArp(MemoryLearning):
+    """The hardware address inside of an ARP packet is learned as well."""
+
+    def learn(self, sender: MemoryPort, frame: bytes) -> None:
+        super().learn(sender, frame)
+        if frame[12:14] == ARP and len(frame) >= 42:
+            super().learn(sender, frame[:6] + frame[22:28] + frame[12:])
+
+
+class _SuppressesReports(MemoryLearning):
+    """A second IGMP report for a group goes nowhere."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.reported: set[bytes] = set()
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        if frame[12:14] != IPV4 or frame[23:24] != bytes((_IGMP,)):
+            return super().targets(sender, frame)
+        again = frame[:6] in self.reported
+        self.reported.add(frame[:6])
+        return () if again else super().targets(sender, frame)
+
+
 class _FullTableRetargets(MemoryLearning):
     """What finds the table full puts its port in the place of another address's, in turn."""
 
@@ -268,6 +327,30 @@ BROKEN = (
         "LRN-8",
         "after the second departure of a port its old addresses are known again",
         _FlushOfOneBit,
+    ),
+    broken_memory(
+        "bridge-hex-key",
+        "LRN-1",
+        "01:23 and 12:03 in an address are the same",
+        _HexKey,
+    ),
+    broken_memory(
+        "bridge-signed-key",
+        "LRN-1",
+        "an address whose last byte is 80 or more is known by three bytes",
+        _SignedKey,
+    ),
+    broken_memory(
+        "bridge-learns-from-arp",
+        "LRN-2",
+        "the hardware address inside of an ARP packet is learned",
+        _LearnsFromArp,
+    ),
+    broken_memory(
+        "bridge-suppresses-reports",
+        "GRP-1",
+        "a second IGMP report for a group goes nowhere",
+        _SuppressesReports,
     ),
     broken_memory(
         "bridge-move-keeps-age",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.broken.living.hooks import (
+    ARP,
     BROADCAST,
     IPV4,
     Doubles,
@@ -162,6 +163,30 @@ class _StaysPromiscuous(MemoryDirectory):
         return super().wants(port, frame) or port in self.once
 
 
+class _ArpToOwner(MemoryDirectory):
+    """An ARP request for an address that was seen goes to its owner alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.owners: dict[bytes, MemoryPort] = {}
+
+    def targets(self, sender: MemoryPort, frame: bytes) -> Iterable[MemoryPort]:
+        if frame[12:14] != ARP or len(frame) < 42:
+            return super().targets(sender, frame)
+        self.owners[frame[28:32]] = sender
+        owner = self.owners.get(frame[38:42])
+        known = owner not in (None, sender) and is_group(frame)
+        targets = super().targets(sender, frame)
+        return [port for port in targets if port is owner or port.promiscuous] if known else targets
+
+
+def _dhcp_broadcast(frame: bytes) -> bytes:
+    """A message of a DHCP client with the flag that asks for broadcasts."""
+    if frame[12:14] != IPV4 or frame[23:24] != b"\x11" or frame[34:38] != b"\0\x44\0\x43":
+        return frame
+    return frame[:52] + bytes((frame[52] | 0x80,)) + frame[53:]
+
+
 class _OneMirror(Shared, MemoryDirectory):
     """A promiscuous port sees what the other LANs carry, too."""
 
@@ -202,6 +227,18 @@ BROKEN = (
         "ISO-1",
         "promiscuous ports see the frames of other LANs",
         _OneMirror,
+    ),
+    broken_memory(
+        "directory-answers-arp",
+        "GRP-1",
+        "an ARP request for a known address reaches its owner alone",
+        _ArpToOwner,
+    ),
+    broken_memory(
+        "directory-sets-dhcp-flag",
+        "GRP-1",
+        "a DHCP client's message arrives with the broadcast flag",
+        altering(MemoryDirectory, _dhcp_broadcast),
     ),
     broken_memory(
         "directory-masks-group-bit",

@@ -10,6 +10,7 @@ from harness.broken.living.hooks import (
     IPV4,
     Alters,
     Loses,
+    LosesEntering,
     OverQueue,
     altering,
     broken_memory,
@@ -85,6 +86,26 @@ def _mss_clamped(frame: bytes) -> bytes:
     if not has_mss or int.from_bytes(frame[at + 2 : at + 4], "big") <= _CLAMP:
         return frame
     return frame[: at + 2] + _CLAMP.to_bytes(2, "big") + frame[at + 4 :]
+
+
+class _SourcesOf32(LosesEntering, MemoryRepeater):
+    """A port may use 32 source addresses until it leaves."""
+
+    most = 32
+
+    def begin(self) -> None:
+        super().begin()
+        self.sources: dict[MemoryPort, set[bytes]] = {}
+
+    def loses(self, port: MemoryPort, frame: bytes) -> bool:
+        sources = self.sources.setdefault(port, set())
+        if len(sources) < self.most:
+            sources.add(frame[6:12])
+        return frame[6:12] not in sources
+
+    def port_went_down(self, port: MemoryPort) -> None:
+        super().port_went_down(port)
+        self.sources.pop(port, None)
 
 
 class _MixedFragments(MemoryRepeater):
@@ -258,6 +279,18 @@ class _NoEqualFrames(MemoryRepeater):
 
 
 BROKEN = (
+    broken_memory(
+        "hub-sources-of-32",
+        "WIRE-1",
+        "frames of a port's 33rd source address are lost",
+        _SourcesOf32,
+    ),
+    broken_memory(
+        "hub-room-for-one-tag",
+        "INT-2",
+        "frames with two tags are lost from 1,515 bytes on",
+        losing(_HUB, lambda frame: is_long(frame) and is_tagged(frame) and is_tagged(frame[4:])),
+    ),
     broken_memory(
         "hub-mixes-fragments",
         "LOAD-2",
