@@ -52,7 +52,7 @@ def test_lans_and_other_reasons_stay_apart() -> None:
         ("altered", "1 of 60 bytes, the first at 14", "arrives altered, the first byte at 14"),
         ("longer", "4 bytes more: looks like an FCS", "arrives longer: looks like an FCS"),
         ("returned to sender", "its own frame came back", "comes back to its sender"),
-        ("duplicate", "the frame of 60 bytes arrived 3 times", "arrives more than once"),
+        ("duplicate", "the frame of 60 bytes arrived 3 times", "arrives at p2 more than once"),
         ("truncated", "20 of 60 bytes arrived", "arrives truncated"),
     ],
 )

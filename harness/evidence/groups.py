@@ -103,7 +103,7 @@ def cause(difference: Difference, ports: str) -> str:
         case "returned to sender":
             return f"{what} comes back to its sender"
         case "duplicate":
-            return f"{what} arrives more than once"
+            return f"{what} arrives{f' at {ports}' if ports else ''} more than once"
         case "reordered":
             return "frames of one sender arrive in another order"
         case "truncated":

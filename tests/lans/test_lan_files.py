@@ -154,6 +154,36 @@ tests = ["test_suite.py::test_wrong"]
     assert head["lan_files"] == {"mine": Path(path).read_text()}
 
 
+@pytest.mark.usefixtures("needs_namespaces")
+def test_a_script_may_make_namespaces_of_its_own(tmp_path: Path) -> None:
+    one, two = (f"lh{os.getpid()}{end}" for end in "ab")
+    script = f"""
+ip netns add {one}
+ip netns add {two}
+ip link add eth0 netns {one} type veth peer name eth0 netns {two}
+ip -n {one} link set eth0 up
+ip -n {two} link set eth0 up
+"""
+    (tmp_path / "up.sh").write_text(script)
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'kind = "wire"\nstart = ["sh -e up.sh"]\nshared = true\n'
+        f'stop = ["ip netns del {one}; ip netns del {two}"]\n'
+        f'ready = [{{carrier = "{one}/eth0"}}, {{carrier = "{two}/eth0"}}]\n'
+        f'ports = {{form = "interfaces", spec = ["{one}/eth0", "{two}/eth0"]}}\n'
+    )
+    lan = registry.create(str(path))
+    try:
+        sender, owner = lan.ports(2)
+        frame = ethernet(owner, sender)
+        sender.send(frame)
+        lan.settle()
+        assert [arrival.frame for arrival in owner.arrivals()] == [frame]
+    finally:
+        lan.close()
+    assert not any(Path("/run/netns", name).exists() for name in (one, two))
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.usefixtures("needs_namespaces")
 def test_a_killed_run_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:

@@ -172,7 +172,7 @@ class Described:
             for number, entry in enumerate(commands, 1):
                 where = f"{path}: {key}[{number}]"
                 if isinstance(entry, Condition):
-                    _check_condition(where, entry, named)
+                    _check_condition(where, entry, named, others=self._may_make_namespaces)
                 if isinstance(entry, Command | Condition) and entry.namespace not in named:
                     raise LanError(f"{where}.namespace: {entry.namespace!r} is not in namespaces")
         for number, frames in enumerate(file.chatter, 1):
@@ -188,6 +188,11 @@ class Described:
             raise LanError(f"{path}: properties.wait_s: only where frames are not ordered")
         self._check_ports()
 
+    @property
+    def _may_make_namespaces(self) -> bool:
+        """Whether its commands run where the harness does, and may make namespaces there."""
+        return bool(self.content.start) and not self.content.namespaces
+
     def _check_ports(self) -> None:
         """Addresses that exist before the LAN is started are tried; of others, the form."""
         file = self.content
@@ -197,7 +202,8 @@ class Described:
             elif file.ports.form == "interfaces":
                 for namespace, _ in interfaces.parsed(self.spec().partition(";")[0]):
                     ours = not namespace or namespace in file.namespaces
-                    if not ours and not Path(namespace_path(namespace)).exists():
+                    there = ours or Path(namespace_path(namespace)).exists()
+                    if not there and not self._may_make_namespaces:
                         raise LanError(f"{namespace!r} is not in namespaces, and does not exist")
             elif file.ports.form == "dgram":
                 dgram.parsed(self.spec().partition(";kind=")[0].partition(";patience=")[0])
@@ -272,14 +278,14 @@ def _placed(word: str, file: LanFile, commands: Commands) -> str:
     return f"{commands.namespace(namespace or file.namespaces[0])}/{name}"
 
 
-def _check_condition(where: str, entry: Condition, named: Collection[str]) -> None:
-    """A condition names one thing, in a namespace that there is."""
+def _check_condition(where: str, entry: Condition, named: Collection[str], *, others: bool) -> None:
+    """A condition names one thing, in a namespace that there is, or may be later (``others``)."""
     kinds = (entry.command, entry.socket, entry.interface, entry.carrier)
     if sum(map(bool, kinds)) != 1:
         raise LanError(f"{where}: give one of command, socket, interface, carrier")
     for key in ("interface", "carrier"):
         namespace = getattr(entry, key).rpartition("/")[0]
-        if namespace not in named:
+        if namespace not in named and not others:
             raise LanError(f"{where}.{key}: {namespace!r} is not in namespaces")
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         if request["message"] == "run":
             answer(run(request, namespaces, running))
         elif request["message"] == "link":
-            answer({"state": link(request["interface"], request["namespace"], namespaces)})
+            answer({"state": link(request["interface"], request["namespace"])})
         else:
             codes = {key: process.poll() for key, process in running.items()}
             answer({"ended": {key: code for key, code in codes.items() if code is not None}})
@@ -106,8 +106,9 @@ def quieten() -> None:
         fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh14x", b"lo", flags | UP))
 
 
-def link(interface: str, namespace: str, namespaces: Sequence[str]) -> str:
+def link(interface: str, namespace: str) -> str:
     """Whether an interface is "absent", "there", or has a "carrier"."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if namespace:
             enter(namespace)
@@ -118,7 +119,8 @@ def link(interface: str, namespace: str, namespaces: Sequence[str]) -> str:
         return "absent"
     finally:
         if namespace:
-            enter(namespaces[0])
+            call("setns", here, NEW_NETWORK)
+        os.close(here)
     return "carrier" if flags & RUNNING else "there"
 
 
