@@ -238,3 +238,16 @@ def test_a_module_that_does_not_import_is_reported(pytester: Pytester) -> None:
     pytester.makepyfile(mine="def x(:")
     result = pytester.runpytest_subprocess("--lan", "python:mine:Lan")
     result.stderr.fnmatch_lines(["ERROR: *mine cannot be imported: SyntaxError: *"])
+
+
+def test_a_lan_that_gave_no_verdict_is_not_used_again(pytester: Pytester) -> None:
+    """Although its ports can be put back in order."""
+    once = "def settle(self):\n        Lan.asked += 1\n"
+    once += "        if Lan.asked == 1: raise OSError('once')"
+    counted = "asked = count = 0\n    def __init__(self): Lan.count += 1;"
+    lan = CLASS.replace("def settle(self): pass", once).replace("def __init__(self):", counted)
+    again = SUITE.replace("test_unicast", "test_again")
+    again += "    import mine\n    assert mine.Lan.count == 2\n"
+    pytester.makepyfile(mine=lan, test_suite=SUITE + again)
+    result = pytester.runpytest_subprocess("--lan", "python:mine:Lan", "-p", "no:randomly")
+    assert result.parseoutcomes() == {"inconclusive": 1, "passed": 1}
