@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from _pytest.pytester import Pytester
 
+from harness.evidence import results
 from harness.lan import LanError
 from harness.lans.command import CommandLan
 from harness.lans.wire.process import readable, shown
@@ -261,6 +262,9 @@ def test_a_right_delivery_and_an_unclean_end_show_both(tmp_path: Path, pytester:
     assert result.parseoutcomes()["passed"] == 1
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*stop: it has ended with exit code 1; stderr: leaked 7 bytes*"])
+    (test,) = results.read(pytester.path / "reports").tests
+    assert test.outcome in results.RED
+    assert test.ending.endswith("stderr: leaked 7 bytes")
 
 
 DAEMON = """
