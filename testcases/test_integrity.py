@@ -198,7 +198,7 @@ def test_types_and_lengths_of_all_sizes_are_carried(lan: Testbench) -> None:
 
 
 @rule("INT-3")
-def test_bytes_behind_what_a_length_field_counts_are_carried(lan: Testbench) -> None:
+def test_bytes_after_the_802_3_length_are_carried(lan: Testbench) -> None:
     sender, owner = lan.pair()
     sizes = [size for size in (60, 61, 100, 512, 1514) if size <= longest(lan)]
     lan.stream(
@@ -414,17 +414,19 @@ def test_checksums_that_look_unfinished_arrive_unfinished(lan: Testbench) -> Non
         (ether / IPv6(src="fe80::1", dst="fe80::2"), 14 + 40),
     )
     for network, start in networks:
-        for protocol, at in ((UDP(sport=5000, dport=6000), 6), (TCP(sport=4000, dport=80), 16)):
+        for protocol, at, number in (
+            (UDP(sport=5000, dport=6000), 6, 17),
+            (TCP(sport=4000, dport=80), 16, 6),
+        ):
             packet = bytes(network / protocol / Raw(payload(30, at)))
             addresses = packet[26:34] if start == 34 else packet[22:54]
-            for checksum in (0, 0xFFFF, _ones_sum(addresses, len(packet) - start, at)):
+            for checksum in (0, 0xFFFF, _pseudo_sum(addresses, len(packet) - start, number)):
                 place = start + at
                 lan.wire(sender, packet[:place] + struct.pack(">H", checksum) + packet[place + 2 :])
 
 
-def _ones_sum(addresses: bytes, length: int, at: int) -> int:
+def _pseudo_sum(addresses: bytes, length: int, protocol: int) -> int:
     """The sum over the pseudo header alone, as a kernel leaves it for the card."""
-    protocol = 17 if at == 6 else 6
     words = [
         int.from_bytes(addresses[place : place + 2], "big") for place in range(0, len(addresses), 2)
     ]

@@ -325,3 +325,21 @@ def test_frames_that_are_kept_for_a_closed_port_are_seen_when_the_test_ends() ->
     assert [(difference.kind, difference.port) for difference in tester.violations] == [
         (Kind.STALE, "port2")
     ]
+
+
+def test_a_frame_of_an_earlier_exchange_is_stale_though_it_is_like_the_one_expected() -> None:
+    lan = FakeLan()
+    bench = Testbench(lan)
+    sender, owner, other = bench.ports(3)
+    old = ethernet(owner, sender)
+    new = old[:-1] + bytes((old[-1] ^ 1,))
+    assert bench.exchange(sender, old) == {owner: [old], other: [old]}
+
+    def send(frame: bytes, layout: Layout | None = None) -> None:
+        del frame, layout
+        lan.all[1].coming.append(old)
+
+    lan.all[0].send = send  # type: ignore[method-assign]
+    delivery = bench.exchange(sender, new)
+    kinds = [difference.kind for difference in classify(delivery, {owner: [new]})]
+    assert kinds == [Kind.STALE, Kind.MISSING]

@@ -213,7 +213,7 @@ class _FullTableFixed(MemoryLearning):
 
 
 class _FloodsToSpeakers(MemoryLearning):
-    """Unknown unicasts are flooded to ports alone that have spoken since they came."""
+    """Unknown unicasts are flooded only to ports that have sent a frame since they joined."""
 
     def begin(self) -> None:
         super().begin()
@@ -300,7 +300,7 @@ class _SuppressesReports(MemoryLearning):
 
 
 class _FullTableRetargets(MemoryLearning):
-    """What finds the table full puts its port in the place of another address's, in turn."""
+    """A new address in a full table overwrites the port of another address, in turn."""
 
     def begin(self) -> None:
         super().begin()
@@ -367,7 +367,7 @@ BROKEN = (
     broken_memory(
         "bridge-floods-to-speakers",
         "LRN-1",
-        "unknown unicasts reach ports alone that have spoken",
+        "unknown unicasts reach only ports that have sent a frame",
         _FloodsToSpeakers,
     ),
     broken_memory(

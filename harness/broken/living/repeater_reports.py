@@ -74,7 +74,7 @@ def _as_long_as_it_says(frame: bytes) -> bytes:
 
 
 def _udp_summed(frame: bytes) -> bytes:
-    """A UDP packet without a checksum gets one that says "none" in other words."""
+    """A UDP packet whose checksum is 0 (none) gets ffff, the other form of 0."""
     bare = frame[12:15] == _PLAIN_IPV4 and frame[23] == _UDP and frame[40:42] == bytes(2)
     return frame[:40] + b"\xff\xff" + frame[42:] if bare else frame
 
@@ -300,7 +300,7 @@ BROKEN = (
     broken_memory(
         "hub-cuts-to-length-field",
         "INT-3",
-        "bytes behind what an 802.3 length counts are cut off",
+        "bytes after the 802.3 length are cut off",
         altering(_HUB, _as_long_as_it_says),
     ),
     broken_memory(

@@ -403,7 +403,7 @@ _ROWS: tuple[tuple[str, str, str, type[MemoryLan]], ...] = (
     (
         "directory-hash-of-left-groups",
         "GRP-3",
-        "with a group that is left go all groups of its hash",
+        "leaving a group leaves all groups with its hash",
         _HashLeave,
     ),
     ("bridge-never-ages", "LRN-10", "an address is never forgotten", _NeverAges),
